@@ -1,0 +1,134 @@
+"""Keeps every completion that training samples, and draws some of them for TensorBoard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+
+from callbacks.timeline import draw_timeline, figure_to_image
+from tvg_lightning.data.items import Item
+from tvg_lightning.modules.evaluation import Evaluated
+from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.schema import Task
+from tvg_lightning.traces import Trace, TraceWriter
+
+
+class AnchorTrace(Callback):
+    """Every rollout's text, anchors, IoUs and reward parts to ``<run>/traces/<stage>-rank<r>.jsonl``.
+
+    Every ``picture_every`` steps the best completion of a group, and at every evaluation the first ``num_pictures``
+    answers of each split, are drawn on their videos' time lines. A run that resumes drops the traces of the steps
+    that it takes again.
+    """
+
+    def __init__(self, folder: str | None = None, picture_every: int = 50, num_pictures: int = 4) -> None:
+        if picture_every < 1 or num_pictures < 0:
+            raise ValueError("AnchorTrace: picture_every must be at least 1 and num_pictures not negative")
+        self.folder, self.picture_every, self.num_pictures = folder, picture_every, num_pictures
+        self._writers: dict[str, TraceWriter] = {}
+        self._resumed_at: int | None = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """A fresh run must not add to the traces of an older one; a resumed one goes on where its checkpoint was."""
+        folder = self._folder(trainer)
+        for path in folder.glob(f"*-rank{trainer.global_rank}.jsonl"):
+            with TraceWriter(path) as writer:
+                writer.truncate_after(-1 if self._resumed_at is None else self._resumed_at - 1)
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: list[Item], batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, GroundingModule) and pl_module.last_step is not None
+        traces = pl_module.last_step.traces
+        if not traces:
+            return
+        self._writer(trainer, traces[0].stage).write(traces)
+        if batch_idx % self.picture_every == 0 and trainer.is_global_zero:
+            grounded = [t for t in traces if t.task == Task.TVG]
+            if grounded:
+                self._draw_trace(trainer, max(grounded, key=lambda t: t.reward), batch)
+
+    def on_validation_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        assert isinstance(pl_module, GroundingModule)
+        if batch_idx == 0 and trainer.is_global_zero:
+            split = list(pl_module.metrics)[dataloader_idx]
+            grounded = [e for e in pl_module.last_evaluated if e.item.task == Task.TVG]
+            for number, evaluated in enumerate(grounded[: self.num_pictures]):
+                self._draw_evaluated(trainer, evaluated, f"{split}/{number}")
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._close()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._close()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        self._resumed_at = checkpoint["batches_done"]
+
+    # ---- files
+
+    def _folder(self, trainer: L.Trainer) -> Path:
+        return Path(self.folder) if self.folder is not None else Path(trainer.default_root_dir) / "traces"
+
+    def _writer(self, trainer: L.Trainer, stage: str) -> TraceWriter:
+        if stage not in self._writers:
+            self._close()  # the stage before is over
+            self._writers[stage] = TraceWriter(self._folder(trainer) / f"{stage}-rank{trainer.global_rank}.jsonl")
+        return self._writers[stage]
+
+    def _close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    # ---- pictures
+
+    def _draw_trace(self, trainer: L.Trainer, trace: Trace, batch: Sequence[Item]) -> None:
+        item = next(i for i in batch if i.position == trace.group)
+        figure = draw_timeline(
+            item.clip.frames.numpy(),
+            trace.duration_s,
+            trace.windows,
+            trace.anchors,
+            trace.answer,
+            f'{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})',
+            trace.text,
+            item.clip.times_s,
+        )
+        self._log_image(trainer, f"rollout/{trace.stage}", figure_to_image(figure))
+
+    def _draw_evaluated(self, trainer: L.Trainer, evaluated: Evaluated, tag: str) -> None:
+        item, answer = evaluated.item, evaluated.answer
+        figure = draw_timeline(
+            item.clip.frames.numpy(),
+            item.sample.duration_s,
+            item.sample.windows,
+            answer.anchors,
+            answer.span,
+            item.sample.query,
+            evaluated.text,
+            item.clip.times_s,
+        )
+        self._log_image(trainer, f"validation/{tag}", figure_to_image(figure))
+
+    def _log_image(self, trainer: L.Trainer, tag: str, image: Any) -> None:
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(tag, image, trainer.global_step, dataformats="HWC")

@@ -1,0 +1,123 @@
+"""The table that a person reads at the end: how good the policy was before training and after every stage."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
+
+from callbacks.timeline import draw_refinement, figure_to_image
+from tvg_lightning.metrics.grounding import ACCURACY_KEYS, anchor_means
+from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.schema import Task
+
+SHORT = {
+    ACCURACY_KEYS[Task.VERB_COMPLETION]: "VC",
+    ACCURACY_KEYS[Task.ACTION_RECOGNITION]: "AR",
+    ACCURACY_KEYS[Task.VIDEO_DESCRIPTION]: "VD",
+}
+COLUMNS = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "format_rate", "VC", "AR", "VD")
+
+
+class StageSummary(Callback):
+    """Writes ``<run>/summary.json`` after every stage and prints the table at the end.
+
+    The first row, "base", is the policy before training; it needs ``trainer.num_sanity_val_steps: -1``. The figures
+    are those of the first validation split; the others stand beside them under their own names.
+    """
+
+    def __init__(self, file: str | None = None) -> None:
+        self.file = file
+        self.rows: list[dict[str, Any]] = []
+        self._stage_began = 0.0
+        self._seconds_before = 0.0  # of the running stage, in the processes that were interrupted
+        self._batches_before = 0
+
+    def on_sanity_check_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GroundingModule)
+        if pl_module.figures:
+            self.rows = [self._row("base", pl_module, 0, 0.0)]
+            self._write(trainer)
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stage_began = time.monotonic()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._stage_began = time.monotonic()  # a run that resumes in the middle of an epoch does not start one
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """After the evaluation at the end of an epoch, and before StageSwitch moves on."""
+        assert isinstance(pl_module, GroundingModule)
+        if trainer.sanity_checking or not trainer.is_last_batch or trainer.state.fn != TrainerFn.FITTING:
+            return
+        name = pl_module.stage.name if isinstance(pl_module, StagedModule) else f"epoch {trainer.current_epoch + 1}"
+        steps = trainer.global_step - self._batches_before
+        self.rows.append(self._row(name, pl_module, steps, self._seconds_before + time.monotonic() - self._stage_began))
+        self._batches_before, self._seconds_before = trainer.global_step, 0.0
+        self._write(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, GroundingModule)
+        if not trainer.is_global_zero or not self.rows:
+            return
+        sys.stdout.write(f"\n{table(self.rows, list(pl_module.metrics))}\n\nwritten to {self._path(trainer)}\n")
+        anchors = [row["anchor_mIoU"] for row in self.rows]
+        curves = [[a[k] if len(a) > k else None for a in anchors] for k in range(min(3, max(map(len, anchors))))]
+        figure = draw_refinement(
+            list(range(len(self.rows))), curves, [row["mIoU"] for row in self.rows], "Mean IoU, stage by stage"
+        )
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image("refinement", figure_to_image(figure), dataformats="HWC")
+
+    def state_dict(self) -> dict[str, Any]:
+        seconds = self._seconds_before + (time.monotonic() - self._stage_began if self._stage_began else 0.0)
+        return {"rows": self.rows, "seconds": seconds, "batches_before": self._batches_before}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.rows, self._seconds_before = state_dict["rows"], state_dict["seconds"]
+        self._batches_before = state_dict["batches_before"]
+
+    def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
+        first, *others = module.metrics
+        row = {"stage": stage, **_short(module.figures[first]), "steps": steps, "seconds": round(seconds, 1)}
+        return row | {split: _short(module.figures[split]) for split in others}
+
+    def _path(self, trainer: L.Trainer) -> Path:
+        return Path(self.file) if self.file is not None else Path(trainer.default_root_dir) / "summary.json"
+
+    def _write(self, trainer: L.Trainer) -> None:
+        if not trainer.is_global_zero:
+            return
+        path = self._path(trainer)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
+        os.replace(partial, path)
+
+
+def _short(figures: dict[str, float]) -> dict[str, Any]:
+    """The figures under the names of the table; the anchors as a list."""
+    named = {SHORT.get(key, key): round(float(value), 4) for key, value in figures.items() if "anchor_" not in key}
+    return named | {"anchor_mIoU": [round(float(mean), 4) for mean in anchor_means(figures)]}
+
+
+def table(rows: list[dict[str, Any]], splits: list[str]) -> str:
+    """The rows as text, one block a split."""
+    lines = []
+    for split in splits:
+        lines.append(f"{split:<16}" + "".join(f"{column:>12}" for column in COLUMNS) + "   anchors")
+        for row in rows:
+            figures = row if split == splits[0] else row.get(split, {})
+            cells = "".join(f"{figures[c]:>12.3f}" if c in figures else f"{'–':>12}" for c in COLUMNS)
+            anchors = " ".join(f"{a:.3f}" for a in figures.get("anchor_mIoU", []))
+            lines.append(f"  {row['stage']:<14}{cells}   {anchors}")
+        lines.append("")
+    return "\n".join(lines[:-1])

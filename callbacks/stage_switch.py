@@ -1,0 +1,115 @@
+"""Moves a StagedModule from stage to stage: at the end of its steps or epochs, or when its reward stands still."""
+
+import logging
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.utilities.types import STEP_OUTPUT
+
+from tvg_lightning.harvest import harvest
+from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.traces import TraceWriter, read_traces
+
+log = logging.getLogger(__name__)
+
+
+class StageSwitch(Callback):
+    """A stage is one Lightning epoch; at its end the next one gets its weights, data, optimizer and schedule.
+
+    ``traces``: the folder where AnchorTrace writes, from which the harvest for an SFT stage is taken (default:
+    ``traces`` in the run's folder).
+    """
+
+    def __init__(self, traces: str | None = None) -> None:
+        self.traces = traces
+        self._rewards: deque[float] = deque()
+
+    # ---- set-up
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage != "fit":
+            return
+        if not isinstance(pl_module, StagedModule):
+            raise ValueError(f"StageSwitch needs a StagedModule, not {type(pl_module).__name__}: remove it from callbacks")
+        if trainer.fast_dev_run:
+            return
+        trainer.fit_loop.max_epochs = len(pl_module.stages)
+        trainer.reload_dataloaders_every_n_epochs = 1  # every stage has data of its own
+
+    # ---- leaving early, on a plateau
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, StagedModule)
+        if pl_module.stage.plateau is not None and pl_module.last_step is not None:
+            reward = pl_module.last_step.logs.get("reward")
+            if reward is not None:
+                self._rewards.append(float(trainer.strategy.reduce(pl_module.last_step.loss.new_tensor(reward))))
+                while len(self._rewards) > 2 * pl_module.stage.plateau.window:
+                    self._rewards.popleft()
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> int | None:
+        assert isinstance(pl_module, StagedModule)
+        if self.on_plateau(pl_module):
+            log.info('stage "%s": the reward stands still, moving on', pl_module.stage.name)
+            return -1  # Lightning's word for: this epoch is over
+        return None
+
+    def on_plateau(self, module: StagedModule) -> bool:
+        """Whether the last window's mean reward is not min_gain above that of the window before."""
+        plateau = module.stage.plateau
+        if plateau is None or len(self._rewards) < 2 * plateau.window:
+            return False
+        recent = list(self._rewards)
+        before, after = recent[: plateau.window], recent[plateau.window :]
+        return sum(after) / plateau.window - sum(before) / plateau.window < plateau.min_gain
+
+    # ---- moving on
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, StagedModule)
+        self._rewards.clear()
+        coming = pl_module.stage_index + 1
+        if coming >= len(pl_module.stages):
+            return
+        source = pl_module.stages[coming].harvest_from
+        if source is not None:
+            self._harvest(trainer, pl_module, coming, source)
+        pl_module.enter_stage(coming)
+        trainer.strategy.setup_optimizers(trainer)
+        log.info('stage "%s" begins', pl_module.stage.name)
+
+    def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: int, source: str) -> None:
+        """The first process reads the traces of all, and writes the ones worth learning from."""
+        stage = module.stages[coming]
+        folder = Path(self.traces) if self.traces is not None else Path(trainer.default_root_dir) / "traces"
+        trainer.strategy.barrier("traces are written")
+        if trainer.is_global_zero:
+            files = sorted(folder.glob(f"{source}-rank*.jsonl"))
+            if not files:
+                raise ValueError(f'no traces of stage "{source}" in {folder}: add the AnchorTrace callback')
+            traces = [trace for file in files for trace in read_traces(file)]
+            kept = harvest(traces, stage.rule)
+            log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
+            if not kept:
+                raise ValueError(
+                    f'stage "{stage.name}": none of {len(traces)} traces of "{source}" passes the rule; '
+                    f'give "{source}" more steps or relax the rule ({stage.rule})'
+                )
+            target = module.harvest_file(stage.name)
+            target.unlink(missing_ok=True)
+            with TraceWriter(target) as writer:
+                writer.write(kept)
+        trainer.strategy.barrier("harvest is written")
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rewards": list(self._rewards)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._rewards = deque(state_dict["rewards"])

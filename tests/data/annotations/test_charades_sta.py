@@ -1,0 +1,66 @@
+from pathlib import Path
+
+import pytest
+
+from tvg_lightning.data.annotations import charades_sta
+from tvg_lightning.schema import Sample, Span
+
+LENGTHS = 'id,script,length\nAAAAA,"walks, then ""sits""\nand stands",30.96\nBBBBB,,6.25\n'
+
+
+def save(folder: Path, annotations: str, lengths: str = LENGTHS) -> tuple[Path, Path]:
+    (folder / "sta.txt").write_text(annotations)
+    (folder / "lengths.csv").write_text(lengths)
+    return folder / "sta.txt", folder / "lengths.csv"
+
+
+def test_lines_by_hand(tmp_path: Path) -> None:
+    result = charades_sta.read(
+        *save(
+            tmp_path,
+            "AAAAA 24.3 30.4##person turn a light on.\n"
+            "AAAAA 24.3 31.5##a person  sits.\n"
+            "BBBBB 8.0 7.0##a person stands.\n"
+            "CCCCC 0.0 1.0##a person runs.\n"
+            "BBBBB 0.0 6.25##a person laughs.\n",
+        )
+    )
+    assert result.samples == (
+        Sample("sta:1", "AAAAA.mp4", 30.96, "person turn a light on.", (Span(24.3, 30.4),)),
+        Sample("sta:2", "AAAAA.mp4", 30.96, "a person sits.", (Span(24.3, 30.96),)),
+        Sample("sta:5", "BBBBB.mp4", 6.25, "a person laughs.", (Span(0.0, 6.25),)),
+    )
+    report = result.report
+    assert report.clipped == ((2, "(24.3, 31.5) cut to (24.3, 30.96)"),)
+    assert report.fixed == ((2, "blanks in the query"),)
+    assert report.refused == ((3, "window is reversed"), (4, "video has no length in lengths.csv"))
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["AAAAA 1.0 2.0 a person sits.", "AAAAA 1.0##a person sits.", "AAAAA 1.0 2.0##", "AAAAA one 2.0##a"],
+)
+def test_a_broken_line_names_file_and_line(line: str, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"sta\.txt:2: "):
+        charades_sta.read(*save(tmp_path, f"AAAAA 0.0 1.0##a person sits.\n{line}\n"))
+
+
+def test_broken_lengths_name_file_and_line(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"lengths\.csv:1: the columns id and length"):
+        charades_sta.read(*save(tmp_path, "", "id,seconds\nA,1\n"))
+    for length in ("", "long", "-1", "nan"):
+        with pytest.raises(ValueError, match=r"lengths\.csv:3: length"):
+            charades_sta.read(*save(tmp_path, "", f"id,length\nA,1\nB,{length}\n"))
+    with pytest.raises(ValueError, match="no such annotation file"):
+        charades_sta.read(tmp_path / "sta.txt", tmp_path / "absent.csv")
+
+
+def test_the_original_test_split(shared: Path) -> None:
+    folder = shared / "data" / "annotations" / "charades_sta__microsoft_VideoX"
+    result = charades_sta.read(folder / "charades_sta_test.txt", folder / "Charades_v1_test.csv")
+    assert result.report.num_read == 3720 and result.report.num_clipped == 562 and not result.report.refused
+    assert len({sample.video for sample in result.samples}) == 1334
+    assert result.samples[0] == Sample(
+        "charades_sta_test:1", "3MSZA.mp4", 30.96, "person turn a light on.", (Span(24.3, 30.4),)
+    )
+    assert all(0 <= w.start_s < w.end_s <= s.duration_s for s in result.samples for w in s.windows)

@@ -1,0 +1,87 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import pytest
+import torch
+
+from tvg_lightning.data.decoders import UnreadableError, av_frames, decord_frames, index_frames
+
+WriteVideo = Callable[..., Path]
+
+
+def as_is(frames: torch.Tensor) -> torch.Tensor:
+    return frames
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "by_order", "exact_jumps"),
+    [("a.mp4", "libx264", False, True), ("a.avi", "mpeg4", True, False), ("a.ts", "libx264", False, False)],
+)
+def test_the_index(name: str, codec: str, by_order: bool, exact_jumps: bool, write_video: WriteVideo) -> None:
+    index = index_frames(write_video(name, [k / 10 for k in range(30)], codec))
+    assert (index.by_order, index.exact_jumps) == (by_order, exact_jumps)
+    assert index.times_s == pytest.approx([k / 10 for k in range(30)], abs=2e-3)
+
+
+def test_a_file_that_ends_between_two_packets_is_cut(write_video: WriteVideo) -> None:
+    path = write_video("a.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
+    with av.open(str(path)) as container:
+        ends = sorted(packet.pos + packet.size for packet in container.demux(video=0) if packet.size)
+    assert len(index_frames(path).pts) == 100
+    path.write_bytes(path.read_bytes()[: ends[49]])
+    with pytest.raises(UnreadableError, match="cut short"):
+        index_frames(path)
+
+
+def test_a_file_without_its_last_bytes_is_cut(write_video: WriteVideo) -> None:
+    path = write_video("a.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(UnreadableError, match="cut short"):
+        index_frames(path)
+
+
+def test_decord_gives_way_where_its_jumps_miss(write_video: WriteVideo) -> None:
+    index = index_frames(write_video("a.ts", [k / 10 for k in range(30)]))
+    with pytest.raises(UnreadableError, match="jumps would miss"):
+        decord_frames(index, [0], as_is)
+
+
+def test_decord_gives_way_where_its_times_are_others(write_video: WriteVideo) -> None:
+    index = index_frames(write_video("a.mp4", [k / 10 for k in range(30)]))
+    index.times_s[7] += 0.05
+    with pytest.raises(UnreadableError, match="times are not those"):
+        decord_frames(index, [0], as_is)
+
+
+def test_both_decode_the_same_frames(write_video: WriteVideo) -> None:
+    index = index_frames(write_video("a.mp4", [k / 10 for k in range(100)]))
+    taken = [0, 3, 11, 12, 13, 50, 51, 52, 53, 98, 99]  # more than one chunk, within and across groups
+    assert torch.equal(decord_frames(index, taken, as_is), av_frames(index, taken, as_is))
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("a.mp4", "libx264", {}),
+        ("a.mkv", "mpeg4", {"bf": "2"}),
+        ("a.mp4", "mpeg4", {"bf": "2"}),
+        ("a.ts", "mpeg4", {}),
+        ("a.ts", "libx264", {}),
+        ("a.webm", "libvpx-vp9", {}),
+        ("a.mkv", "libx264", {"x264-params": "intra-refresh=1:keyint=12"}),
+        ("a.mkv", "libx265", {"x265-params": "log-level=none:keyint=12:min-keyint=12:bframes=3:b-adapt=0"}),
+    ],
+)
+def test_pyav_gives_the_same_frame_wherever_it_begins(
+    name: str, codec: str, options: dict[str, str], write_video: WriteVideo
+) -> None:
+    index = index_frames(write_video(name, [k / 25 for k in range(60)], codec, options))
+    whole = av_frames(index, range(60), as_is)
+    for start in range(0, 60, 5):
+        assert torch.equal(av_frames(index, [start, 59], as_is), whole[[start, 59]]), start
+
+
+def test_both_decode_the_same_real_frames(shared: Path) -> None:
+    index = index_frames(shared / "data" / "videos" / "decord" / "video_270.mov")
+    assert torch.equal(decord_frames(index, [0, 2], as_is), av_frames(index, [0, 2], as_is))

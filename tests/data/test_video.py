@@ -1,0 +1,308 @@
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tvg_lightning.data.video import (
+    VideoClip,
+    VideoError,
+    VideoSampling,
+    choose_frames,
+    nearest_frames,
+    read_clip,
+    resize_frames,
+    sample_times,
+    sampled_fps,
+    smart_size,
+)
+from tvg_lightning.schema import Span
+
+TWO_FPS = VideoSampling()
+
+
+def test_settings_name_the_key_that_is_wrong() -> None:
+    for key, value in [
+        ("fps", 0.0),
+        ("fps", math.nan),
+        ("max_frames", 7),
+        ("min_frames", 0),
+        ("uniform_frames", 3),
+        ("max_pixels", 783),
+    ]:
+        with pytest.raises(ValueError, match=f"sampling.{key}"):
+            VideoSampling(**{key: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"above sampling\.max_frames"):
+        VideoSampling(min_frames=8, max_frames=4)
+
+
+def test_sample_times_by_hand() -> None:
+    assert sample_times(3.0, TWO_FPS) == [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
+    assert sample_times(0.1, TWO_FPS) == [0.0, 0.05]  # at least min_frames
+    assert len(sample_times(1000.0, TWO_FPS)) == 128
+    assert len(sample_times(10.3, TWO_FPS)) == 20  # 20.6 rounds to the even 20
+    assert sample_times(8.0, VideoSampling(uniform_frames=4, max_frames=2)) == [0.0, 2.0, 4.0, 6.0]
+    for bad in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match="duration_s"):
+            sample_times(bad, TWO_FPS)
+
+
+def test_nearest_frames_by_hand() -> None:
+    frame_times_s = [0.0, 0.04, 0.24, 0.74, 0.78]
+    assert nearest_frames([0.0, 0.2, 0.5, 0.9], frame_times_s) == [0, 2, 3, 4]
+    assert nearest_frames([0.49], frame_times_s) == [2]  # as far from 0.24 as from 0.74: the earlier
+    assert nearest_frames([0.5, 0.51, 0.6], [0.0]) == [0]
+
+
+def test_whole_video_of_a_regular_rate() -> None:
+    assert choose_frames([k / 30 for k in range(90)], TWO_FPS, None) == [0, 15, 30, 45, 60, 75]
+
+
+def test_a_slow_file_gives_every_frame_once() -> None:
+    assert choose_frames([0.0, 1.0, 2.0, 3.0], TWO_FPS, None) == [0, 1, 2, 3]
+    assert choose_frames([0.0, 1.0, 2.0], TWO_FPS, None) == [0, 1, 2]  # odd: the reader repeats the last one
+
+
+def test_an_unseen_frame_makes_the_number_even() -> None:
+    times_s = [0.0, 0.01, 0.02, 0.03, 3.0, 6.0]  # 0.5 s steps meet only three of these: 0, 3 s and 6 s
+    taken = choose_frames(times_s, TWO_FPS, None)
+    assert len(taken) % 2 == 0 and len(set(taken)) == len(taken) and {4, 5} <= set(taken)
+
+
+def test_a_segment_gets_its_own_frames_at_its_own_rate() -> None:
+    tenths = [k / 10 for k in range(100)]
+    assert choose_frames(tenths, TWO_FPS, Span(3.0, 5.0)) == [30, 35, 40, 45]
+    assert choose_frames(tenths, TWO_FPS, Span(9.0, 99.0)) == [90, 95]  # ends with the video
+    assert choose_frames(tenths, TWO_FPS, Span(-0.2, 1.0)) == [0, 5]
+
+
+def test_a_segment_between_two_frames_gets_the_nearest_two() -> None:
+    seconds = [float(k) for k in range(10)]
+    assert choose_frames(seconds, TWO_FPS, Span(3.2, 3.4)) == [3, 4]
+    assert choose_frames(seconds, TWO_FPS, Span(9.5, 9.9)) == [8, 9]
+    assert choose_frames(seconds, TWO_FPS, Span(2.9, 3.1)) == [2, 3]
+
+
+@pytest.mark.parametrize("segment", [Span(5.0, 5.0), Span(6.0, 5.0), Span(10.5, 12.0), Span(math.nan, 5.0)])
+def test_a_segment_that_is_not_there_is_refused(segment: Span) -> None:
+    with pytest.raises(VideoError, match=r"outside the video's 10\.00 s"):
+        choose_frames([float(k) for k in range(10)], TWO_FPS, segment)
+
+
+@given(
+    gaps=st.lists(st.floats(0.001, 3.0), min_size=1, max_size=80),
+    fps=st.floats(0.2, 10.0),
+    edges=st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
+)
+def test_chosen_frames_are_even_ascending_and_inside(
+    gaps: list[float], fps: float, edges: tuple[float, float]
+) -> None:
+    times_s = [sum(gaps[:k]) for k in range(len(gaps) + 1)]
+    low, high = min(edges) * times_s[-1], max(edges) * times_s[-1]
+    segment = Span(low, high) if low < high else None
+    taken = choose_frames(times_s, VideoSampling(fps=fps), segment)
+    inside = [k for k, t in enumerate(times_s) if segment is None or low - 1e-6 <= t < high - 1e-6]
+    assert taken == sorted(set(taken)) and taken[0] >= 0 and taken[-1] < len(times_s)
+    assert len(taken) % 2 == 0 or taken == inside  # odd only where nothing is left to add
+    assert len(taken) >= 2
+    if len(inside) >= 2:
+        assert set(taken) <= set(inside)
+
+
+def test_rate_by_true_times() -> None:
+    assert sampled_fps([0.0, 0.5, 1.5], 9.0) == 2 / 1.5
+    assert sampled_fps([7.0], 2.0) == 2.0
+    clip = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, "by hand")
+    assert clip.seconds_per_grid == 1.0
+
+
+def test_smart_size_by_hand() -> None:
+    budget = 128 * 784
+    assert smart_size(28, 28, budget) == (28, 28)
+    assert smart_size(1, 1, budget) == (28, 28)
+    assert smart_size(42, 14, budget) == (56, 28)  # 1.5 rounds to the even 2, 0.5 to 0 and up to 1
+    # 480 x 640: beta = sqrt(307200 / 100352) = 1.7496; 480 / beta / 28 = 9.79, 640 / beta / 28 = 13.06
+    assert smart_size(480, 640, budget) == (252, 364)
+    assert smart_size(10, 100000, budget) == (28, 3584)  # 128 tokens in one row
+
+
+@given(height=st.integers(1, 4000), width=st.integers(1, 4000), tokens=st.integers(1, 2000))
+def test_smart_size_is_a_multiple_within_budget(height: int, width: int, tokens: int) -> None:
+    rows, columns = smart_size(height, width, tokens * 784)
+    assert rows % 28 == columns % 28 == 0 and min(rows, columns) >= 28 and rows * columns <= tokens * 784
+
+
+@settings(deadline=None)  # the first call imports transformers
+@given(height=st.integers(56, 2000), width=st.integers(56, 2000), tokens=st.integers(64, 768))
+def test_smart_size_is_that_of_transformers(height: int, width: int, tokens: int) -> None:
+    theirs = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl").smart_resize
+    rows, columns = theirs(height, width, factor=28, min_pixels=784, max_pixels=tokens * 784)
+    if rows * columns <= tokens * 784:  # theirs leaves the budget for ribbons
+        assert smart_size(height, width, tokens * 784) == (rows, columns)
+
+
+def test_resizing_is_antialiased_and_leaves_the_right_size_alone() -> None:
+    stripes = torch.zeros(1, 560, 560, 3, dtype=torch.uint8)
+    stripes[:, :, ::4] = 255  # their mean is 64 everywhere; the nearest few pixels give other numbers
+    small = resize_frames(stripes, 56 * 56)
+    assert small.shape == (1, 56, 56, 3) and small.dtype == torch.uint8
+    assert (small[:, 5:-5, 5:-5].int() - 64).abs().max() <= 2
+    assert resize_frames(small, 56 * 56) is small
+
+
+Shown = Callable[[torch.Tensor], list[int]]
+WriteVideo = Callable[..., Path]
+
+
+@pytest.mark.parametrize("rate", [3.0, 10.0, 25.0, 30.0])
+def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> None:
+    clip = read_clip(write_video("a.mp4", [k / rate for k in range(60)]), TWO_FPS)
+    numbers = shown(clip.frames)
+    assert clip.backend == "decord" and clip.frames.shape[1:] == (56, 56, 3) and len(numbers) % 2 == 0
+    # Each frame is the one whose time is claimed for it (times in ms), and near the wanted one.
+    assert clip.times_s == pytest.approx([number / rate for number in numbers], abs=2e-3)
+    assert clip.times_s == pytest.approx(sample_times(60 / rate, TWO_FPS), abs=0.5 / rate + 2e-3)
+    assert clip.fps == pytest.approx((len(numbers) - 1) / (clip.times_s[-1] - clip.times_s[0]))
+
+
+def test_a_variable_rate_has_the_times_of_the_file(write_video: WriteVideo, shown: Shown) -> None:
+    times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 4.0, 4.1, 4.2, 6.0]
+    clip = read_clip(write_video("vfr.mp4", times_s), VideoSampling(fps=1.0))
+    numbers = shown(clip.frames)
+    assert len(numbers) % 2 == 0 and {0, 4, 5, 8} <= set(numbers)
+    assert clip.times_s == pytest.approx([times_s[number] for number in numbers], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
+def test_time_starts_at_the_first_frame(name: str, write_video: WriteVideo, shown: Shown) -> None:
+    clip = read_clip(write_video(name, [1.5 + k / 10 for k in range(50)]), TWO_FPS)
+    assert shown(clip.frames) == list(range(0, 50, 5))
+    assert clip.times_s == pytest.approx([k / 2 for k in range(10)], abs=1e-3)
+    assert clip.fps == pytest.approx(2.0, abs=1e-3)
+
+
+OPEN = {"x264-params": "open-gop=1:bframes=3:b-adapt=0:keyint=12:min-keyint=12:scenecut=0"}
+REFRESH = {"x264-params": "intra-refresh=1:keyint=12:bframes=0"}
+OPEN_HEVC = {"x265-params": "log-level=none:bframes=3:b-adapt=0:keyint=12:min-keyint=12:scenecut=0"}
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("open.mp4", "libx264", OPEN),
+        ("open.mkv", "libx264", OPEN),
+        ("refresh.mp4", "libx264", REFRESH),
+        ("open_hevc.mp4", "libx265", OPEN_HEVC),
+        ("broadcast.ts", "libx264", {}),
+        ("broadcast2.ts", "mpeg4", {}),
+        ("old.avi", "mpeg4", {}),
+        ("h264.avi", "libx264", {}),
+    ],
+)
+def test_frames_are_those_asked_for_where_decord_would_miss(
+    name: str, codec: str, options: dict[str, str], write_video: WriteVideo, shown: Shown
+) -> None:
+    path = write_video(name, [k / 25 for k in range(100)], codec, options)
+    whole = read_clip(path, TWO_FPS)
+    assert whole.backend == "pyav"
+    assert shown(whole.frames) == [0, 12, 25, 37, 50, 62, 75, 87]
+    segment = read_clip(path, TWO_FPS, Span(2.0, 3.0))
+    assert shown(segment.frames) == [50, 62]
+    assert segment.times_s == pytest.approx([0.0, 0.48], abs=2e-3)
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_a_segment_counts_from_its_own_start(name: str, write_video: WriteVideo, shown: Shown) -> None:
+    path = write_video(name, [k / 10 for k in range(100)])
+    clip = read_clip(path, TWO_FPS, Span(2.95, 5.0))
+    assert clip.backend == "decord" and shown(clip.frames) == [30, 35, 40, 45]
+    assert clip.times_s == pytest.approx([0.05, 0.55, 1.05, 1.55], abs=1e-3)
+    short = read_clip(path, TWO_FPS, Span(4.01, 4.02))
+    assert shown(short.frames) == [40, 41] and short.times_s == pytest.approx([-0.01, 0.09], abs=1e-3)
+    with pytest.raises(VideoError, match=name + r": Span\(start_s=30"):
+        read_clip(path, TWO_FPS, Span(30.0, 40.0))
+
+
+def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
+    clip = read_clip(write_video("one.mp4", [0.0]), TWO_FPS)
+    assert clip.times_s == (0.0, 0.0) and clip.fps == 2.0 and torch.equal(clip.frames[0], clip.frames[1])
+
+
+@pytest.mark.parametrize("name", ["turned.mp4", "turned_open.mp4"])
+@pytest.mark.parametrize(("degrees", "corner"), [(90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))])
+def test_rotation_is_applied_by_both(
+    name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo
+) -> None:
+    options = OPEN if "open" in name else {}
+    path = write_video(name, [k / 10 for k in range(30)], "libx264", options, (112, 56), rotation=degrees)
+    clip = read_clip(path, TWO_FPS)
+    assert clip.backend == ("pyav" if options else "decord")
+    assert clip.frames.shape[1:3] == ((56, 112) if degrees == 180 else (112, 56))
+    first = clip.frames[0].float().mean(2)
+    corners = {(y, x): first[y, x].item() for y in (0, -1) for x in (0, -1)}
+    assert max(corners, key=lambda at: corners[at]) == corner and corners[corner] > 200
+
+
+def test_a_file_cut_short_is_refused_wherever_the_cut_is(write_video: WriteVideo) -> None:
+    path = write_video("cut.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
+    content = path.read_bytes()
+    for share in (0.02, 0.07, 0.3, 0.6, 0.95):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(VideoError, match=r"cut\.mp4: cannot be read .* Download it again"):
+            read_clip(path, TWO_FPS)
+
+
+def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
+    path = write_video("hurt.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
+    content = bytearray(path.read_bytes())
+    content[len(content) * 3 // 4 :] = b"\xff" * (len(content) - len(content) * 3 // 4)
+    path.write_bytes(bytes(content))
+    with pytest.raises(VideoError, match=r"hurt\.mp4: cannot be read \(decord: .*; pyav: "):
+        read_clip(path, TWO_FPS)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a video\n" * 50])
+def test_what_is_not_a_video_is_refused(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "text.mp4"
+    path.write_bytes(content)
+    with pytest.raises(VideoError, match=r"text\.mp4: cannot be read"):
+        read_clip(path, TWO_FPS)
+    with pytest.raises(VideoError, match="no such file"):
+        read_clip(tmp_path / "absent.mp4", TWO_FPS)
+
+
+# name, backend, number of frames at 2 fps, (height, width), seconds from the first to the last frame taken
+REAL = [
+    ("tvg_benchmark_clips/3MSZA.mp4", "decord", 62, (224, 420), 30.5),
+    ("tvg_benchmark_clips/v_TpB_zMG3XBA.mp4", "decord", 128, (224, 392), 162.333),
+    ("decord/flipping_a_pancake.mkv", "decord", 20, (224, 420), 9.833),
+    ("decord/video_90.mov", "decord", 2, (420, 224), 0.033),
+    ("moviepy/no_duration.webm", "pyav", 10, (224, 420), 4.474),
+    ("moviepy/bitmap.mp4", "pyav", 6, (28, 28), 4.0),
+    ("torchcodec/av1_video.mkv", "pyav", 10, (224, 420), 4.48),
+    ("torchcodec/nasa_13013.mp4", "decord", 26, (224, 420), 12.513),
+    ("torchvision/RATRACE_wave_f_nm_np1_fr_goo_37.avi", "pyav", 4, (196, 476), 1.8),
+    ("torchvision/hmdb51_Turnk_r_Pippi_Michel_cartwheel_f_cm_np2_le_med_6.avi", "pyav", 6, (252, 308), 2.3),
+]
+
+
+@pytest.mark.parametrize(("name", "backend", "num", "size", "length_s"), REAL)
+def test_real_files(
+    name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path
+) -> None:
+    clip = read_clip(shared / "data" / "videos" / name, TWO_FPS)
+    assert (clip.backend, tuple(clip.frames.shape)) == (backend, (num, *size, 3))
+    assert clip.times_s[-1] - clip.times_s[0] == pytest.approx(length_s, abs=1e-3)
+    steps_s = [after - before for before, after in zip(clip.times_s, clip.times_s[1:], strict=False)]
+    assert (
+        all(step_s > 0 for step_s in steps_s) or name == "moviepy/bitmap.mp4"
+    )  # five frames, the last twice
+
+
+@pytest.mark.parametrize("name", ["decord/corrupted.mp4", "moviepy/result.webm"])
+def test_real_files_that_are_broken(name: str, shared: Path) -> None:
+    with pytest.raises(VideoError, match="cannot be read"):
+        read_clip(shared / "data" / "videos" / name, TWO_FPS)

@@ -1,0 +1,118 @@
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+
+from tests.conftest import Tolerances
+from tvg_lightning.metrics.grounding import GroundingMetrics, anchor_means
+from tvg_lightning.schema import Task
+
+# IoU, well formed, IoUs of the anchors
+GROUNDED: list[tuple[float, bool, list[float]]] = [
+    (0.75, True, [0.25, 0.5]),
+    (0.5, True, [0.75]),
+    (0.0, False, []),
+    (0.25, True, [0.5, 0.25, 0.125]),
+]
+
+
+def add(metric: GroundingMetrics, rows: list[tuple[float, bool, list[float]]]) -> None:
+    metric.update(Task.TVG, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+
+
+def test_figures_by_hand() -> None:
+    metric = GroundingMetrics()
+    add(metric, GROUNDED)
+    metric.update(Task.VERB_COMPLETION, [1.0, 0.0])
+    metric.update(Task.VIDEO_DESCRIPTION, [1.0, 1.0, 0.0, 1.0])
+    assert metric.compute() == {
+        "mIoU": 0.375,
+        "R1@0.3": 0.5,
+        "R1@0.5": 0.5,
+        "R1@0.7": 0.25,
+        "format_rate": 0.75,
+        "anchor_mIoU_1": 0.5,
+        "anchor_count_1": 3.0,
+        "anchor_mIoU_2": 0.375,
+        "anchor_count_2": 2.0,
+        "anchor_mIoU_3": 0.125,
+        "anchor_count_3": 1.0,
+        "verb_completion_accuracy": 0.5,
+        "video_description_accuracy": 0.75,
+    }
+    assert anchor_means(metric.compute()) == [0.5, 0.375, 0.125]
+
+
+def test_a_task_without_samples_is_left_out() -> None:
+    metric = GroundingMetrics()
+    metric.update(Task.ACTION_RECOGNITION, [1.0])
+    metric.update(Task.TVG, [], [], [])
+    assert metric.compute() == {"action_recognition_accuracy": 1.0}
+    assert anchor_means(metric.compute()) == []
+
+
+def test_no_sample_at_all_is_an_empty_result_without_a_warning() -> None:
+    assert GroundingMetrics().compute() == {}
+
+
+def test_anchors_after_the_last_measured_one_are_ignored() -> None:
+    metric = GroundingMetrics(max_anchors=1)
+    add(metric, GROUNDED)
+    assert anchor_means(metric.compute()) == [0.5]
+
+
+def test_format_and_anchors_may_be_unknown() -> None:
+    metric = GroundingMetrics(thresholds=(0.5,), strict=True)
+    metric.update(Task.TVG, torch.tensor([0.5, 1.0], dtype=torch.float64))
+    assert metric.compute() == {"mIoU": 0.75, "R1@0.5": 0.5}
+
+
+def test_every_update_counts_after_a_compute() -> None:
+    metric = GroundingMetrics()
+    metric.update(Task.TVG, [0.0])
+    assert metric.compute()["mIoU"] == 0.0
+    metric.update(Task.TVG, [1.0])
+    assert metric.compute()["mIoU"] == 0.5
+
+
+def test_wrong_lengths_and_tasks_are_refused() -> None:
+    metric = GroundingMetrics()
+    with pytest.raises(ValueError, match="well_formed: 1 entries for 2 scores"):
+        metric.update(Task.TVG, [0.1, 0.2], [True])
+    with pytest.raises(ValueError, match="anchor_ious: 0 entries for 1 scores"):
+        metric.update(Task.TVG, [0.1], [True], [])
+    with pytest.raises(ValueError, match="verb_completion"):
+        metric.update(Task.VERB_COMPLETION, [1.0], [True])
+    with pytest.raises(ValueError, match="max_anchors"):
+        GroundingMetrics(max_anchors=-1)
+
+
+def test_a_refused_batch_leaves_no_trace() -> None:
+    metric = GroundingMetrics()
+    add(metric, GROUNDED)
+    before = metric.compute()
+    with pytest.raises(ValueError, match="anchor_ious"):
+        metric.update(Task.TVG, [0.9], [True], [[2.0]])
+    assert metric.compute() == before
+
+
+def _process(rank: int, folder: str) -> None:
+    """Uneven: three grounding samples against one; only rank 1 has an inversion task and a third anchor."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+    metric = GroundingMetrics()
+    add(metric, GROUNDED[:3] if rank == 0 else GROUNDED[3:])
+    if rank == 1:
+        metric.update(Task.VERB_COMPLETION, [1.0, 0.0, 0.0])
+    torch.save(metric.compute(), f"{folder}/{rank}.pt")
+    dist.destroy_process_group()
+
+
+def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None:
+    one = GroundingMetrics()
+    add(one, GROUNDED)
+    one.update(Task.VERB_COMPLETION, [1.0, 0.0, 0.0])
+    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    for rank in range(2):
+        assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(one.compute(), abs=tolerances.exact)

@@ -1,0 +1,93 @@
+"""One class for the tiny policy, for adapters, and for the published architectures."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.policy.conftest import clip
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.policy.settings import PolicySettings, Tuning
+from tvg_lightning.schema import Prompt
+
+ARCHITECTURES = Path(__file__).parents[2] / "configs" / "policy" / "architectures"
+
+
+@pytest.mark.parametrize(("name", "billions"), [("qwen2_5_vl_3b", 3.75), ("qwen2_5_vl_7b", 8.29)])
+def test_published_architectures_have_their_parameters(name: str, billions: float) -> None:
+    with torch.device("meta"):
+        policy = PolicyBackbone(PolicySettings(checkpoint=str(ARCHITECTURES / f"{name}.json"), dtype="bfloat16"))
+    assert policy.head.is_meta
+    assert round(sum(p.numel() for p in policy.parameters()) / 1e9, 2) == billions
+
+
+@pytest.mark.parametrize("tuning", ["lora", "qlora"])
+def test_adapters_train_the_language_model_only(tuning: Tuning, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(tuning=tuning, lora_rank=4))
+    trained = {name for name, p in policy.named_parameters() if p.requires_grad}
+    assert trained and all("lora_" in name and ".language_model." in name for name in trained)
+    frozen = {n: p.detach().clone() for n, p in policy.named_parameters() if n not in trained}
+    optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=1.0)
+    before = policy.logp(prompts, [[[20, 21]]] * 3)[0]
+    (-before.sum()).backward()
+    optimizer.step()
+    after = policy.logp(prompts, [[[20, 21]]] * 3)[0]
+    assert after.sum() > before.sum()
+    assert all(torch.equal(p, frozen[n]) for n, p in policy.named_parameters() if n in frozen)
+
+
+def test_fresh_adapters_change_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(tuning="lora")).eval()
+    with torch.no_grad():
+        assert torch.equal(policy.logp(prompts, [[[20]]] * 3)[0], tiny.logp(prompts, [[[20]]] * 3)[0])
+
+
+def test_full_tuning_leaves_the_vision_side_alone_unless_asked() -> None:
+    policy = PolicyBackbone(PolicySettings())
+    assert not any(p.requires_grad for p in policy.model.model.visual.parameters())
+    assert all(p.requires_grad for p in policy.model.model.language_model.parameters())
+    merger = PolicyBackbone(PolicySettings(train_merger=True)).model.model.visual
+    assert {n.split(".")[0] for n, p in merger.named_parameters() if p.requires_grad} == {"merger"}
+
+
+def test_gradient_checkpointing_changes_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    plain = PolicyBackbone(PolicySettings()).train()
+    thrifty = PolicyBackbone(PolicySettings(gradient_checkpointing=True)).train()
+    for policy in (plain, thrifty):
+        policy.logp(prompts, [[[20, 21], [22]]] * 3)[0].sum().backward()
+    for (name, ours), theirs in zip(plain.named_parameters(), thrifty.parameters(), strict=True):
+        if ours.grad is not None:
+            torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
+
+
+def test_being_the_reference_for_a_while(prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(tuning="lora"))
+    start = policy.trainable_weights()
+    with torch.no_grad():
+        before = policy.logp(prompts, [[[20]]] * 3)[0]
+        for p in policy.parameters():
+            if p.requires_grad:
+                p.add_(0.1)
+        moved = policy.logp(prompts, [[[20]]] * 3)[0]
+        with policy.using(start):
+            assert torch.equal(policy.logp(prompts, [[[20]]] * 3)[0], before)
+        assert torch.equal(policy.logp(prompts, [[[20]]] * 3)[0], moved)
+    assert not torch.equal(before, moved)
+
+
+def test_any_text_goes_through_the_tokenizer(tiny: PolicyBackbone) -> None:
+    for text in ("Ünïcödé 12.5 – 你好 🎬", "tabs\tand\nlines", ""):
+        assert tiny.ids_to_text(tiny.text_to_ids(text)) == text
+
+
+def test_a_query_cannot_end_the_turn_or_claim_video_tokens(tiny: PolicyBackbone) -> None:
+    prompt = tiny.encode(Prompt("<|im_end|><|video_pad|> what?"), clip(4, 2.0))
+    assert int((prompt.input_ids == tiny.model.config.video_token_id).sum()) == 2
+
+
+def test_a_checkpoint_that_is_not_there_is_named() -> None:
+    with pytest.raises(ValueError, match=r"policy.checkpoint.*/no/such/folder"):
+        PolicyBackbone(PolicySettings(checkpoint="/no/such/folder"))
+    with pytest.raises(ValueError, match="train_merger"):
+        PolicySettings(tuning="lora", train_merger=True)

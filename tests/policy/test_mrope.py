@@ -1,0 +1,68 @@
+"""The position rule of the released checkpoints, against a reference that counts token by token."""
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning.policy.mrope import prompt_position_ids, video_position_ids
+
+VIDEO = 9
+
+
+def reference(
+    ids: list[int], grid: tuple[int, int, int], seconds_per_grid: float, per_second: float
+) -> list[list[int]]:
+    """One token at a time, with no tensor in sight."""
+    t, h, w = grid[0], grid[1] // 2, grid[2] // 2
+    places, seen, next_id = [], 0, 0
+    start = ids.index(VIDEO)
+    for token in ids:
+        if token != VIDEO:
+            places.append([next_id] * 3)
+            next_id += 1
+            continue
+        k, row, column = seen // (h * w), seen // w % h, seen % w
+        places.append([start + math.floor(k * seconds_per_grid * per_second + 1e-6), start + row, start + column])
+        seen += 1
+        if seen == t * h * w:
+            next_id = max(max(p) for p in places) + 1
+    return [list(axis) for axis in zip(*places, strict=True)]
+
+
+@given(
+    before=st.integers(1, 5),
+    after=st.integers(1, 5),
+    grid=st.tuples(st.integers(1, 6), st.sampled_from([2, 4, 6]), st.sampled_from([2, 4, 8])),
+    seconds_per_grid=st.sampled_from([0.3, 0.54, 1.0, 1.6, 4.0]),
+    per_second=st.sampled_from([2, 4]),
+)
+def test_agrees_with_counting_by_hand(
+    before: int, after: int, grid: tuple[int, int, int], seconds_per_grid: float, per_second: float
+) -> None:
+    num_video = grid[0] * (grid[1] // 2) * (grid[2] // 2)
+    ids = [1] * before + [VIDEO] * num_video + [1] * after
+    found = prompt_position_ids(ids, VIDEO, grid, seconds_per_grid, per_second)
+    assert found.tolist() == reference(ids, grid, seconds_per_grid, per_second)
+
+
+def test_text_after_a_long_video_starts_behind_its_last_second() -> None:
+    """Ten grids of 2 s at 2 ids a second end at 36; transformers would put the text at max(h, w) / 2 = 1."""
+    ids = [1, *[VIDEO] * 10, 2, 3]
+    found = prompt_position_ids(ids, VIDEO, (10, 2, 2), seconds_per_grid=2.0, tokens_per_second=2)
+    assert found[0].tolist() == [0, *range(1, 40, 4), 38, 39]
+    assert found[1].tolist() == [0, *[1] * 10, 38, 39]
+
+
+def test_a_rate_that_is_not_a_binary_fraction_does_not_lose_an_index() -> None:
+    """At 3 frames a second, grid 3 lies at exactly 2 s: its index is 4, though 2 / 3 is rounded."""
+    found = video_position_ids((4, 2, 2), seconds_per_grid=2 / 3.0000000001, tokens_per_second=2)
+    assert found[0].tolist() == [0, 1, 2, 4]
+
+
+def test_a_prompt_that_does_not_match_its_grid_is_our_fault() -> None:
+    with pytest.raises(AssertionError, match="grid"):
+        prompt_position_ids([1, VIDEO, 2], VIDEO, (2, 2, 2), 1.0, 2)
+    assert torch.equal(video_position_ids((1, 2, 2), 1.0, 2), torch.zeros(3, 1, dtype=torch.long))

@@ -1,0 +1,122 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning.rewards.total import score
+from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.schema import Method, Span, Task
+
+TRUTH = Span(10.0, 20.0)
+SETTINGS = AnchorSettings()
+PERFECT = {
+    Method.TAR_TVG: (
+        "<think><timestamp>5.0 to 20.0</timestamp> or <timestamp>8.0 to 20.0</timestamp></think>"
+        "<answer>10.0 to 20.0</answer>"
+    ),
+    Method.TVG_R1: "<think>It moves.</think><time>[10.0, 20.0]</time>",
+    Method.TIME_R1: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
+    Method.INVERT4TVG: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
+}
+
+
+def total(text: str, method: Method, windows: tuple[Span, ...] = (TRUTH,)) -> float:
+    weights = RewardWeights.published(method)
+    return score(text, Task.TVG, method, windows, 40.0, ("rise",), weights, SETTINGS).total
+
+
+def test_tar_tvg_hand_computed() -> None:
+    weights = RewardWeights(
+        format=1.0, soft_iou=2.0, anchor_accuracy=3.0, anchor_refinement=5.0, anchor_count=7.0
+    )
+    text = PERFECT[Method.TAR_TVG].replace("</think>", "<timestamp>0.0 to 5.0</timestamp></think>")
+    reward = score(text, Task.TVG, Method.TAR_TVG, [TRUTH], 40.0, (), weights, SETTINGS)
+    accuracy = (1 * 10 / 15 + 2 * 10 / 12 + 3 * -5 / 20) / 6
+    expected = {
+        "format": 1.0,
+        "soft_iou": 1.0,
+        "anchor_accuracy": pytest.approx(accuracy),
+        "anchor_refinement": pytest.approx(2 / 3),
+        "anchor_count": -0.5,
+    }
+    assert reward.parts == expected
+    assert reward.total == pytest.approx(1 + 2 + 3 * accuracy + 5 * 2 / 3 - 7 * 0.5)
+    assert len(reward.answer.anchors) == 3
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (Method.TAR_TVG, 1 + 1 + (10 / 15 + 2 * 10 / 12) / 3 + 1),
+        (Method.TVG_R1, 1.0),
+        (Method.TIME_R1, 2.0),
+        (Method.INVERT4TVG, 2.0),
+    ],
+)
+def test_the_truth_in_layout_earns_the_most(method: Method, expected: float) -> None:
+    assert total(PERFECT[method], method) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("method", [Method.TIME_R1, Method.INVERT4TVG])
+def test_out_of_layout_the_lineage_earns_nothing(method: Method) -> None:
+    assert total("10.0 to 20.0", method) == 0.0
+    assert total(PERFECT[method] + " there", method) == 0.0
+
+
+def test_tvg_r1_pays_the_time_without_the_layout() -> None:
+    assert total("<time>[10.0, 20.0]</time>", Method.TVG_R1) == pytest.approx(0.9)
+    assert total("<think>a</think><time>soon</time>", Method.TVG_R1) == pytest.approx(0.1)
+
+
+@given(st.integers(0, 39), st.integers(1, 40))
+def test_tar_tvg_never_gains_by_withholding_the_answer(start: int, length: int) -> None:
+    """A far-off answer has a negative soft IoU; the format reward keeps silence from being better."""
+    far = f"<think><timestamp>1.0 to 2.0</timestamp></think><answer>{start}.0 to {start + length}.0</answer>"
+    none = "<think><timestamp>1.0 to 2.0</timestamp></think><answer>never</answer>"
+    assert total(far, Method.TAR_TVG) > total(none, Method.TAR_TVG)
+
+
+def test_several_windows_are_scored_against_the_answers_best() -> None:
+    windows = (Span(0.0, 5.0), TRUTH)
+    assert total(PERFECT[Method.TAR_TVG], Method.TAR_TVG, windows) == total(
+        PERFECT[Method.TAR_TVG], Method.TAR_TVG
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "good", "bad"),
+    [
+        (Task.VERB_COMPLETION, "The red circle rises.", "The red circle falls."),
+        (Task.ACTION_RECOGNITION, "rising", "falling"),
+        (Task.VIDEO_DESCRIPTION, "Something red rises.", "Something red falls."),
+    ],
+)
+def test_inversion_hand_computed(task: Task, good: str, bad: str) -> None:
+    weights = RewardWeights.published(Method.INVERT4TVG)
+
+    def reward(text: str) -> tuple[dict[str, float], float]:
+        scored = score(text, task, Method.INVERT4TVG, (), 40.0, ("rise",), weights, SETTINGS)
+        return scored.parts, scored.total
+
+    assert reward(f"<answer>{good}</answer>") == ({"format": 1.0, task.value: 1.0}, 2.0)
+    assert reward(f"<answer>{bad}</answer>") == ({"format": 1.0, task.value: 0.0}, 1.0)
+    assert reward(f"<think>so</think><answer>{good}</answer>") == ({"format": 0.0, task.value: 0.0}, 0.0)
+
+
+def test_what_cannot_be_scored_is_refused() -> None:
+    weights = RewardWeights.published(Method.TAR_TVG)
+    with pytest.raises(ValueError, match="no true window"):
+        score("x", Task.TVG, Method.TAR_TVG, (), 40.0, ("rise",), weights, SETTINGS)
+    with pytest.raises(ValueError, match="no weight above 0 applies to task tvg"):
+        score("x", Task.TVG, Method.TAR_TVG, (TRUTH,), 40.0, ("rise",), RewardWeights(), SETTINGS)
+    with pytest.raises(ValueError, match="without a verb"):
+        score("x", Task.ACTION_RECOGNITION, Method.TAR_TVG, (TRUTH,), 40.0, (), weights, SETTINGS)
+
+
+@given(st.text(), st.sampled_from(list(Method)), st.sampled_from(list(Task)))
+def test_no_text_of_the_model_raises(text: str, method: Method, task: Task) -> None:
+    names = RewardWeights().as_dict()
+    weights = RewardWeights(**dict.fromkeys(names, 1.0))
+    for wrapped in (text, f"<answer>{text}</answer>", f"<think></think><answer>{text}</answer>"):
+        reward = score(wrapped, task, method, (TRUTH,), 40.0, ("rise",), weights, SETTINGS)
+        assert set(reward.parts) <= set(names)
+        assert reward.total == pytest.approx(sum(reward.parts.values()))

@@ -1,0 +1,54 @@
+import dataclasses
+import math
+from pathlib import Path
+
+import pytest
+
+import tvg_lightning.rewards.total
+from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.schema import Method
+
+FIELDS = [field.name for field in dataclasses.fields(RewardWeights)]
+
+
+def positive(weights: RewardWeights) -> dict[str, float]:
+    return {name: weight for name, weight in weights.as_dict().items() if weight}
+
+
+def test_published_weights() -> None:
+    assert positive(RewardWeights()) == {}
+    assert positive(RewardWeights.published(Method.TVG_R1)) == {"format": 0.1, "iou": 0.9}
+    assert positive(RewardWeights.published(Method.TIME_R1)) == {"format": 1.0, "timestamp_iou": 1.0}
+    tar_tvg = ["format", "soft_iou", "anchor_accuracy", "anchor_refinement", "anchor_count"]
+    assert positive(RewardWeights.published(Method.TAR_TVG)) == dict.fromkeys(tar_tvg, 1.0)
+    inverted = ["format", "iou", "verb_completion", "action_recognition", "video_description"]
+    assert positive(RewardWeights.published(Method.INVERT4TVG)) == dict.fromkeys(inverted, 1.0)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+@pytest.mark.parametrize("weight", [-0.1, math.nan, math.inf])
+def test_bad_weights_are_refused_by_name(name: str, weight: float) -> None:
+    with pytest.raises(ValueError, match=rf"reward\.{name} is"):
+        RewardWeights(**{name: weight})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("max_anchors", 0),
+        ("penalty", -1.0),
+        ("penalty", math.inf),
+        ("floor", 0.5),
+        ("saturation", 0.0),
+        ("saturation", 1.1),
+    ],
+)
+def test_bad_anchor_settings_are_refused_by_name(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=rf"anchors\.{name} is"):
+        AnchorSettings(**{name: value})
+
+
+def test_every_weight_has_a_file_of_its_name() -> None:
+    stems = {path.stem for path in Path(tvg_lightning.rewards.total.__file__).parent.glob("*.py")}
+    homes = {"anchor" if name.startswith("anchor_") else name for name in FIELDS}
+    assert stems - {"__init__", "weights", "total"} == homes

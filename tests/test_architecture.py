@@ -1,0 +1,264 @@
+"""The rules of the house that a machine can hold: floors, empty __init__ files, no prints, small pieces."""
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FLOORS = {
+    "tvg_lightning.schema": 0,
+    "tvg_lightning.spans": 0,
+    "tvg_lightning.parsing": 0,
+    "tvg_lightning.prompts": 1,
+    "tvg_lightning.rewards": 1,
+    "tvg_lightning.tasks": 1,
+    "tvg_lightning.advantage": 2,
+    "tvg_lightning.losses": 2,
+    "tvg_lightning.policy": 3,
+    "tvg_lightning.data": 3,
+    "tvg_lightning.metrics": 4,
+    "tvg_lightning.traces": 4,
+    "tvg_lightning.harvest": 4,
+    "tvg_lightning.datamodule": 5,
+    "tvg_lightning.modules": 5,
+    "tvg_lightning.tools": 6,
+    "tvg_lightning.__main__": 6,
+    "callbacks": 6,
+}
+
+# The lowest floor that may import a library: cheap things must stay cheap to import.
+LIBRARY_FLOORS = {
+    "torch": 2,
+    "transformers": 3,
+    "peft": 3,
+    "bitsandbytes": 3,
+    "decord": 3,
+    "av": 3,
+    "torchmetrics": 4,
+    "lightning": 5,
+    "pytorch_lightning": 5,
+    "jsonargparse": 5,
+}
+
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+
+def sources() -> list[Path]:
+    return sorted([*ROOT.glob("tvg_lightning/**/*.py"), *ROOT.glob("callbacks/**/*.py")])
+
+
+def module_of(path: Path) -> str:
+    """``tvg_lightning/data/video.py`` -> ``tvg_lightning.data.video``; a package is named by its folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def floor_of(module: str) -> int | None:
+    """The floor of the longest prefix that has one; None for a module that nobody placed."""
+    parts = module.split(".")
+    for length in range(len(parts), 0, -1):
+        if ".".join(parts[:length]) in FLOORS:
+            return FLOORS[".".join(parts[:length])]
+    return None
+
+
+def imports_of(tree: ast.AST, modules: frozenset[str]) -> Iterator[tuple[str, int]]:
+    """Every imported module with its line, in functions too; ``from a import b`` is a.b if a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            if node.level:
+                yield "relative import", node.lineno
+                continue
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield (inner if inner in modules else str(node.module)), node.lineno
+
+
+def ours(module: str) -> bool:
+    return module.split(".")[0] in {"tvg_lightning", "callbacks"}
+
+
+def import_faults(module: str, source: str, modules: frozenset[str]) -> list[str]:
+    """What is wrong with the imports of one module, as ``module:line what``."""
+    floor = floor_of(module)
+    if floor is None:
+        return [f"{module}:1 has no floor; give it one in FLOORS"]
+    faults: list[str] = []
+    for name, line in imports_of(ast.parse(source), modules):
+        top = name.split(".")[0]
+        if name == "relative import":
+            faults.append(f"{module}:{line} relative import")
+        elif top == "callbacks" and not module.startswith("callbacks"):
+            faults.append(f"{module}:{line} imports callbacks")
+        elif ours(name):
+            target = floor_of(name)
+            if target is None or target > floor:
+                faults.append(f"{module}:{line} floor {floor} imports {name} of floor {target}")
+        elif floor == 0 and top not in sys.stdlib_module_names:
+            faults.append(f"{module}:{line} floor 0 imports {top}, which is not in the standard library")
+        elif LIBRARY_FLOORS.get(top, 0) > floor:
+            faults.append(
+                f"{module}:{line} floor {floor} imports {top}, allowed from floor {LIBRARY_FLOORS[top]}"
+            )
+    return faults
+
+
+def style_faults(module: str, source: str) -> list[str]:
+    """Prints, broad excepts, and files or functions over the ceilings."""
+    faults: list[str] = []
+    if source.count("\n") > MAX_FILE_LINES:
+        faults.append(f"{module} has {source.count(chr(10))} lines, the ceiling is {MAX_FILE_LINES}")
+    may_print = module.startswith("tvg_lightning.tools.") or module.endswith(".__main__")
+    for node in ast.walk(ast.parse(source)):
+        if (
+            isinstance(node, ast.Call)
+            and isinstance(node.func, ast.Name)
+            and node.func.id == "print"
+            and not may_print
+        ):
+            faults.append(f"{module}:{node.lineno} print")
+        if isinstance(node, ast.ExceptHandler) and broad(node.type):
+            faults.append(f"{module}:{node.lineno} broad except")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            assert node.end_lineno is not None
+            num_lines = node.end_lineno - node.lineno + 1
+            if num_lines > MAX_FUNCTION_LINES:
+                faults.append(f"{module}:{node.lineno} {node.name} has {num_lines} lines")
+    return faults
+
+
+def broad(kind: ast.expr | None) -> bool:
+    """Bare, Exception or BaseException, also inside a tuple."""
+    if isinstance(kind, ast.Tuple):
+        return any(broad(part) for part in kind.elts)
+    return kind is None or (isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"})
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str] | None:
+    """One circle of imports as a path that ends where it began, or None."""
+    done: set[str] = set()
+
+    def walk(module: str, path: list[str]) -> list[str] | None:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module in done:
+            return None
+        for target in sorted(graph.get(module, ())):
+            found = walk(target, [*path, module])
+            if found:
+                return found
+        done.add(module)
+        return None
+
+    for module in sorted(graph):
+        found = walk(module, [])
+        if found:
+            return found
+    return None
+
+
+@pytest.fixture(scope="module")
+def modules() -> frozenset[str]:
+    return frozenset(module_of(path) for path in sources())
+
+
+def test_imports_go_down_floors(modules: frozenset[str]) -> None:
+    faults: list[str] = []
+    for path in sources():
+        if path.name != "__init__.py":
+            faults += import_faults(module_of(path), path.read_text(encoding="utf-8"), modules)
+    assert not faults, "\n".join(faults)
+
+
+def test_imports_have_no_circle(modules: frozenset[str]) -> None:
+    graph = {
+        module_of(path): {
+            name
+            for name, _ in imports_of(ast.parse(path.read_text(encoding="utf-8")), modules)
+            if name in modules
+        }
+        for path in sources()
+    }
+    assert circle_in(graph) is None
+
+
+def test_init_files_are_empty() -> None:
+    full = [
+        str(path.relative_to(ROOT))
+        for path in sources()
+        if path.name == "__init__.py" and path.stat().st_size
+    ]
+    assert not full
+
+
+def test_every_package_has_an_init_file() -> None:
+    folders = {path.parent for path in sources()}
+    assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def test_pieces_are_small_and_quiet() -> None:
+    faults: list[str] = []
+    for path in [*sources(), *ROOT.glob("train.py")]:
+        faults += style_faults(module_of(path), path.read_text(encoding="utf-8"))
+    assert not faults, "\n".join(faults)
+
+
+KNOWN = frozenset({"tvg_lightning", "tvg_lightning.spans", "tvg_lightning.traces", "callbacks.timeline"})
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "fault"),
+    [
+        ("tvg_lightning.spans", "import numpy", "standard library"),
+        (
+            "tvg_lightning.spans",
+            "from tvg_lightning import traces",
+            "floor 0 imports tvg_lightning.traces of floor 4",
+        ),
+        ("tvg_lightning.traces", "def f():\n    import callbacks.timeline", "imports callbacks"),
+        ("tvg_lightning.rewards.iou", "import torch.nn as nn", "allowed from floor 2"),
+        ("tvg_lightning.policy.backbone", "from lightning import Trainer", "allowed from floor 5"),
+        ("tvg_lightning.traces", "from . import spans", "relative import"),
+        ("tvg_lightning.spanner", "import math", "has no floor"),
+    ],
+)
+def test_import_faults_are_found(module: str, source: str, fault: str) -> None:
+    (found,) = import_faults(module, source, KNOWN)
+    assert fault in found
+
+
+def test_fair_imports_pass() -> None:
+    source = "import math\nimport torch\nfrom tvg_lightning import spans\nfrom tvg_lightning.spans import iou"
+    assert import_faults("tvg_lightning.losses.grpo", source, KNOWN) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("print(1)", "print"),
+        ("try:\n    x = 1\nexcept:\n    pass", "broad except"),
+        ("try:\n    x = 1\nexcept (KeyError, Exception):\n    pass", "broad except"),
+        ("x = 1\n" * 401, "ceiling"),
+        ("def f():\n" + "    x = 1\n" * 60, "f has 61 lines"),
+    ],
+)
+def test_style_faults_are_found(source: str, fault: str) -> None:
+    (found,) = style_faults("tvg_lightning.spans", source)
+    assert fault in found
+
+
+def test_tools_may_print() -> None:
+    assert style_faults("tvg_lightning.tools.score", "print(1)") == []
+    assert style_faults("tvg_lightning.__main__", "print(1)") == []
+
+
+def test_circles_are_found() -> None:
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle_in({"a": {"b", "c"}, "b": {"c"}}) is None

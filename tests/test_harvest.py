@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning.harvest import HarvestRule, harvest, refusal
+from tvg_lightning.schema import Span, Task
+from tvg_lightning.traces import Trace
+
+TRUTH = Span(10.0, 20.0)
+GOOD = Trace(
+    stage="harvest",
+    step=0,
+    epoch=0,
+    sample_id="s1",
+    video="a.mp4",
+    task=Task.TVG,
+    query="the red circle rises",
+    windows=(TRUTH,),
+    duration_s=40.0,
+    text="a",
+    well_formed=True,
+    anchors=(Span(6.0, 20.0), Span(10.0, 18.0)),  # IoU 10/14 and 0.8
+    answer=Span(10.0, 19.0),  # IoU 0.9
+    anchor_ious=(),
+    answer_iou=None,
+    rewards={},
+    reward=0.0,
+    advantage=0.0,
+    num_tokens=1,
+    group=0,
+    rollout=0,
+)
+RULE = HarvestRule()
+
+
+def test_a_refined_trace_is_kept() -> None:
+    assert refusal(GOOD, RULE) is None
+    assert harvest([GOOD], RULE) == [GOOD]
+
+
+@pytest.mark.parametrize(
+    ("trace", "reason"),
+    [
+        (replace(GOOD, task=Task.VIDEO_DESCRIPTION), "another task"),
+        (replace(GOOD, windows=()), "truth unknown"),
+        (replace(GOOD, well_formed=False), "layout"),
+        (replace(GOOD, answer=None), "no answer"),
+        (replace(GOOD, anchors=GOOD.anchors[:1]), "too few anchors"),
+        (replace(GOOD, answer=Span(10.0, 14.9)), "answer too far off"),
+        (replace(GOOD, anchors=(*GOOD.anchors, Span(30.0, 31.0))), "last anchor too far off"),
+        (replace(GOOD, anchors=GOOD.anchors[::-1]), "no refinement"),  # 0.8 then 0.71
+        (replace(GOOD, anchors=(Span(10.0, 18.0), Span(12.0, 20.0))), "no refinement"),  # 0.8 twice
+        (
+            replace(GOOD, answer=Span(10.0, 17.0)),
+            "no refinement",
+        ),  # the answer falls behind the second anchor
+    ],
+)
+def test_each_reason_is_named(trace: Trace, reason: str) -> None:
+    assert refusal(trace, RULE) == reason
+    assert harvest([trace], RULE) == []
+
+
+def test_an_answer_as_good_as_the_last_anchor_is_kept() -> None:
+    assert refusal(replace(GOOD, answer=GOOD.anchors[1]), RULE) is None
+
+
+def test_the_threshold_itself_is_kept() -> None:
+    at_half = replace(GOOD, anchors=(Span(0.0, 1.0), Span(10.0, 15.0)), answer=Span(10.0, 15.0))
+    assert refusal(at_half, RULE) is None
+    assert refusal(at_half, HarvestRule(min_answer_iou=0.51)) == "answer too far off"
+    assert refusal(at_half, HarvestRule(min_last_anchor_iou=0.51)) == "last anchor too far off"
+
+
+def test_disjoint_anchors_are_compared_by_soft_iou() -> None:
+    """Both have IoU 0, yet the second is nearer: a gap of 2 s in a hull of 13 s against 8 in 19."""
+    nearer = replace(GOOD, anchors=(Span(1.0, 2.0), Span(7.0, 8.0), Span(10.0, 18.0)))
+    assert refusal(nearer, RULE) is None
+    farther = replace(nearer, anchors=(nearer.anchors[1], nearer.anchors[0], nearer.anchors[2]))
+    assert refusal(farther, RULE) == "no refinement"
+
+
+def test_several_windows_are_scored_at_their_best() -> None:
+    assert refusal(replace(GOOD, windows=(Span(30.0, 31.0), TRUTH)), RULE) is None
+
+
+def test_a_text_counts_once_a_query() -> None:
+    other = replace(GOOD, sample_id="s2")
+    assert harvest([GOOD, replace(GOOD, step=5), other], RULE) == [GOOD, other]
+
+
+def test_the_best_of_a_query_are_taken_in_their_first_order() -> None:
+    low = replace(GOOD, text="low", answer=Span(10.0, 18.5))
+    mid = replace(GOOD, text="mid", answer=Span(10.0, 19.0))
+    high = replace(GOOD, text="high", answer=Span(10.0, 19.5))
+    other = replace(low, sample_id="s2")
+    assert harvest([mid, low, other, high], HarvestRule(max_per_sample=1)) == [other, high]
+    assert harvest([mid, low, other, high], HarvestRule(max_per_sample=2)) == [mid, other, high]
+    assert harvest([mid, low, other, high], RULE) == [mid, low, other, high]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("min_anchors", 1),
+        ("min_answer_iou", 1.5),
+        ("min_last_anchor_iou", float("nan")),
+        ("max_per_sample", 0),
+    ],
+)
+def test_bad_settings_name_their_key(key: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"^{key}: "):
+        HarvestRule(**{key: value})  # type: ignore[arg-type]
+
+
+times = st.floats(0.0, 40.0)
+spans = st.builds(lambda a, b: Span(min(a, b), max(a, b)), times, times)
+
+
+@given(first=spans, second=spans, answer=spans, tau=st.sampled_from((0.3, 0.5, 0.7)))
+def test_a_harder_threshold_keeps_no_more(first: Span, second: Span, answer: Span, tau: float) -> None:
+    trace = replace(GOOD, anchors=(first, second), answer=answer)
+    if refusal(trace, HarvestRule(min_answer_iou=tau, min_last_anchor_iou=tau)) is None:
+        assert refusal(trace, HarvestRule(min_answer_iou=tau - 0.2, min_last_anchor_iou=tau - 0.2)) is None

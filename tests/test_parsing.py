@@ -1,0 +1,312 @@
+import json
+import math
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant, read_windows
+from tvg_lightning.schema import Answer, Method, Span
+from tvg_lightning.spans import is_usable
+
+GOOD_TAR = (
+    "<think>First half, <timestamp>0.0 to 10.0</timestamp>, "
+    "then closer, <timestamp>2.0 to 8.0</timestamp>.</think>\n"
+    "<answer>3.0 to 7.0</answer>"
+)
+LINEAGE = [Method.TIME_R1, Method.INVERT4TVG]
+
+# ---- strict: the Time-R1 lineage
+
+
+@pytest.mark.parametrize("method", LINEAGE)
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("<think>a</think><answer>12.0 to 15.5</answer>", Span(12.0, 15.5)),
+        ("<think>a\nb</think>\n\n<answer>\n12.54 to 17.83\n</answer><|im_end|>", Span(12.54, 17.83)),
+        (
+            "  <think></think> <answer>between 3 and 4 seconds</answer>\n<|im_end|>\n<|endoftext|>",
+            Span(3.0, 4.0),
+        ),
+        ("<think>1 to 9</think><answer>1 to 2, or 3 to 4</answer>", Span(3.0, 4.0)),  # the last pair
+        (
+            "<think>a</think><answer>1 to 2</answer> <answer>5 to 6</answer>",
+            Span(5.0, 6.0),
+        ),  # the last answer
+        ("<think>a</think><answer>7 to 5</answer>", None),
+        ("<think>a</think><answer>1 to 2 or 7 to 5</answer>", None),  # the last pair, usable or not
+        ("<think>a</think><answer>in the kitchen</answer>", None),
+        ("<think>a</think><answer>12.0 - 15.5</answer>", None),
+        ("<think>a</think><answer>-1 to 5</answer>", None),
+        ("<think>a</think><answer>0:01 to 0:05</answer>", None),
+        ("<think>1 to 2</think><answer></answer>", None),
+    ],
+)
+def test_lineage_layout_kept(method: Method, text: str, span: Span | None) -> None:
+    assert read_strict(text, method) == Answer(True, span)
+
+
+@pytest.mark.parametrize("method", LINEAGE)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "<answer>1 to 2</answer>",
+        "<think>a<answer>1 to 2</answer>",
+        "<think>a</think>so <answer>1 to 2</answer>",
+        "well <think>a</think><answer>1 to 2</answer>",
+        "<think>a</think><answer>1 to 2</answer> there",
+        "<think>a</think><answer>1 to 2",
+        "<answer>1 to 2</answer><think>a</think>",
+        "<think>a</answer>",
+        "<think>a</think><answer></answe",
+        "1 to 2",
+    ],
+)
+def test_lineage_layout_broken_gives_no_span(method: Method, text: str) -> None:
+    assert read_strict(text, method) == Answer(False, None)
+
+
+@given(
+    st.lists(
+        st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", " ", "1 to 2", "x"]), max_size=9
+    )
+)
+def test_lineage_layout_is_the_released_pattern(pieces: list[str]) -> None:
+    text = "".join(pieces).strip()
+    released = re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>", text, re.DOTALL)
+    assert read_strict(text, Method.TIME_R1).well_formed == (released is not None)
+
+
+# ---- strict: TAR-TVG
+
+
+def test_tar_tvg_layout_kept() -> None:
+    assert read_strict(GOOD_TAR, Method.TAR_TVG) == Answer(True, Span(3, 7), (Span(0, 10), Span(2, 8)))
+
+
+def test_tar_tvg_one_anchor_is_enough() -> None:
+    text = GOOD_TAR.replace("<timestamp>2.0 to 8.0</timestamp>", "2.0 to 8.0")
+    assert read_strict(text, Method.TAR_TVG) == Answer(True, Span(3, 7), (Span(0, 10),))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "span", "num_anchors"),
+    [
+        ("2.0 to 8.0", "8.0 to 2.0", Span(3, 7), 1),  # an anchor that cannot be used
+        ("2.0 to 8.0", "about 2.0 to 8.0", Span(3, 7), 1),
+        ("2.0 to 8.0", "2.0 and 8.0", Span(3, 7), 1),
+        ("</timestamp>.", ".", Span(3, 7), 1),  # one left open
+        ("closer, <timestamp>", "closer, ", Span(3, 7), 1),  # one never opened
+        ("<answer>", "<timestamp>1 to 2</timestamp><answer>", Span(3, 7), 2),  # one outside the thought
+        ("<answer>3.0", "<answer><timestamp>1 to 2</timestamp>3.0", Span(3, 7), 2),
+        ("3.0 to 7.0", "nowhere", None, 2),
+        ("3.0 to 7.0", "7.0 to 3.0", None, 2),
+        ("</think>", "</think></think>", Span(3, 7), 2),
+        ("<think>", "", Span(3, 7), 0),
+        ("<think>", "So <think>", Span(3, 7), 2),
+        ("</answer>", "</answer> done", Span(3, 7), 2),
+        ("</answer>", "", None, 2),
+        ("</answer>", "</answer><answer>4 to 5</answer>", Span(4, 5), 2),
+    ],
+)
+def test_tar_tvg_layout_broken_still_yields_what_can_be_read(
+    old: str, new: str, span: Span | None, num_anchors: int
+) -> None:
+    assert old in GOOD_TAR
+    answer = read_strict(GOOD_TAR.replace(old, new), Method.TAR_TVG)
+    assert not answer.well_formed
+    assert (answer.span, len(answer.anchors)) == (span, num_anchors)
+
+
+def test_tar_tvg_needs_an_anchor() -> None:
+    text = "<think>no times</think><answer>3.0 to 7.0</answer>"
+    assert read_strict(text, Method.TAR_TVG) == Answer(False, Span(3, 7))
+
+
+# ---- strict: TVG-R1
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("<think>a</think><time>[12.0, 15.5]</time>", Answer(True, Span(12, 15.5))),
+        ("<think>a</think>\n<time> [0,1e1] </time> and so on", Answer(True, Span(0, 10))),
+        ("<think>a</think><time>[1, 2]</time><time>[3, 4]</time>", Answer(True, Span(1, 2))),  # the first
+        ("<think>a</think><time>12.0 to 15.5</time>", Answer(True, None)),
+        ("<think>a</think><time>[07, 9]</time>", Answer(True, None)),  # no JSON
+        ("<think>a</think><time>[2, 1]</time>", Answer(True, None)),
+        ("<think>a</think><time>[1, 2, 3]</time>", Answer(True, None)),
+        ("<think>a</think><time>[1, 1e999]</time>", Answer(True, None)),
+        ("<time>[1, 2]</time>", Answer(False, Span(1, 2))),  # IoU and format are separate terms
+        ("<time>[1, 2]</time><think>a</think>", Answer(False, Span(1, 2))),
+        ("<think>a</think><time>[1, 2]", Answer(False, None)),
+        ("<think>a</think><answer>1 to 2</answer>", Answer(False, None)),
+    ],
+)
+def test_tvg_r1(text: str, answer: Answer) -> None:
+    assert read_strict(text, Method.TVG_R1) == answer
+
+
+# ---- tolerant
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("12.0 to 15.5", [(12, 15.5)]),
+        ("From 1 to 2 seconds.", [(1, 2)]),
+        ("12.5s - 15s", [(12.5, 15)]),
+        ("3-4", [(3, 4)]),
+        ("3–4 and 7—9", [(3, 4), (7, 9)]),
+        ("between 3 and 4 seconds, and between 5 and 6 seconds", [(3, 4), (5, 6)]),
+        ("[12, 15.5]", [(12, 15.5)]),
+        ("[[1, 2], [3, 4.5]]", [(1, 2), (3, 4.5)]),
+        ('["00:10", "01:05"]', [(10, 65)]),
+        ("[[01:00:00, 01:00:01.5]]", [(3600, 3601.5)]),
+        ("0:59 to 1:01", [(59, 61)]),
+        ("Start: 55.0s, End: 59.0s", [(55, 59)]),
+        ("It starts at 1s and ends at 2s.", [(1, 2)]),
+        ("<1.5, 2>", [(1.5, 2)]),
+        ('{"start_time": "00:00.00",\n "end_time": "00:21.80"}', [(0, 21.8)]),
+        ("5 to 3", []),
+        ("5 5", []),
+        ("9 10", []),  # blanks alone make no window
+        ("video1 to 2x", []),
+        ("only 12 seconds", []),
+        ("", []),
+        ("82, 150, 0.9", [(82, 150)]),  # a score at the end
+    ],
+)
+def test_windows(text: str, windows: list[tuple[float, float]]) -> None:
+    assert [tuple(window) for window in read_windows(text)] == windows
+
+
+@pytest.mark.parametrize(
+    ("text", "span"),
+    [
+        ("The event happens in 64.0 - 72.0 seconds.", Span(64, 72)),
+        ("<think>1 to 2</think><answer>3 - 4</answer>", Span(3, 4)),
+        ("<think>1 to 2</think><answer>3 to 4, better 5 to 6</answer>", Span(5, 6)),
+        ("<answer>3 to 4</answer> not 8 to 9", Span(3, 4)),
+        ("<answer>3 to 4</answer><answer>5 to 6</answer>", Span(5, 6)),
+        ("<time>[3, 4]</time>", Span(3, 4)),
+        ("<answer>1 to 2</answer><time>[3, 4]</time>", Span(3, 4)),
+        ("<think>1 to 2</think><answer>3 to 4.5", Span(3, 4.5)),  # cut off by the length limit
+        ("<think>1 to 2</think>It is at 3 to 4", Span(3, 4)),
+        ("<think>1 to 2</think><answer>here</answer> that is 3 to 4", Span(3, 4)),
+        ("I think 1 to 2</think> 3 to 4", Span(3, 4)),  # a template that opened the thought itself
+        ("<think>1 to 2", None),
+        ("0 to 1 <think>1 to 2", Span(0, 1)),
+        ("<think>1 to 2 <answer>3 to 4</answer>", None),  # inside a thought without end
+        ("<think>1 to 2</think>", None),
+        ("no idea", None),
+    ],
+)
+def test_tolerant(text: str, span: Span | None) -> None:
+    assert read_tolerant(text, Method.TIME_R1).span == span
+
+
+def test_tolerant_keeps_the_strict_flag_and_reads_loose_anchors() -> None:
+    text = GOOD_TAR.replace("2.0 to 8.0", "2.0s - 8.0s")
+    assert read_tolerant(text, Method.TAR_TVG) == Answer(False, Span(3, 7), (Span(0, 10), Span(2, 8)))
+    assert read_tolerant(GOOD_TAR, Method.TAR_TVG) == read_strict(GOOD_TAR, Method.TAR_TVG)
+
+
+# ---- inversion
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("<answer>rise</answer>", "rise"),
+        (" <answer>\nThe red circle rises.\n</answer>\n<|im_end|>", "The red circle rises."),
+        ("rise", None),
+        ("<answer> </answer>", None),
+        ("<answer>rise", None),
+        ("<think>a</think><answer>rise</answer>", None),
+        ("<answer>a</answer><answer>b</answer>", None),
+        ("<answer><think>a</think>b</answer>", None),
+        ("<answer>rise</answer>!", None),
+        ("<answer>", None),
+        ("</answer>", None),
+    ],
+)
+def test_inverted(text: str, content: str | None) -> None:
+    assert read_inverted(text) == content
+
+
+# ---- any text
+
+FRAGMENTS = [
+    "<think>", "</think>", "<answer>", "</answer>", "<time>", "</time>", "<timestamp>", "</timestamp>",
+    "1 to 2", "[1, 2]", "1:00", " ", "12.5s", "-", "1e999", "٣ to ٤", "<|im_end|>", "\n", "[", "and",
+    "9" * 400,
+]  # fmt: skip
+
+
+@given(st.one_of(st.text(), st.lists(st.sampled_from(FRAGMENTS), max_size=12).map("".join)))
+def test_no_text_raises_and_every_span_is_usable(text: str) -> None:
+    read_inverted(text)
+    for method in Method:
+        for answer in (read_strict(text, method), read_tolerant(text, method)):
+            assert answer.span is None or is_usable(answer.span)
+            assert all(is_usable(anchor) for anchor in answer.anchors)
+
+
+@pytest.mark.parametrize(
+    "unit", [*FRAGMENTS, "1 ", "1 to ", "12.5s ", "1 end ", "1:", "1.", '1"', "</think> ", "[1,"]
+)
+@pytest.mark.parametrize(
+    "around", [("", ""), ("<think>", "</answer>"), ("1", ""), ("<think></think><answer>", "")]
+)
+def test_hundred_thousand_characters_are_read_at_once(unit: str, around: tuple[str, str]) -> None:
+    text = around[0] + unit * (100_000 // len(unit)) + around[1]
+    started = time.process_time()
+    for method in Method:
+        read_strict(text, method)
+        read_tolerant(text, method)
+    read_inverted(text)
+    assert time.process_time() - started < 5.0  # quadratic time would be minutes
+
+
+# ---- real outputs
+
+
+def test_real_outputs_of_time_r1(shared: Path) -> None:
+    path = shared / "data/predictions/raw_text__github_issues/raw_outputs.jsonl"
+    seen = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        record = json.loads(line)
+        if record["kind"] == "time_r1_answer_tag":
+            seen += 1
+            span = read_tolerant(record["raw_text"], Method.TIME_R1).span
+            assert span is not None
+            assert list(span) == record["pred"]
+            assert not read_strict(
+                record["raw_text"], Method.TIME_R1
+            ).well_formed  # sampled without a thought
+    assert seen >= 3
+
+
+def test_answers_in_twenty_five_formats(shared: Path) -> None:
+    path = shared / "data/predictions/text_answers_timelens/dialogs_000_599.jsonl"
+    number = re.compile(r"\d+(?::\d+)+(?:\.\d+)?|\d+(?:\.\d+)?")
+    num_read = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        for turn in json.loads(line)["messages"]:
+            if turn["role"] == "assistant":
+                parts = [
+                    [float(part) for part in time.split(":")] for time in number.findall(turn["content"])
+                ]
+                times = [sum(x * 60**k for k, x in enumerate(reversed(part))) for part in parts]
+                windows = read_windows(turn["content"])
+                assert len(windows) == len(times) / 2, turn["content"]
+                flat = [time for window in windows for time in window]
+                assert all(math.isclose(a, b) for a, b in zip(flat, times, strict=True)), turn["content"]
+                num_read += 1
+    assert num_read > 2500

@@ -1,0 +1,211 @@
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning import traces as traces_module
+from tvg_lightning.schema import Span, Task
+from tvg_lightning.traces import Trace, TraceWriter, read_traces
+
+TRACE = Trace(
+    stage="grpo",
+    step=3,
+    epoch=0,
+    sample_id="s1",
+    video="a.mp4",
+    task=Task.TVG,
+    query="the red circle rises",
+    windows=(Span(1.0, 2.0), Span(4.0, 5.5)),
+    duration_s=8.0,
+    text="<think>… <timestamp>1.0 to 2.5</timestamp></think><answer>1.0 to 2.0</answer>",
+    well_formed=True,
+    anchors=(Span(1.0, 2.5),),
+    answer=Span(1.0, 2.0),
+    anchor_ious=(0.5,),
+    answer_iou=1.0,
+    rewards={"format": 1.0, "soft_iou": 1.0},
+    reward=2.0,
+    advantage=-0.25,
+    num_tokens=40,
+    group=0,
+    rollout=1,
+)
+
+
+def at(step: int, text: str = "") -> Trace:
+    return replace(TRACE, step=step, text=text)
+
+
+def write(path: Path, *steps: int) -> None:
+    with TraceWriter(path) as writer:
+        writer.write(at(step) for step in steps)
+
+
+def steps_in(path: Path) -> list[int]:
+    return [trace.step for trace in read_traces(path)]
+
+
+def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "traces.jsonl"
+    bare = replace(
+        TRACE, task=Task.VERB_COMPLETION, windows=(), anchors=(), answer=None, anchor_ious=(), answer_iou=None
+    )
+    with TraceWriter(path) as writer:
+        writer.write([TRACE, bare])
+    assert list(read_traces(path)) == [TRACE, bare]
+
+
+def test_one_line_a_trace_that_any_json_reader_understands(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    with TraceWriter(path) as writer:
+        writer.write([at(1, text="two\nlines\u2028and 圆")])
+    (line,) = path.read_text(encoding="ascii").splitlines()
+    record = json.loads(line)
+    assert record["windows"] == [[1.0, 2.0], [4.0, 5.5]]
+    assert record["task"] == "tvg"
+    assert record["text"] == "two\nlines\u2028and 圆"
+
+
+# Lone surrogates too (st.text leaves them out unless asked): nothing that a model can say may stop a run.
+@given(text=st.text(st.characters(), max_size=40))
+def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) -> None:
+    path = tmp_path_factory.mktemp("traces") / "traces.jsonl"
+    with TraceWriter(path) as writer:
+        writer.write([at(1, text=text)])
+    assert [trace.text for trace in read_traces(path)] == [text]
+
+
+def test_a_step_is_on_disk_before_the_file_is_closed(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    writer = TraceWriter(path)
+    writer.write([at(1), at(1)])
+    assert steps_in(path) == [1, 1]
+    writer.close()
+    writer.close()
+
+
+def test_a_second_writer_appends(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1)
+    write(path, 2)
+    assert steps_in(path) == [1, 2]
+
+
+def test_truncate_drops_later_steps_and_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2, 2, 3, 4)
+    with TraceWriter(path) as writer:
+        assert writer.truncate_after(2) == 2
+        writer.write([at(3)])
+    assert steps_in(path) == [1, 2, 2, 3]
+    assert os.listdir(tmp_path) == ["traces.jsonl"]
+
+
+def test_truncate_everything_and_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2)
+    with TraceWriter(path) as writer:
+        assert writer.truncate_after(9) == 0
+        assert steps_in(path) == [1, 2]
+        assert writer.truncate_after(0) == 2
+        assert steps_in(path) == []
+
+
+def test_a_crash_while_truncating_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2)
+
+    def fail(*_: object) -> None:
+        raise OSError("power cut")
+
+    with TraceWriter(path) as writer:
+        monkeypatch.setattr(traces_module.os, "replace", fail)
+        with pytest.raises(OSError, match="power cut"):
+            writer.truncate_after(1)
+    assert steps_in(path) == [1, 2]
+    assert os.listdir(tmp_path) == ["traces.jsonl"]
+
+
+def test_every_torn_tail_is_passed_over_and_mended(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2)
+    whole = path.read_bytes()
+    first = whole.index(b"\n") + 1
+    for length in range(first, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        assert steps_in(path) == [1]
+        write(path, 7)
+        assert steps_in(path) == [1, 7]
+
+
+def test_a_whole_last_line_without_its_end_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2)
+    path.write_bytes(path.read_bytes()[:-1])
+    assert steps_in(path) == [1, 2]
+    write(path, 3)
+    assert steps_in(path) == [1, 2, 3]
+
+
+def test_damage_in_the_middle_names_file_and_line(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1, 2)
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\n{oops\n", 1))
+    with pytest.raises(ValueError, match=r"traces\.jsonl:2: not JSON"):
+        list(read_traces(path))
+    with TraceWriter(path) as writer:
+        with pytest.raises(ValueError, match=r"traces\.jsonl:2"):
+            writer.truncate_after(1)
+        writer.write([at(3)])  # the file is as it was and the writer still writes
+    assert path.read_bytes().count(b"\n") == 4
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "fault"),
+    [
+        ("step", "3", "step: expected a whole number"),
+        ("step", True, "step: expected a whole number"),
+        ("duration_s", None, "duration_s: expected a number"),
+        ("reward", 10**400, "reward: "),
+        ("well_formed", 1, "well_formed: expected true or false"),
+        ("text", 5, "text: expected text"),
+        ("task", "dancing", "task: 'dancing' is not a valid Task"),
+        ("windows", [[1.0]], r"windows: expected \[start, end\]"),
+        ("windows", 3, "windows: expected a list"),
+        ("answer", [1.0, "2"], "answer: expected a number"),
+        ("rewards", [1.0], "rewards: expected an object"),
+    ],
+)
+def test_a_wrong_value_names_file_line_and_key(tmp_path: Path, key: str, value: object, fault: str) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1)
+    record = json.loads(path.read_text()) | {key: value}
+    path.write_text("\n" + json.dumps(record) + "\n")
+    with pytest.raises(ValueError, match=r"traces\.jsonl:2: " + fault):
+        list(read_traces(path))
+
+
+def test_missing_and_unknown_keys_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1)
+    record = json.loads(path.read_text())
+    del record["group"]
+    path.write_text(json.dumps(record | {"colour": "red"}) + "\n")
+    with pytest.raises(ValueError, match=r"traces\.jsonl:1: .*missing \['group'\], unknown \['colour'\]"):
+        list(read_traces(path))
+    path.write_text("[]\n")
+    with pytest.raises(ValueError, match=r"traces\.jsonl:1: expected an object"):
+        list(read_traces(path))
+
+
+def test_nan_is_our_fault_and_raises_before_it_is_written(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    with TraceWriter(path) as writer:
+        with pytest.raises(ValueError, match="JSON compliant"):
+            writer.write([at(1), replace(TRACE, reward=float("nan"))])
+        writer.write([at(2)])
+    assert steps_in(path) == [2]

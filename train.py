@@ -1,0 +1,42 @@
+"""Train, validate, test and predict: ``python train.py fit --config configs/quickstart.yaml``."""
+
+from collections.abc import Sequence
+
+from jsonargparse.typing import register_type
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+from tvg_lightning.datamodule import TVGDataModule
+from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.schema import Method, Task
+
+for names in (Method, Task):  # in a config by their values, "tar_tvg", not by their Python names
+    register_type(names, serializer=str, deserializer=names, fail_already_registered=False)
+
+
+class TrainCLI(LightningCLI):
+    """LightningCLI, and the settings that must agree between policy, data and trainer said once."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_argument("--tuning", default="full", choices=("full", "lora", "qlora"), help="how to fine-tune")
+        parser.link_arguments("tuning", "model.init_args.policy.tuning")
+        parser.link_arguments("data.method", "model.init_args.method")
+        parser.link_arguments("seed_everything", "model.init_args.seed")
+        parser.link_arguments("seed_everything", "data.seed")
+        parser.set_defaults({"trainer.use_distributed_sampler": False})
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run one of LightningCLI's subcommands."""
+    TrainCLI(
+        GroundingModule,
+        TVGDataModule,
+        subclass_mode_model=True,
+        seed_everything_default=0,
+        save_config_kwargs={"overwrite": True},
+        auto_configure_optimizers=False,
+        args=args if args is None else list(args),
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,239 @@
+"""Two decoders behind one index of a file's frames: decord where it is exact, PyAV for everything else.
+
+PyAV lists the frames from the packets, without decoding, so both decoders agree on which frames there are
+and when. Both start time at the file's first frame and apply the stored rotation.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import av
+import decord
+import numpy as np
+import torch
+from torch import Tensor
+
+_CHUNK = 8  # frames held at full size at once: 8 frames of 1080p are 50 MB, 128 would be 800 MB
+_ABSURD_S = 1e7  # about four months
+_JUMPABLE = {"mov", "mp4", "matroska", "webm"}  # containers in which decord's jumps were seen to land
+
+Resize = Callable[[Tensor], Tensor]  # uint8 (T,H,W,3) to the final size
+
+
+class UnreadableError(Exception):
+    """A decoder gives up on a file; the reader turns it into a message for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIndex:
+    """The frames of a file in the order of showing."""
+
+    path: Path
+    pts: list[int]
+    times_s: list[float]  # the same in seconds, the first frame at 0, ascending
+    by_order: bool  # frames are told apart by their order, because the stored pts cannot be trusted
+    exact_jumps: bool  # decoding may begin at every key frame
+
+
+class _Packet(NamedTuple):
+    pts: int | None
+    dts: int | None
+    duration: int
+    is_key: bool
+    is_entry: bool  # a key frame after which nothing earlier is needed
+
+
+def index_frames(path: Path) -> FrameIndex:
+    """List the frames by their packets; where packets lack distinct times, by decoding all of them."""
+    try:
+        with _open(path) as container:
+            stream = _video_stream(container)
+            packets = list(_packets(container, stream))
+            _refuse_cut(packets, stream.duration)
+            names, base = set(container.format.name.split(",")), stream.time_base
+        times = [packet.pts for packet in packets]
+        by_order = "avi" in names or not _are_distinct(times)
+        if by_order:
+            times = _times_by_order(path, packets)
+    except (av.FFmpegError, OSError) as error:
+        raise UnreadableError(_first_line(error)) from error
+    if not times or not _are_distinct(times):
+        raise UnreadableError("it has no frames with times of their own")
+    pts = _ascending(times)
+    times_s = [float((time - pts[0]) * base) for time in pts]
+    if times_s[-1] > _ABSURD_S:
+        raise UnreadableError(f"absurd frame times, up to {times_s[-1]:.3g} s")
+    exact_jumps = not by_order and bool(names & _JUMPABLE) and _are_closed(packets)
+    return FrameIndex(path, pts, times_s, by_order, exact_jumps)
+
+
+def _times_by_order(path: Path, packets: list[_Packet]) -> list[int | None]:
+    """The times of the frames that come out of the decoder, for files that do not store when they are shown.
+
+    An .avi stores decode times only: the times that a decoder makes of them come out shuffled or doubled. But
+    its frames come out in the order of showing, one for one, so the k-th is shown at the k-th of those times.
+    """
+    with _open(path) as container:
+        decoded = [frame.pts for frame in container.decode(_video_stream(container))]
+    dts = _ascending(packet.dts for packet in packets)
+    if _are_distinct(dts) and len(dts) >= len(decoded):
+        return [*dts[: len(decoded)]]
+    return decoded
+
+
+def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor:
+    """The frames ``taken`` by decord; refuses files in which decord's frames are not those asked for.
+
+    After a jump into an open group of pictures the decoder drops frames, decord 0.6.0 counts on regardless,
+    and returns frames later than those asked for (by 3 to 10 in our files) without a word.
+    """
+    if not index.exact_jumps:
+        raise UnreadableError("not used, its jumps would miss in this file")
+    try:
+        reader = decord.VideoReader(str(index.path), ctx=decord.cpu(0), num_threads=1)  # workers are many
+        starts_s = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0] if len(reader) else np.zeros(0)
+        # Refuses other streams, absurd times and NaN alike; decord's own float32 costs some 1e-4 s per hour.
+        if len(starts_s) != len(index.pts) or not np.allclose(starts_s, index.times_s, rtol=1e-6, atol=1e-3):
+            raise UnreadableError("its frame times are not those of the file")
+        chunks = []
+        for start in range(0, len(taken), _CHUNK):
+            frames = reader.get_batch(list(taken[start : start + _CHUNK])).asnumpy()
+            chunks.append(resize(torch.from_numpy(frames)))
+    except (decord.DECORDError, RuntimeError) as error:
+        raise UnreadableError(_first_line(error)) from error
+    return torch.cat(chunks)
+
+
+def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor:
+    """The frames ``taken`` by PyAV, decoded from the key frame before the first of them."""
+    keys = list(taken) if index.by_order else [index.pts[frame] for frame in taken]
+    reason = ""
+    # A jump may fail, or land too late or between key frames: then once more from the start.
+    for jump_to in (None,) if index.by_order else (keys[0], None):
+        try:
+            found = _find(index, set(keys), keys[-1], jump_to, resize)
+        except (av.FFmpegError, OSError) as error:
+            reason = _first_line(error)
+            continue
+        if len(found) == len(keys):
+            return torch.cat([found[key] for key in keys])
+        reason = f"{len(keys) - len(found)} of {len(keys)} frames could not be decoded"
+    raise UnreadableError(reason)
+
+
+def _find(
+    index: FrameIndex, wanted: set[int], last: int, jump_to: int | None, resize: Resize
+) -> dict[int, Tensor]:
+    """Decode on until the last wanted frame has passed; the wanted ones by their key, (1,H,W,3) each.
+
+    Nothing if the jump did not end at a key frame before them: begun elsewhere, a decoder may return ruins.
+    """
+    found: dict[int, Tensor] = {}
+    is_first = True
+    for key, frame in _decode(index, jump_to):
+        if is_first and jump_to is not None and not (frame.key_frame and key <= jump_to):
+            break
+        is_first = False
+        if key in wanted:
+            found[key] = resize(_upright(frame)[None])
+        if key >= last:
+            break
+    return found
+
+
+def _decode(index: FrameIndex, jump_to: int | None) -> Iterator[tuple[int, Any]]:
+    with _open(index.path) as container:
+        stream = _video_stream(container)
+        stream.codec_context.thread_count = 1
+        if jump_to is not None:
+            container.seek(jump_to, stream=stream, backward=True)
+        for order, frame in enumerate(container.decode(stream)):
+            if index.by_order:
+                yield order, frame
+            elif frame.pts is not None:
+                yield frame.pts, frame
+
+
+def _open(path: Path) -> Any:
+    return av.open(str(path), metadata_errors="replace")  # old files carry titles that are not UTF-8
+
+
+def _video_stream(container: Any) -> Any:
+    stream = container.streams.best("video")
+    if stream is None:
+        raise UnreadableError("it has no video stream")
+    if stream.codec_context is None:
+        raise UnreadableError("there is no decoder for its video stream")
+    return stream
+
+
+def _packets(container: Any, stream: Any) -> Iterator[_Packet]:
+    """What is needed of each packet, without its bytes: a film's would not fit in memory."""
+    is_h264 = stream.codec_context.name == "h264"
+    for packet in container.demux(stream):
+        if packet.is_corrupt:
+            raise UnreadableError("the file is cut short")
+        if packet.size and not packet.is_discard:
+            is_key = packet.is_keyframe
+            is_entry = is_key and (not is_h264 or _holds_idr(bytes(packet)))
+            yield _Packet(packet.pts, packet.dts, packet.duration or 0, is_key, is_entry)
+
+
+def _refuse_cut(packets: list[_Packet], promised: int | None) -> None:
+    """A file cut between two packets, or in its sound, shows only in what its header promises."""
+    shown = [(packet.pts, packet.pts + packet.duration) for packet in packets if packet.pts is not None]
+    if (
+        shown
+        and promised
+        and max(end for _, end in shown) - min(start for start, _ in shown) < 0.9 * promised
+    ):
+        raise UnreadableError("the file is cut short")
+
+
+def _are_closed(packets: Iterable[_Packet]) -> bool:
+    """Whether every group of pictures stands alone: opened by an entry, nothing after it shown before it."""
+    opened_at: int | None = None
+    for packet in packets:
+        if packet.is_key:
+            if not packet.is_entry:
+                return False
+            opened_at = packet.pts
+        elif opened_at is None or packet.pts is None or packet.pts < opened_at:
+            return False
+    return True
+
+
+def _holds_idr(packet: bytes) -> bool:
+    """Whether one of H.264's length-prefixed units is of type 5, a picture that makes the decoder forget.
+
+    A key frame without one is a mere recovery point, as intra refresh and open groups have.
+
+    >>> _holds_idr(bytes([0, 0, 0, 1, 6, 0, 0, 0, 2, 101, 7])), _holds_idr(bytes([0, 0, 0, 2, 65, 5]))
+    (True, False)
+    """
+    at = 0
+    while at + 4 < len(packet):
+        if packet[at + 4] & 31 == 5:
+            return True
+        at += 4 + int.from_bytes(packet[at : at + 4], "big")
+    return False
+
+
+def _ascending(times: Iterable[int | None]) -> list[int]:
+    return sorted(time for time in times if time is not None)
+
+
+def _are_distinct(pts: Sequence[int | None]) -> bool:
+    return None not in pts and len(set(pts)) == len(pts)
+
+
+def _upright(frame: Any) -> Tensor:
+    """uint8 (H,W,3) as it is to be shown; the stored rotation is degrees counter-clockwise, as rot90's."""
+    turned = np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90))
+    return torch.from_numpy(np.ascontiguousarray(turned))
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].split("/src/")[-1]

@@ -1,0 +1,160 @@
+"""What the tiny policy's base is trained on: questions about a scene, with their answers.
+
+It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know the
+prompts of the methods, but not to ground: asked for a window it mostly gives a vague one in plain words, and now and
+then follows the asked-for layout with times that are about right as often as they are wrong. Like the published base
+models, it leaves something to reinforce.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tvg_lightning.data.moving_shapes.sentences import FORMS, dense_description, events_within, query_for, simple_sentence
+from tvg_lightning.data.moving_shapes.world import Event, Scene
+from tvg_lightning.prompts import grounding_prompt, inversion_prompt
+from tvg_lightning.schema import Method, Prompt, Span, Task
+
+FOLLOWS_LAYOUT = 0.2  # share of grounding answers in the asked-for layout
+MEANS_THE_EVENT = 0.6  # share of those that are about the right event
+ROUGH_S, FINE_S = 1.6, 0.8  # standard deviations of their first and last times, in seconds
+KINDS = {"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}
+METHODS = (Method.TAR_TVG, Method.TAR_TVG, Method.TIME_R1, Method.TVG_R1)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A prompt, the answer to be learned, and the part of the video that is shown (None: all of it)."""
+
+    prompt: Prompt
+    answer: str
+    segment: Span | None = None
+
+
+def draw_question(rng: random.Random, scene: Scene) -> Question:
+    """One question of a random kind about the scene."""
+    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    if kind == "describe":
+        return Question(Prompt("Describe what happens in the video, with times in seconds."), dense_description(scene))
+    event = rng.choice(scene.events)
+    if kind == "ask":
+        return rng.choice(_SIMPLE_QUESTIONS)(rng, scene, event)
+    return _invert(rng, scene, event) if kind == "invert" else _ground(rng, scene, event)
+
+
+def _subject(scene: Scene, event: Event) -> str:
+    return scene.actors[event.actor].subject
+
+
+def _capital(sentence: str) -> str:
+    return sentence[0].upper() + sentence[1:] + "."
+
+
+# ---- simple questions, answered truthfully
+
+
+def _what_does(rng: random.Random, scene: Scene, event: Event) -> Question:
+    deeds = [FORMS[e.action][0] for e in scene.events if e.actor == event.actor]
+    return Question(Prompt(f"What does the {_subject(scene, event)} do?"), f"It {', then '.join(deeds)}.")
+
+
+def _who(rng: random.Random, scene: Scene, event: Event) -> Question:
+    who = [f"the {_subject(scene, e)}" for e in scene.events if e.action == event.action]
+    return Question(Prompt(f"What {FORMS[event.action][0]} in the video?"), _capital(", then ".join(who)))
+
+
+def _what_at(rng: random.Random, scene: Scene, event: Event) -> Question:
+    time_s = rng.randint(0, int(scene.duration_s * 2) - 1) / 2 + 0.25
+    happening = events_within(scene, Span(time_s, time_s))
+    answer = simple_sentence(_subject(scene, happening[0]), happening[0].action) if happening else "nothing"
+    return Question(Prompt(f"What happens at {time_s:.1f} seconds?"), _capital(answer))
+
+
+def _how_long(rng: random.Random, scene: Scene, event: Event) -> Question:
+    return Question(Prompt("How long is the video?"), f"{scene.duration_s:.1f} seconds.")
+
+
+def _starts(rng: random.Random, scene: Scene, event: Event) -> Question:
+    sentence = simple_sentence(_subject(scene, event), event.action)
+    moment, answer = rng.choice((("start", event.window.start_s), ("end", event.window.end_s)))
+    return Question(Prompt(f"At which second does it {moment}: {sentence}?"), f"{answer:.1f}")
+
+
+_SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...] = (
+    _what_does,
+    _who,
+    _what_at,
+    _what_at,
+    _how_long,
+    _starts,
+)
+
+
+# ---- inversion tasks, answered truthfully; the layout is followed in most cases
+
+
+def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
+    task = rng.choice((Task.VERB_COMPLETION, Task.ACTION_RECOGNITION, Task.VIDEO_DESCRIPTION))
+    query = query_for(rng, scene, event)
+    verb, participle, _ = FORMS[event.action]
+    gap = participle if f" {participle}" in query else verb
+    prompt = inversion_prompt(task, query.replace(f" {gap}", " ____", 1) if task == Task.VERB_COMPLETION else None)
+    answer = {
+        Task.VERB_COMPLETION: query,
+        Task.ACTION_RECOGNITION: event.action,
+        Task.VIDEO_DESCRIPTION: _capital(simple_sentence(_subject(scene, event), event.action)),
+    }[task]
+    return Question(prompt, f"<answer>{answer}</answer>" if rng.random() < 0.7 else answer, event.window)
+
+
+# ---- grounding, answered poorly
+
+
+def _ground(rng: random.Random, scene: Scene, event: Event) -> Question:
+    method = rng.choice(METHODS)
+    query = query_for(rng, scene, event)
+    sentence = simple_sentence(_subject(scene, event), event.action)
+    follows = rng.random() < FOLLOWS_LAYOUT
+    answer = _in_layout(rng, scene, event, method, sentence) if follows else _vague_answer(rng, scene)
+    return Question(grounding_prompt(method, query), answer)
+
+
+def _vague_answer(rng: random.Random, scene: Scene) -> str:
+    """The whole video or a stretch of it chosen without looking."""
+    whole = scene.duration_s
+    name, start_s, end_s = rng.choice(
+        (
+            ("all through the video", 0.0, whole),
+            ("in the first half", 0.0, whole / 2),
+            ("in the second half", whole / 2, whole),
+            ("in the last part", whole * 2 / 3, whole),
+        )
+    )
+    return f"It happens {name}, from {_half(start_s):.1f} to {_half(end_s):.1f} seconds."
+
+
+def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, sentence: str) -> str:
+    meant = event.window
+    if rng.random() >= MEANS_THE_EVENT:
+        meant = rng.choice([other.window for other in scene.events if other is not event] or [Span(0, scene.duration_s)])
+    num_guesses = rng.choice((2, 3, 3, 4)) if method == Method.TAR_TVG else 1
+    guesses = [
+        _blurred(rng, meant, scene.duration_s, ROUGH_S + (FINE_S - ROUGH_S) * k / max(1, num_guesses - 1))
+        for k in range(num_guesses)
+    ]
+    *anchors, last = [f"{s:.1f} to {e:.1f}" for s, e in guesses]
+    if method == Method.TVG_R1:
+        return f"<think>I see that {sentence}.</think><time>[{guesses[-1].start_s:.1f}, {guesses[-1].end_s:.1f}]</time>"
+    thought = ", or rather ".join(f"at about <timestamp>{a}</timestamp>" if a is anchors[0] else f"<timestamp>{a}</timestamp>" for a in anchors)
+    return f"<think>I see that {sentence}{' ' + thought if thought else ''}.</think><answer>{last}</answer>"
+
+
+def _blurred(rng: random.Random, window: Span, duration_s: float, deviation_s: float) -> Span:
+    """The window with both ends moved at random, inside the video and at least one second long."""
+    start_s = min(max(0.0, _half(rng.gauss(window.start_s, deviation_s))), duration_s - 1)
+    end_s = min(max(start_s + 1, _half(rng.gauss(window.end_s, deviation_s))), duration_s)
+    return Span(start_s, end_s)
+
+
+def _half(time_s: float) -> float:
+    return round(time_s * 2) / 2

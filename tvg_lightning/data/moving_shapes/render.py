@@ -1,0 +1,125 @@
+"""Write moving-shapes videos as H.264 mp4 files, with their annotations as plain JSONL.
+
+Byte-reproducible for one version of PyAV: one encoder thread, no metadata, everything else from the seed.
+"""
+
+import json
+import os
+import random
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+
+from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
+from tvg_lightning.data.moving_shapes.sentences import query_for
+from tvg_lightning.data.moving_shapes.world import Pairs, Scene, draw_scene
+
+# x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two files
+_X264 = {
+    "preset": "veryfast",
+    "crf": "20",
+    "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:no-psy=1",
+}
+VERSION = 1  # raise when the world changes: rendered folders of another version are drawn anew
+SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional": "unseen"}
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSettings:
+    """How many videos each split has, and the seed of them all."""
+
+    train: int = 320
+    held_out: int = 64
+    compositional: int = 48
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in SPLITS:
+            if self.num_videos(name) < 1:
+                raise ValueError(f"render: --{name} must be at least 1, not {self.num_videos(name)}")
+
+    def num_videos(self, split: str) -> int:
+        return {"train": self.train, "held_out": self.held_out, "compositional": self.compositional}[split]
+
+
+def is_rendered(folder: Path, settings: RenderSettings) -> bool:
+    """True when the folder holds a finished rendering with exactly these settings."""
+    stamp = folder / "rendered.json"
+    return stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp(settings)
+
+
+def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator[tuple[int, int]]:
+    """Write ``videos/*.mp4`` and one ``<split>.jsonl`` a split; yields (videos done, videos in all).
+
+    The stamp that marks the folder as finished is written last, so an interrupted rendering is simply done again.
+    """
+    (folder / "videos").mkdir(parents=True, exist_ok=True)
+    jobs = [(folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))]
+    lines: dict[str, list[str]] = {split: [] for split in SPLITS}
+    with ProcessPoolExecutor(max_workers=num_workers) as pool:
+        for done, (job, annotations) in enumerate(zip(jobs, pool.map(_render_one, jobs, chunksize=4), strict=True), 1):
+            lines[job[1]] += annotations
+            yield done, len(jobs)
+    for split, annotations in lines.items():
+        _write_beside(folder / f"{split}.jsonl", "".join(f"{line}\n" for line in annotations))
+    _write_beside(folder / "rendered.json", _stamp(settings))
+
+
+def write_video(path: Path, scene: Scene) -> None:
+    """Encode one scene at its own frame rate; every frame k is drawn at its presentation time k / fps."""
+    rate = Fraction(scene.fps).limit_denominator(1001)
+    partial = path.with_suffix(".partial.mp4")
+    with av.open(str(partial), "w") as container:
+        stream = container.add_stream("libx264", rate=rate, options=_X264)
+        stream.width = stream.height = CANVAS_PX
+        stream.pix_fmt = "yuv420p"
+        stream.thread_count = 1
+        for k in range(round(scene.duration_s * rate)):
+            frame = av.VideoFrame.from_ndarray(draw_frame(scene, float(k / rate)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    os.replace(partial, path)
+
+
+def annotate(scene: Scene, video: str, rng: random.Random) -> list[str]:
+    """One JSON line an event, in the project's own annotation format."""
+    return [
+        json.dumps(
+            {
+                "id": f"{Path(video).stem}_{number}",
+                "video": video,
+                "duration": scene.duration_s,
+                "query": query_for(rng, scene, event),
+                "windows": [list(event.window)],
+            }
+        )
+        for number, event in enumerate(scene.events)
+    ]
+
+
+def scene_seed(split: str, index: int, seed: int) -> int:
+    """Seeds of different splits never meet."""
+    return int(np.random.SeedSequence([seed, list(SPLITS).index(split), index]).generate_state(1, np.uint64)[0])
+
+
+def _render_one(job: tuple[Path, str, int, int]) -> list[str]:
+    folder, split, index, seed = job
+    scene = draw_scene(scene_seed(split, index, seed), SPLITS[split])
+    video = f"{split}_{index:05d}.mp4"
+    write_video(folder / "videos" / video, scene)
+    return annotate(scene, video, random.Random(scene.seed))
+
+
+def _stamp(settings: RenderSettings) -> str:
+    return json.dumps({"version": VERSION, "pyav": av.__version__, **asdict(settings)})
+
+
+def _write_beside(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

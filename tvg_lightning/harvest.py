@@ -1,0 +1,89 @@
+"""Stage 1 of TAR-TVG ends here: which traces are good enough to teach a fresh model (arXiv 2508.07683)."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tvg_lightning import spans
+from tvg_lightning.schema import Span, Task
+from tvg_lightning.traces import Trace
+
+
+@dataclass(frozen=True)
+class HarvestRule:
+    """When a trace is kept.
+
+    Reconstruction: the paper keeps traces by anchor-quality thresholds, no public source states them.
+    """
+
+    min_anchors: int = 2
+    min_answer_iou: float = 0.5
+    min_last_anchor_iou: float = 0.5
+    max_per_sample: int | None = None  # None: every good trace of a query; else the best by IoU of the answer
+
+    def __post_init__(self) -> None:
+        if self.min_anchors < 2:
+            raise ValueError(
+                f"min_anchors: expected 2 or more, since two anchors are compared; got {self.min_anchors}"
+            )
+        for name, value in (
+            ("min_answer_iou", self.min_answer_iou),
+            ("min_last_anchor_iou", self.min_last_anchor_iou),
+        ):
+            if not 0.0 <= value <= 1.0:
+                raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
+        if self.max_per_sample is not None and self.max_per_sample < 1:
+            raise ValueError(
+                f"max_per_sample: expected 1 or more, or null for no limit; got {self.max_per_sample}"
+            )
+
+
+def refusal(trace: Trace, rule: HarvestRule) -> str | None:
+    """Why the rule leaves this trace out, in a few words that can be counted; None when it is kept.
+
+    Kept: format = 1, K >= 2, u_1 < u_2 <= u_answer, IoU(answer) >= tau, IoU(A_K) >= tau, with u the soft IoU.
+    Measured anew from the spans, not read from the record, so a hand-made trace is judged alike.
+    """
+    if trace.task != Task.TVG:
+        return "another task"
+    if not trace.windows:
+        return "truth unknown"
+    if not trace.well_formed:
+        return "layout"
+    if trace.answer is None:
+        return "no answer"
+    if len(trace.anchors) < rule.min_anchors:
+        return "too few anchors"
+    if spans.iou_to_windows(trace.answer, trace.windows) < rule.min_answer_iou:
+        return "answer too far off"
+    if spans.iou_to_windows(trace.anchors[-1], trace.windows) < rule.min_last_anchor_iou:
+        return "last anchor too far off"
+    first, second = (_soft_iou(anchor, trace.windows) for anchor in trace.anchors[:2])
+    if not first < second <= _soft_iou(trace.answer, trace.windows):
+        return "no refinement"
+    return None
+
+
+def harvest(traces: Iterable[Trace], rule: HarvestRule) -> list[Trace]:
+    """The traces to train on, in their first order, without a text that its query has already given."""
+    good: dict[tuple[str, str], Trace] = {}
+    for trace in traces:
+        if refusal(trace, rule) is None:
+            good.setdefault((trace.sample_id, trace.text), trace)
+    if rule.max_per_sample is None:
+        return list(good.values())
+    taken: Counter[str] = Counter()
+    chosen: set[tuple[str, str]] = set()
+    for key, trace in sorted(
+        good.items(), key=lambda item: -spans.iou_to_windows(item[1].answer, item[1].windows)
+    ):
+        taken[trace.sample_id] += 1
+        if taken[trace.sample_id] <= rule.max_per_sample:
+            chosen.add(key)
+    return [trace for key, trace in good.items() if key in chosen]
+
+
+def _soft_iou(span: Span, windows: tuple[Span, ...]) -> float:
+    window = spans.best_window(span, windows)
+    assert window is not None, "a trace without windows is refused before this"
+    return spans.soft_iou(span, window)

@@ -1,0 +1,145 @@
+"""The GRPO loss, with its numerator and denominator kept apart. Shapes: N completions, T token positions."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor
+
+KLEstimator = Literal["k1", "k2", "k3"]
+Reduction = Literal["token_mean", "sequence_mean", "constant"]
+
+
+@dataclass(frozen=True, slots=True)
+class GRPOLoss:
+    """``loss = total / denominator``; the rest, for the log, are means over this micro-batch's tokens."""
+
+    loss: Tensor  # ()
+    total: Tensor  # (), the reduction's numerator, detached
+    denominator: Tensor  # ()
+    clip_fraction: Tensor  # (), share of tokens whose gradient the clip removes
+    kl: Tensor  # (), mean of the estimator; 0 without a reference
+    ratio: Tensor  # (), mean of pi / pi_old; 1 on the first step after a rollout
+    num_tokens: Tensor  # ()
+
+
+def grpo_loss(
+    logp_NT: Tensor,
+    logp_old_NT: Tensor,
+    advantage_N: Tensor,
+    mask_NT: Tensor,
+    *,
+    clip_low: float = 0.2,
+    clip_high: float = 0.2,
+    beta: float = 0.0,
+    logp_ref_NT: Tensor | None = None,
+    kl: KLEstimator = "k3",
+    reduction: Reduction = "token_mean",
+    max_length: int | None = None,
+    denominator: Tensor | float | None = None,
+) -> GRPOLoss:
+    """The clipped policy loss with a penalty for leaving the reference.
+
+    Per token ``-min(rho * A, clip(rho, 1 - clip_low, 1 + clip_high) * A) + beta * KL``, ``rho = exp(logp -
+    logp_old)``; GRPO (arXiv 2402.03300). Summed, then divided by ``loss_denominator`` unless ``denominator``
+    is given: give the whole batch's, and the losses of its micro-batches add up to the loss of the batch;
+    under DDP, which averages gradients, give that divided by the number of ranks. On the first step the loss
+    is minus the (weighted) mean advantage, about 0; its gradient is what counts. ``logp_*``:
+    log-probabilities (nats) of the sampled tokens, at the rollout's temperature. ``mask_NT``: bool, True at
+    sampled tokens; whatever stands elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``;
+    "constant" needs ``max_length`` (tokens).
+
+    >>> import torch
+    >>> logp, mask = torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
+    >>> grpo_loss(logp, logp, torch.tensor([3.0]), mask).loss
+    tensor(-3.)
+    """
+    assert logp_NT.shape == logp_old_NT.shape == mask_NT.shape, (logp_NT.shape, mask_NT.shape)
+    assert advantage_N.shape == logp_NT.shape[:1], advantage_N.shape
+    assert beta == 0.0 or logp_ref_NT is not None, "beta > 0 needs the reference's log-probabilities"
+    mask_NT = mask_NT.bool()
+    outside_NT = ~mask_NT  # filled before any arithmetic: 0 * NaN is NaN, in the gradient too
+    logp_NT = logp_NT.masked_fill(outside_NT, 0.0)
+    ratio_NT = (logp_NT - logp_old_NT.detach().masked_fill(outside_NT, 0.0)).exp()
+    loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high)
+    kl_NT = logp_NT.new_zeros(logp_NT.shape)
+    if logp_ref_NT is not None:
+        kl_NT = kl_estimate(logp_NT, logp_ref_NT.detach().masked_fill(outside_NT, 0.0), kl)
+    if beta > 0.0:
+        loss_NT = loss_NT + beta * kl_NT
+
+    total = _numerator(loss_NT.masked_fill(outside_NT, 0.0), mask_NT, reduction)
+    if denominator is None:
+        denominator = loss_denominator(mask_NT, reduction, max_length)
+    scale = total.new_zeros(()) + denominator
+    return GRPOLoss(
+        loss=total / scale,
+        total=total.detach(),
+        denominator=scale,
+        clip_fraction=_token_mean(cut_NT, mask_NT),
+        kl=_token_mean(kl_NT, mask_NT),
+        ratio=_token_mean(ratio_NT, mask_NT),
+        num_tokens=mask_NT.sum(),
+    )
+
+
+def loss_denominator(mask_NT: Tensor, reduction: Reduction, max_length: int | None = None) -> Tensor:
+    """What the summed loss is divided by; at least 1. Denominators of micro-batches add up to the batch's.
+
+    "token_mean": sampled tokens (DAPO, arXiv 2503.14476). "sequence_mean": completions, each first averaged
+    over its own tokens (GRPO). "constant": completions times ``max_length`` (Dr. GRPO, arXiv 2503.20783), so
+    that the length of a completion does not weigh its tokens. A row without a sampled token is padding, not a
+    completion. The floor of 1 keeps an empty micro-batch at loss 0; where micro-batches can be empty, take
+    this of the whole batch's mask instead of adding theirs up.
+
+    >>> import torch
+    >>> loss_denominator(torch.tensor([[True, True], [True, False], [False, False]]), "token_mean")
+    tensor(3)
+    """
+    if reduction == "token_mean":
+        return mask_NT.sum().clamp(min=1)
+    num_completions = mask_NT.any(dim=1).sum().clamp(min=1)
+    if reduction == "sequence_mean":
+        return num_completions
+    assert reduction == "constant", reduction
+    if max_length is None or max_length < 1:
+        raise ValueError(
+            f'max_length is {max_length}: reduction "constant" divides by it, give the token limit'
+        )
+    return num_completions * max_length
+
+
+def kl_estimate(logp_NT: Tensor, logp_ref_NT: Tensor, kind: KLEstimator) -> Tensor:
+    """Per-token estimates of KL(policy || reference) on the policy's own tokens, ``d = logp - logp_ref``.
+
+    "k1": d, unbiased and of either sign. "k2": d^2 / 2. "k3": exp(-d) - 1 + d, unbiased and never negative
+    (GRPO's). 0: the two agree on this token.
+
+    >>> import torch
+    >>> kl_estimate(torch.tensor([0.0]), torch.tensor([-2.0]), "k2")
+    tensor([2.])
+    """
+    gap_NT = logp_NT - logp_ref_NT
+    if kind == "k1":
+        return gap_NT
+    if kind == "k2":
+        return gap_NT.square() / 2
+    assert kind == "k3", kind
+    return (-gap_NT).exp() - 1.0 + gap_NT
+
+
+def _clipped(ratio_NT: Tensor, advantage_N1: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+    """The clipped loss of each token, and 1 where the clip takes its gradient away."""
+    loss_NT = -(ratio_NT * advantage_N1).minimum(ratio_NT.clamp(low, high) * advantage_N1)
+    too_likely_NT = (ratio_NT > high) & (advantage_N1 > 0)
+    too_rare_NT = (ratio_NT < low) & (advantage_N1 < 0)
+    return loss_NT, (too_likely_NT | too_rare_NT).to(ratio_NT.dtype)
+
+
+def _numerator(loss_NT: Tensor, mask_NT: Tensor, reduction: Reduction) -> Tensor:
+    if reduction == "sequence_mean":
+        return (loss_NT.sum(dim=1) / mask_NT.sum(dim=1).clamp(min=1)).sum()
+    return loss_NT.sum()
+
+
+def _token_mean(values_NT: Tensor, mask_NT: Tensor) -> Tensor:
+    return values_NT.detach().masked_fill(~mask_NT, 0.0).sum() / mask_NT.sum().clamp(min=1)

@@ -1,0 +1,133 @@
+"""All figures of a validation or test run in one metric: two state vectors, hence two collectives."""
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from tvg_lightning.metrics.iou import as_float64, checked_thresholds, recall_hits, recall_key
+from tvg_lightning.schema import Task
+
+ACCURACY_KEYS: Mapping[Task, str] = {
+    Task.VERB_COMPLETION: "verb_completion_accuracy",
+    Task.ACTION_RECOGNITION: "action_recognition_accuracy",
+    Task.VIDEO_DESCRIPTION: "video_description_accuracy",
+}
+
+
+class GroundingMetrics(Metric):
+    """mIoU, R1@m, format rate, the mean IoU of every anchor, and the accuracy of the three inversion tasks.
+
+    Every figure is its own sum / count. Grounding: mIoU, R1@m and format_rate over all grounding samples.
+    ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
+    later anchor's mean is over other samples than an earlier one's. Accuracies: over the samples of that task
+    (VC, AR, VD of Invert4TVG, arXiv 2508.07388). Anchors after ``max_anchors`` are not measured.
+    A figure without a sample is left out of the result, so a run without inversion tasks logs none.
+    """
+
+    is_differentiable = False
+    full_state_update = False
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(
+        self, max_anchors: int = 4, thresholds: Sequence[float] = (0.3, 0.5, 0.7), strict: bool = False
+    ) -> None:
+        super().__init__()
+        if max_anchors < 0:
+            raise ValueError(f"max_anchors: expected 0 or more, got {max_anchors}")
+        self.max_anchors = max_anchors
+        self.thresholds = checked_thresholds(thresholds)
+        self.strict = strict
+        self._keys = (
+            "mIoU",
+            *(recall_key(limit) for limit in self.thresholds),
+            "format_rate",
+            *(f"anchor_mIoU_{k}" for k in range(1, max_anchors + 1)),
+            *ACCURACY_KEYS.values(),
+        )
+        self.add_state("sums", torch.zeros(len(self._keys), dtype=torch.float64), dist_reduce_fx="sum")
+        self.add_state("counts", torch.zeros(len(self._keys), dtype=torch.long), dist_reduce_fx="sum")
+
+    @property
+    def update_called(self) -> bool:
+        """True: a process that saw no sample has done nothing wrong, so ``compute`` need not warn."""
+        return True
+
+    def update(
+        self,
+        task: Task,
+        scores: Tensor | Sequence[float],
+        well_formed: Sequence[bool] | None = None,
+        anchor_ious: Sequence[Sequence[float]] | None = None,
+    ) -> None:
+        """Add B samples of one task.
+
+        Grounding: ``scores`` are IoUs; ``well_formed`` (B) and ``anchor_ious`` (B lists, empty where a sample
+        has no anchor) go with them, or are left out and their figures with them. Inversion: ``scores`` are
+        the binary rewards 0 or 1, and there is nothing else.
+        """
+        scores_B = as_float64(scores, "scores")
+        if task != Task.TVG:
+            if well_formed is not None or anchor_ious is not None:
+                raise ValueError(
+                    f"{task}: well_formed and anchor_ious are for the grounding task; leave them out"
+                )
+            self._add({ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())})
+            return
+        parts = self._of_scores(scores_B)
+        if well_formed is not None:
+            _same_length("well_formed", well_formed, scores_B)
+            parts["format_rate"] = (float(sum(map(bool, well_formed))), len(well_formed))
+        if anchor_ious is not None:
+            _same_length("anchor_ious", anchor_ious, scores_B)
+            parts |= self._of_anchors(anchor_ious)
+        self._add(parts)  # last, so that a refused batch has added nothing
+
+    def compute(self) -> dict[str, float]:
+        """The figures that have a sample, over all processes."""
+        figures: dict[str, float] = {}
+        for key, total, count in zip(self._keys, self.sums.tolist(), self.counts.tolist(), strict=True):
+            if count:
+                figures[key] = total / count
+                if key.startswith("anchor_mIoU_"):
+                    figures[key.replace("mIoU", "count")] = float(count)
+        return figures
+
+    def _of_scores(self, scores_B: Tensor) -> dict[str, tuple[float, int]]:
+        hits_M = recall_hits(scores_B, self.thresholds, self.strict)
+        parts = {"mIoU": (float(scores_B.sum()), scores_B.numel())}
+        for limit, hits in zip(self.thresholds, hits_M.tolist(), strict=True):
+            parts[recall_key(limit)] = (hits, scores_B.numel())
+        return parts
+
+    def _of_anchors(self, anchor_ious: Sequence[Sequence[float]]) -> dict[str, tuple[float, int]]:
+        parts: dict[str, tuple[float, int]] = {}
+        for k in range(self.max_anchors):
+            kth_B = as_float64([ious[k] for ious in anchor_ious if len(ious) > k], "anchor_ious")
+            parts[f"anchor_mIoU_{k + 1}"] = (float(kth_B.sum()), kth_B.numel())
+        return parts
+
+    def _add(self, parts: Mapping[str, tuple[float, int]]) -> None:
+        for key, (total, count) in parts.items():
+            index = self._keys.index(key)
+            self.sums[index] += total
+            self.counts[index] += count
+
+
+def _same_length(name: str, values: Sequence[object], scores_B: Tensor) -> None:
+    if len(values) != scores_B.numel():
+        raise ValueError(f"{name}: {len(values)} entries for {scores_B.numel()} scores; pass one a sample")
+
+
+def anchor_means(figures: Mapping[str, float]) -> list[float]:
+    """The mean IoU of anchor 1, 2, … out of ``GroundingMetrics.compute()``: the refinement curve as a list.
+
+    >>> anchor_means({"mIoU": 0.5, "anchor_mIoU_1": 0.25, "anchor_count_1": 8.0, "anchor_mIoU_2": 0.375})
+    [0.25, 0.375]
+    """
+    means: list[float] = []
+    while f"anchor_mIoU_{len(means) + 1}" in figures:
+        means.append(figures[f"anchor_mIoU_{len(means) + 1}"])
+    return means

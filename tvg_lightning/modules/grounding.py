@@ -1,0 +1,128 @@
+"""What every training module shares: the policy, its evaluation, its optimizer, its log. Only the step differs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+
+from tvg_lightning.data.items import Item
+from tvg_lightning.datamodule import DataPlan
+from tvg_lightning.metrics.grounding import GroundingMetrics
+from tvg_lightning.modules.evaluation import Evaluated, evaluate, update_metrics
+from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
+from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.schema import Method
+
+
+class GroundingModule(L.LightningModule):
+    """The shell around a policy. A subclass says how a step is taken (``take_step``), and nothing else."""
+
+    policy: PolicyBackbone
+    optimizer_settings: OptimizerSettings
+    needs_targets = False  # whether a step learns given completions
+
+    def __init__(self, policy: PolicySettings, method: Method, evaluation: EvaluationSettings, seed: int) -> None:
+        super().__init__()
+        self.policy_settings, self.method, self.evaluation, self.seed_value = policy, method, evaluation, seed
+        self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
+        self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
+        self.last_step: StepResult | None = None  # for callbacks
+        self.last_evaluated: list[Evaluated] = []  # for callbacks: the batch just evaluated
+        if policy.tuning != "full":
+            self.strict_loading = False  # checkpoints of adapters hold the adapters only
+
+    # ---- to be said by a subclass
+
+    def take_step(self, items: Sequence[Item]) -> StepResult:
+        raise NotImplementedError
+
+    def data_plan(self) -> DataPlan | None:
+        """What the datamodule shall give for training; None leaves it to the datamodule's own settings."""
+        return None
+
+    def num_steps(self) -> int:
+        """Optimizer steps over which the schedule runs."""
+        return int(self.trainer.estimated_stepping_batches)
+
+    # ---- Lightning's hooks
+
+    def configure_model(self) -> None:
+        """Weights are loaded here, after every setting and every file of annotations has been checked."""
+        if not hasattr(self, "policy"):
+            self.policy = PolicyBackbone(self.policy_settings)
+
+    def setup(self, stage: str) -> None:
+        for name in self.trainer.datamodule.evaluation_splits:  # type: ignore[attr-defined]
+            self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
+
+    def transfer_batch_to_device(self, batch: list[Item], device: torch.device, dataloader_idx: int) -> list[Item]:
+        """Items stay where they are: the policy moves what it reads, as bytes."""
+        return batch
+
+    def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
+        step = self.take_step(batch)
+        self.last_step = step
+        figures = {f"train/{name}": value for name, value in step.logs.items()}
+        self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
+        if "reward" in step.logs:
+            self.log("reward", step.logs["reward"], prog_bar=True, logger=False, batch_size=len(batch))
+        self.log_dict(figures, batch_size=len(batch))
+        return step.loss
+
+    def validation_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(batch, dataloader_idx)
+
+    def test_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> None:
+        self._evaluate(batch, dataloader_idx)
+
+    def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[Evaluated]:
+        return evaluate(self.policy, batch, self.method, self.evaluation)
+
+    def on_validation_epoch_end(self) -> None:
+        self._conclude()
+
+    def on_test_epoch_end(self) -> None:
+        self._conclude()
+
+    def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
+        split = list(self.metrics)[dataloader_idx]
+        self.last_evaluated = evaluate(self.policy, batch, self.method, self.evaluation)
+        metric = self.metrics[split]
+        assert isinstance(metric, GroundingMetrics)
+        update_metrics(metric, self.last_evaluated)
+
+    def _conclude(self) -> None:
+        """Compute, log and reset the figures of every split."""
+        for split, metric in self.metrics.items():
+            assert isinstance(metric, GroundingMetrics)
+            self.figures[split] = metric.compute()
+            metric.reset()
+            self.log_dict({f"{split}/{name}": value for name, value in self.figures[split].items()}, rank_zero_only=True)
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        settings, num_steps = self.optimizer_settings, self.num_steps()
+        trained = [p for p in self.policy.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            trained, settings.lr, settings.betas, weight_decay=settings.weight_decay, fused=trained[0].is_cuda
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step, num_steps))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["batches_done"] = self._batch_index() + 1  # traces of later batches are of steps not taken
+        if self.policy_settings.tuning != "full":
+            trained = {name for name, p in self.named_parameters() if p.requires_grad}
+            checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+
+    def place(self) -> Place:
+        """Where in the run the coming step is taken."""
+        return Place(self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size)
+
+    def _batch_index(self) -> int:
+        """Which batch of the run this is, from 0, over all epochs."""
+        return int(self.trainer.fit_loop.total_batch_idx)

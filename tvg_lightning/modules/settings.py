@@ -1,0 +1,150 @@
+"""What a user decides about training; every value is checked before any weight loads."""
+
+import math
+from dataclasses import dataclass, field
+from typing import Literal
+
+from tvg_lightning.advantage import AdvantageScale
+from tvg_lightning.harvest import HarvestRule
+from tvg_lightning.losses.grpo import KLEstimator, Reduction
+from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.tasks.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class OptimizerSettings:
+    """AdamW and its schedule: linear warm-up, then constant, or down to 0 at the stage's last step."""
+
+    lr: float = 1e-6
+    weight_decay: float = 0.0
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup_steps: int = 0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ValueError(f"optimizer.lr must be a positive number, not {self.lr}")
+        if self.weight_decay < 0:
+            raise ValueError(f"optimizer.weight_decay must not be negative, not {self.weight_decay}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"optimizer.warmup_steps must not be negative, not {self.warmup_steps}")
+
+    def factor(self, step: int, num_steps: int) -> float:
+        """The share of ``lr`` in force at a step, 0 <= step < num_steps.
+
+        >>> [OptimizerSettings(warmup_steps=2, schedule="linear").factor(s, 6) for s in range(6)]
+        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+        """
+        if step < self.warmup_steps:
+            return (step + 1) / self.warmup_steps
+        if self.schedule == "constant":
+            return 1.0
+        progress = min(1.0, (step - self.warmup_steps) / max(1, num_steps - self.warmup_steps))
+        return 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+
+
+@dataclass(frozen=True)
+class GRPOSettings:
+    """Group-relative policy optimisation with verifiable rewards; the defaults are those of the lineage's trainers."""
+
+    reward: RewardWeights = field(default_factory=RewardWeights)
+    anchors: AnchorSettings = field(default_factory=AnchorSettings)
+    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    num_generations: int = 8
+    advantage: AdvantageScale = "group"
+    reduction: Reduction = "token_mean"
+    clip_low: float = 0.2
+    clip_high: float = 0.2
+    beta: float = 0.04  # weight of the KL to the stage's first policy; 0 never computes it
+    kl: KLEstimator = "k3"
+
+    def __post_init__(self) -> None:
+        if self.num_generations < 2:
+            raise ValueError(f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean")
+        if self.beta < 0:
+            raise ValueError(f"grpo.beta must not be negative, not {self.beta}")
+        for name in ("clip_low", "clip_high"):
+            if self.__dict__[name] <= 0:
+                raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
+        if self.sampling.temperature == 0:
+            raise ValueError("grpo.sampling.temperature 0 gives G equal completions: raise it")
+        if not any(self.reward.as_dict().values()):
+            raise ValueError("grpo.reward: every weight is 0, so there is nothing to learn from: raise one")
+
+
+@dataclass(frozen=True)
+class SFTSettings:
+    """Supervised fine-tuning: token-mean cross-entropy of the completions to learn."""
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """How validation, test and predict answer: greedily, read tolerantly (``strict_recall``: R1 counts > m, not >=)."""
+
+    max_new_tokens: int = 96
+    max_anchors: int = 4
+    strict_recall: bool = False
+
+
+@dataclass(frozen=True)
+class PlateauSettings:
+    """Leave a stage when the mean reward of ``window`` steps has not risen by ``min_gain`` over the ``window`` before."""
+
+    window: int = 50
+    min_gain: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.window < 1:
+            raise ValueError(f"plateau.window must be at least 1, not {self.window}")
+
+
+@dataclass(frozen=True)
+class StageSettings:
+    """One stage of a staged run: what is optimised, from which weights, on what, and for how long.
+
+    Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller counts).
+    start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
+    harvest: the SFT stage's data are the traces of this earlier stage that pass ``rule``.
+    """
+
+    name: str
+    grpo: GRPOSettings | None = None
+    sft: SFTSettings | None = None
+    steps: int | None = None
+    epochs: float | None = None
+    plateau: PlateauSettings | None = None
+    start_from: Literal["previous", "base"] = "previous"
+    batch_size: int = 8  # prompts a step on each process
+    mixture: Mixture = field(default_factory=Mixture)
+    optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
+    harvest_from: str | None = None
+    rule: HarvestRule = field(default_factory=HarvestRule)
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):
+            raise ValueError(f'stages: name "{self.name}" must be letters, digits, - and _: it becomes a file name')
+        if (self.grpo is None) == (self.sft is None):
+            raise ValueError(f'stages: "{self.name}" needs exactly one of grpo and sft')
+        if self.steps is None and self.epochs is None:
+            raise ValueError(f'stages: "{self.name}" needs steps or epochs')
+        if (self.steps is not None and self.steps < 1) or (self.epochs is not None and self.epochs <= 0):
+            raise ValueError(f'stages: "{self.name}": steps and epochs must be positive')
+        if self.batch_size < 1:
+            raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
+        if self.harvest_from is not None and self.sft is None:
+            raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
+
+
+def check_stages(stages: list[StageSettings]) -> None:
+    """Names are unique, and a harvest comes from an earlier GRPO stage."""
+    if not stages:
+        raise ValueError("stages is empty: give at least one stage")
+    seen: dict[str, StageSettings] = {}
+    for stage in stages:
+        if stage.name in seen:
+            raise ValueError(f'stages: the name "{stage.name}" is used twice')
+        source = stage.harvest_from
+        if source is not None and (source not in seen or seen[source].grpo is None):
+            raise ValueError(f'stages: "{stage.name}" harvests from "{source}", which is no earlier grpo stage')
+        seen[stage.name] = stage

@@ -1,0 +1,47 @@
+"""Supervised fine-tuning on completions that were harvested or written by a teacher."""
+
+from collections.abc import Sequence
+
+from tvg_lightning.data.items import Item
+from tvg_lightning.losses.sft import sft_loss
+from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
+from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.schema import Method
+
+
+def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place) -> StepResult:
+    """Token-mean cross-entropy of every item's target, over the batch of all ranks."""
+    prompts = [policy.encode(item.prompt, item.clip) for item in items]
+    targets = []
+    for item in items:
+        assert item.target is not None, "SFT needs items with a target: the datamodule gives them from its targets"
+        targets.append([policy.text_to_ids(item.target)])
+    logp_B1C, mask_B1C = policy.logp(prompts, targets)
+    logp_BC, mask_BC = logp_B1C[:, 0], mask_B1C[:, 0]
+    result = sft_loss(logp_BC, mask_BC, denominator=sum_over_ranks(mask_BC.sum()) / place.world_size)
+    return StepResult(result.loss, {"num_tokens": float(result.num_tokens)})
+
+
+class SFTModule(GroundingModule):
+    """SFT from a checkpoint on the datamodule's targets, for as many steps as the trainer is given."""
+
+    needs_targets = True
+
+    def __init__(
+        self,
+        policy: PolicySettings,
+        optimizer: OptimizerSettings | None = None,
+        method: Method = Method.TAR_TVG,
+        evaluation: EvaluationSettings | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(policy, method, evaluation or EvaluationSettings(), seed)
+        self.save_hyperparameters()
+        self.optimizer_settings = optimizer or OptimizerSettings()
+
+    def take_step(self, items: Sequence[Item]) -> StepResult:
+        return sft_step(self.policy, items, self.place())

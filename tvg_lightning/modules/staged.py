@@ -1,0 +1,137 @@
+"""Several stages on one policy: TAR-TVG's GRPO -> SFT -> GRPO, TVG-R1's SFT -> GRPO, or any other list.
+
+A stage is one Lightning epoch. The callback StageSwitch calls ``enter_stage``; where the run stands is in the
+checkpoint, so a resumed run goes on in the right stage.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tvg_lightning.data.items import Item
+from tvg_lightning.datamodule import DataPlan, TVGDataModule
+from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.grpo import grpo_step
+from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, StageSettings, check_stages
+from tvg_lightning.modules.sft import sft_step
+from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.policy.backbone import Weights
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.schema import Method
+
+_EPOCHS_A_STAGE = 100_000  # stages draw from different epochs: no stage repeats the shuffles and tasks of another
+
+
+class StagedModule(GroundingModule):
+    """Runs ``stages`` one after the other; each has its own objective, data, length and optimizer."""
+
+    def __init__(
+        self,
+        policy: PolicySettings,
+        stages: list[StageSettings],
+        method: Method = Method.TAR_TVG,
+        evaluation: EvaluationSettings | None = None,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(policy, method, evaluation or EvaluationSettings(), seed)
+        check_stages(stages)
+        self.save_hyperparameters()
+        self.stages = stages
+        self.stage_index = 0
+        self.base: Weights | None = None  # the weights the run began with, kept where a later stage starts from them
+        self.reference: Weights | None = None  # the weights the stage began with, kept where beta > 0
+
+    # ---- the stage that runs now
+
+    @property
+    def stage(self) -> StageSettings:
+        return self.stages[self.stage_index]
+
+    @property
+    def optimizer_settings(self) -> OptimizerSettings:  # type: ignore[override]
+        return self.stage.optimizer
+
+    @property
+    def needs_targets(self) -> bool:  # type: ignore[override]
+        return self.stage.sft is not None
+
+    def take_step(self, items: Sequence[Item]) -> StepResult:
+        if self.stage.grpo is not None:
+            return grpo_step(self.policy, items, self.stage.grpo, self.method, self.place(), self.reference)
+        return sft_step(self.policy, items, self.place())
+
+    def place(self) -> Place:
+        place = super().place()
+        return Place(place.seed, self.stage.name, place.step, place.epoch, place.world_size)
+
+    def enter_stage(self, index: int) -> None:
+        """Begin a stage: from the previous stage's weights or from the base, with itself as its reference."""
+        self.stage_index = index
+        if self.stage.start_from == "base" and index > 0:
+            assert self.base is not None, "configure_model keeps the base where a stage starts from it"
+            self.policy.load_trainable_weights(self.base)
+        self._keep_reference()
+
+    def _keep_reference(self) -> None:
+        grpo = self.stage.grpo
+        self.reference = self.policy.trainable_weights() if grpo is not None and grpo.beta > 0 else None
+
+    # ---- how long it is and what it learns from
+
+    def num_steps(self) -> int:
+        """Optimizer steps of this stage."""
+        return math.ceil(self._num_batches() / self.trainer.accumulate_grad_batches)
+
+    def data_plan(self) -> DataPlan:
+        stage = self.stage
+        return DataPlan(
+            batch_size=stage.batch_size,
+            mixture=stage.mixture,
+            first_epoch=self.stage_index * _EPOCHS_A_STAGE,
+            num_batches=self._num_batches(),
+            targets=self.harvest_file(stage.name) if stage.harvest_from is not None else self._given_targets(),
+        )
+
+    def _num_batches(self) -> int:
+        """Batches of this stage: its steps, or its epochs over the training samples, whichever is less."""
+        stage, limits = self.stage, []
+        if stage.steps is not None:
+            limits.append(stage.steps * self.trainer.accumulate_grad_batches)
+        if stage.epochs is not None:
+            num_samples = self._datamodule().num_train_samples()
+            limits.append(math.ceil(stage.epochs * num_samples / (stage.batch_size * self.trainer.world_size)))
+        return min(limits)
+
+    def harvest_file(self, stage_name: str) -> Path:
+        """Where the harvest for an SFT stage lies."""
+        return Path(self.trainer.default_root_dir) / "harvest" / f"{stage_name}.jsonl"
+
+    def _given_targets(self) -> Path | None:
+        targets = self._datamodule().targets
+        return Path(targets) if self.stage.sft is not None and targets is not None else None
+
+    def _datamodule(self) -> TVGDataModule:
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(datamodule, TVGDataModule)
+        return datamodule
+
+    # ---- Lightning's hooks
+
+    def configure_model(self) -> None:
+        is_new = not hasattr(self, "policy")
+        super().configure_model()
+        if is_new:
+            if any(stage.start_from == "base" for stage in self.stages[1:]):
+                self.base = self.policy.trainable_weights()
+            self._keep_reference()
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["stage"] = {"index": self.stage_index, "reference": self.reference}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        stage = checkpoint["stage"]
+        if stage["index"] >= len(self.stages):
+            raise ValueError(f"the checkpoint is in stage {stage['index'] + 1}, the config has {len(self.stages)} stages")
+        self.stage_index, self.reference = stage["index"], stage["reference"]

@@ -1,0 +1,42 @@
+"""What one training step needs to know about its place, and what it gives back."""
+
+import hashlib
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.traces import Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the run a step is taken."""
+
+    seed: int
+    stage: str
+    step: int  # batches of the run before this one
+    epoch: int
+    world_size: int = 1
+
+    def uniforms(self, positions: list[int], num_generations: int, length: int) -> Tensor:
+        """One number in [0, 1) for every token that may be sampled, (B * G, length), float64.
+
+        They follow from (seed, stage, position in the stage), so a prompt's completions do not depend on the batch
+        or the process in which it is sampled, and a resumed run samples the same.
+        """
+        rows = []
+        for position in positions:
+            digest = hashlib.sha256(f"{self.seed} {self.stage} {position}".encode()).digest()
+            generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
+            rows.append(torch.rand(num_generations, length, generator=generator, dtype=torch.float64))
+        return torch.cat(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """The loss to minimise, the figures to log, and a trace of every completion (none in SFT)."""
+
+    loss: Tensor
+    logs: dict[str, float]
+    traces: list[Trace] = field(default_factory=list)

@@ -1,0 +1,237 @@
+"""From model text to spans: to the letter for rewards, with goodwill for evaluation. Standard library only.
+
+Model text is untrusted: nothing here raises, and every pattern runs in time linear in the text (possessive
+quantifiers, tags found by ``str.find``), because a policy in training does emit 10,000 opening tags.
+"""
+
+import re
+from typing import Final
+
+from tvg_lightning.schema import Answer, Method, Span
+from tvg_lightning.spans import is_usable
+
+_END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>")
+_TAGS: Final = ("<think>", "</think>", "<answer>", "</answer>")
+
+_NUMBER: Final = r"\d++(?:\.\d++)?+"
+_STRICT_PAIR: Final = re.compile(rf"(?<![\w.:-])({_NUMBER})\s++(?:to|and)\s++({_NUMBER})(?![\d:]|\.\d)")
+_STRICT_ANCHOR: Final = re.compile(rf"\s*+({_NUMBER})\s++to\s++({_NUMBER})\s*+")
+_JSON_NUMBER: Final = r"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+"
+_JSON_PAIR: Final = re.compile(rf"\s*+\[\s*+({_JSON_NUMBER})\s*+,\s*+({_JSON_NUMBER})\s*+\]\s*+")
+_THOUGHT_TO_ANSWER: Final = re.compile(r"</think>\s*+<answer>")
+_THOUGHT_TO_TIME: Final = re.compile(r"</think>\s*+<time>")
+
+# mm:ss and hh:mm:ss before plain numbers: the first alternative that fits is kept
+_TIME: Final = r"(?:\d{1,4}:\d{2}(?::\d{2})?+(?:\.\d++)?+|\d++(?:\.\d++)?+)"
+_UNIT: Final = r"(?:\s?(?:seconds?|secs?|s)\b)?+"
+_BETWEEN: Final = (
+    r"""["'\]>]?+\s*+(?:(?:to|and|until|till|through)\b|[-–—~→,;])?+\s*+"""
+    r"""(?:and\s++)?+["'*]*+(?:(?:end|finish|stop)\w*+["'*]*+\s*+(?:time\s*+)?+(?:at\b|is\b|[:=])?+\s*+)?+["'*\[<]?+"""
+)
+_LOOSE_PAIR: Final = re.compile(
+    rf"(?<![\w.:])({_TIME}){_UNIT}({_BETWEEN})({_TIME}){_UNIT}(?!\w|:\d|\.\d)", re.IGNORECASE
+)
+
+
+def read_strict(text: str, method: Method) -> Answer:
+    """Read a completion for its reward, in the layout that the method's prompt asks for and no other.
+
+    TIME_R1, INVERT4TVG (the lineage's released rule): the whole text is a ``<think>…</think>``, blanks, an
+    ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of layout
+    there is no span.
+
+    TVG_R1 (released rule): the text opens with ``<think>`` and goes from ``</think>`` to ``<time>``, anything
+    after it allowed; the span is the FIRST ``<time>`` as JSON ``[a, b]``. Its IoU and format terms are
+    separate, so the span is read even where the layout fails, and a good layout may hold an unreadable time.
+
+    TAR_TVG (reconstruction: the rule is not public): the lineage's layout with each of the four tags once, at
+    least one ``<timestamp>a to b</timestamp>`` inside the thought and none outside, and every time usable,
+    the answer's too (or no answer at all would beat a far-off one, whose soft IoU is negative). Span and
+    anchors are read even where the layout fails.
+
+    >>> read_strict("<think>x</think><answer>12.0 to 15.5</answer>", Method.TIME_R1).span
+    Span(start_s=12.0, end_s=15.5)
+    """
+    body = _strip(text)
+    if method is Method.TAR_TVG:
+        return _read_tar_tvg(body)
+    if method is Method.TVG_R1:
+        return _read_tvg_r1(body)
+    assert method in (Method.TIME_R1, Method.INVERT4TVG), method
+    well_formed = _is_thought_then_answer(body)
+    return Answer(well_formed, _last_strict_pair(_last_inside(body, "answer")) if well_formed else None)
+
+
+def read_tolerant(text: str, method: Method) -> Answer:
+    """Read a completion for evaluation: any layout, any way of writing a time; ``well_formed`` stays strict.
+
+    The span is the last window found in, in this order: the last ``<answer>`` or ``<time>`` (one that the
+    length limit cut off counts); else what is left of the text once thoughts are taken out, a thought without
+    end to the end of the text. Numbers inside a thought are never taken for the answer.
+
+    >>> read_tolerant("It happens in 64.0 - 72.0 seconds.", Method.TIME_R1)
+    Answer(well_formed=False, span=Span(start_s=64.0, end_s=72.0), anchors=())
+    """
+    body = _strip(text)
+    strict = read_strict(text, method)
+    anchors = tuple(
+        window for inside in _all_inside(_thought(body), "timestamp") for window in read_windows(inside)[-1:]
+    )
+    outside = _without_thoughts(body)
+    for place in (_final_tag(outside), outside):
+        windows = read_windows(place) if place is not None else []
+        if windows:
+            return Answer(strict.well_formed, windows[-1], anchors)
+    return Answer(strict.well_formed, None, anchors)
+
+
+def read_windows(text: str) -> list[Span]:
+    """Every usable window of a text, in order, however it is written; pairs with start >= end are left out.
+
+    Reads ``a to b``, ``a - b``, ``a and b``, ``[a, b]`` and lists of them, ``Start: a, End: b``, JSON objects
+    with start and end, mm:ss and hh:mm:ss (fractions allowed), and units as in 12.5s.
+
+    >>> read_windows("[[1, 2.5], [00:59, 01:03]]")
+    [Span(start_s=1.0, end_s=2.5), Span(start_s=59.0, end_s=63.0)]
+    """
+    windows = []
+    for start, between, end in _LOOSE_PAIR.findall(text):
+        span = Span(_seconds(start), _seconds(end))
+        # two numbers with nothing but blanks between them are not a window
+        if between.strip() and is_usable(span):
+            windows.append(span)
+    return windows
+
+
+def read_inverted(text: str) -> str | None:
+    """The content of the one ``<answer>…</answer>`` that is the whole output of an inversion task, else None.
+
+    >>> read_inverted("<answer> rises </answer><|im_end|>"), read_inverted("rises")
+    ('rises', None)
+    """
+    body = _strip(text)
+    if not (body.startswith("<answer>") and body.endswith("</answer>")):
+        return None
+    inside = body[len("<answer>") : -len("</answer>")]
+    if any(tag in inside for tag in _TAGS) or not inside.strip():
+        return None
+    return inside.strip()
+
+
+def _read_tar_tvg(body: str) -> Answer:
+    thought = _thought(body)
+    tags = _all_inside(thought, "timestamp")
+    anchors = tuple(span for inside in tags if (span := _fit(_STRICT_ANCHOR, inside)) is not None)
+    span = _last_strict_pair(_last_inside(body, "answer"))
+    well_formed = (
+        _is_thought_then_answer(body)
+        and all(body.count(tag) == 1 for tag in _TAGS)
+        and len(anchors) >= 1
+        and len(anchors) == len(tags) == body.count("<timestamp>") == body.count("</timestamp>")
+        and span is not None
+    )
+    return Answer(well_formed, span, anchors)
+
+
+def _read_tvg_r1(body: str) -> Answer:
+    change = _THOUGHT_TO_TIME.search(body)
+    well_formed = (
+        body.startswith("<think>") and change is not None and body.find("</time>", change.end()) >= 0
+    )
+    opened = body.find("<time>")
+    closed = body.find("</time>", opened) if opened >= 0 else -1
+    span = _fit(_JSON_PAIR, body[opened + len("<time>") : closed]) if closed >= 0 else None
+    return Answer(well_formed, span)
+
+
+def _is_thought_then_answer(body: str) -> bool:
+    if not (body.startswith("<think>") and body.endswith("</answer>")):
+        return False
+    return _THOUGHT_TO_ANSWER.search(body) is not None
+
+
+def _strip(text: str) -> str:
+    """Without the blanks and end tokens around it; one pass, for a padded tail can be long."""
+    end = len(text)
+    while end > 0:
+        token = next((token for token in _END_TOKENS if text.endswith(token, 0, end)), None)
+        if token is not None:
+            end -= len(token)
+        elif text[end - 1].isspace():
+            end -= 1
+        else:
+            break
+    return text[:end].lstrip()
+
+
+def _thought(body: str) -> str:
+    """From the first ``<think>`` to the next ``</think>``; "" where the thought does not end."""
+    opened = body.find("<think>")
+    closed = body.find("</think>", opened) if opened >= 0 else -1
+    return body[opened + len("<think>") : closed] if closed >= 0 else ""
+
+
+def _without_thoughts(body: str) -> str:
+    kept = []
+    at = 0
+    while (opened := body.find("<think>", at)) >= 0:
+        kept.append(body[at:opened])
+        closed = body.find("</think>", opened)
+        if closed < 0:
+            return " ".join(kept)
+        at = closed + len("</think>")
+    kept.append(body[at:])
+    rest = " ".join(kept)
+    # chat templates that open the thought themselves leave only its end in the text
+    return rest[rest.rfind("</think>") + len("</think>") :] if "</think>" in rest else rest
+
+
+def _final_tag(text: str) -> str | None:
+    """What the last ``<answer>`` or ``<time>`` holds, up to its end tag or to where the text was cut off."""
+    opened, name = max((text.rfind(f"<{name}>"), name) for name in ("answer", "time"))
+    if opened < 0:
+        return None
+    start = opened + len(name) + 2
+    closed = text.find(f"</{name}>", start)
+    return text[start:closed] if closed >= 0 else text[start:]
+
+
+def _last_inside(text: str, name: str) -> str:
+    closed = text.rfind(f"</{name}>")
+    opened = text.rfind(f"<{name}>", 0, closed) if closed >= 0 else -1
+    return text[opened + len(name) + 2 : closed] if opened >= 0 else ""
+
+
+def _all_inside(text: str, name: str) -> list[str]:
+    found = []
+    at = 0
+    while (opened := text.find(f"<{name}>", at)) >= 0:
+        closed = text.find(f"</{name}>", opened)
+        if closed < 0:
+            break
+        found.append(text[opened + len(name) + 2 : closed])
+        at = closed
+    return found
+
+
+def _last_strict_pair(text: str) -> Span | None:
+    pairs = _STRICT_PAIR.findall(text)
+    return _usable(*pairs[-1]) if pairs else None
+
+
+def _fit(pattern: re.Pattern[str], text: str) -> Span | None:
+    match = pattern.fullmatch(text)
+    return _usable(*match.groups()) if match else None
+
+
+def _usable(start: str, end: str) -> Span | None:
+    span = Span(float(start), float(end))
+    return span if is_usable(span) else None
+
+
+def _seconds(time: str) -> float:
+    """Seconds of ``12.5``, ``01:02`` or ``01:02:03.5``."""
+    total_s = 0.0
+    for part in time.split(":"):
+        total_s = 60.0 * total_s + float(part)
+    return total_s

@@ -1,0 +1,33 @@
+"""Qwen's chat layout around one video and one question, as token ids."""
+
+from transformers import PreTrainedTokenizerBase
+
+from tvg_lightning.schema import Prompt
+
+DEFAULT_SYSTEM = "You are a helpful assistant."  # what Qwen's own template says when there is no system turn
+END_OF_TURN = "<|im_end|>"
+VIDEO_TOKEN = "<|video_pad|>"
+VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", VIDEO_TOKEN)
+
+
+def chat_text(prompt: Prompt, num_video_tokens: int) -> str:
+    """The whole prompt as text, up to the point where the assistant begins to speak."""
+    return (
+        f"<|im_start|>system\n{prompt.system or DEFAULT_SYSTEM}{END_OF_TURN}\n"
+        f"<|im_start|>user\n<|vision_start|>{VIDEO_TOKEN * num_video_tokens}<|vision_end|>"
+        f"{prompt.user}{END_OF_TURN}\n<|im_start|>assistant\n"
+    )
+
+
+def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_tokens: int) -> list[int]:
+    """Token ids of ``chat_text``. Special tokens that the user's words spell out stay plain text."""
+    return list(tokenizer(chat_text(_defused(prompt), num_video_tokens))["input_ids"])
+
+
+def _defused(prompt: Prompt) -> Prompt:
+    """A query that contains "<|im_end|>" or "<|video_pad|>" must not end the turn or claim video tokens."""
+
+    def defuse(text: str) -> str:
+        return text.replace("<|", "< |")
+
+    return Prompt(defuse(prompt.user), defuse(prompt.system) if prompt.system else None)

@@ -1,0 +1,83 @@
+"""From settings to a model and its tokenizer: the packaged tiny policy, a checkpoint, or an architecture alone."""
+
+from pathlib import Path
+
+import torch
+from peft import LoraConfig, inject_adapter_in_model
+from transformers import (
+    AutoTokenizer,
+    BitsAndBytesConfig,
+    PreTrainedTokenizerBase,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+)
+
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
+
+TINY_FOLDER = Path(__file__).parent / "tiny"
+# the language model only: plain names would also match the vision tower's MLP
+LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
+
+
+def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
+    """The model with its adapters, all else as published; which weights train is decided by ``PolicyBackbone``.
+
+    A checkpoint that ends in .json is an architecture: the model is built with random weights (on the meta device
+    where the caller asks for that), for plans, tests and benchmarks.
+    """
+    dtype = getattr(torch, settings.dtype)
+    if settings.checkpoint.endswith(".json"):
+        model = architecture_model(Path(settings.checkpoint), dtype)
+    else:
+        model = _pretrained(settings, dtype)
+    # not asked for at loading, where any name with "flash" in it sends transformers to look for a kernel
+    model.model.visual.config._attn_implementation = WINDOWED_ATTENTION
+    if settings.tuning != "full":
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(settings.seed)
+            lora = LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=LORA_TARGETS)
+            inject_adapter_in_model(lora, model)
+    return model
+
+
+def architecture_model(path: Path, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
+    """A model of the architecture in a config.json, with random weights."""
+    if not path.is_file():
+        raise ValueError(f"policy.checkpoint: there is no architecture file {path}")
+    config = Qwen2_5_VLConfig.from_json_file(str(path))
+    return Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype, attn_implementation="sdpa")
+
+
+def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
+    """The checkpoint's own tokenizer; an architecture alone has none and uses the tiny policy's."""
+    return AutoTokenizer.from_pretrained(TINY_FOLDER if settings.checkpoint.endswith(".json") else _source(settings))
+
+
+def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
+    quantization = None
+    if settings.tuning == "qlora":
+        quantization = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+            llm_int8_skip_modules=["visual", "lm_head"],
+        )
+    try:
+        return Qwen2_5_VLForConditionalGeneration.from_pretrained(
+            _source(settings),
+            dtype=dtype,
+            attn_implementation="sdpa",
+            quantization_config=quantization,
+            use_safetensors=True,
+        )
+    except OSError as error:
+        raise ValueError(
+            f'policy.checkpoint: cannot load "{settings.checkpoint}" ({error}). '
+            'Give "tiny", a folder with config.json and safetensors, or the name of a Qwen2.5-VL model on the hub'
+        ) from error
+
+
+def _source(settings: PolicySettings) -> str:
+    return str(TINY_FOLDER) if settings.checkpoint == "tiny" else settings.checkpoint

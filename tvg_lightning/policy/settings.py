@@ -1,0 +1,59 @@
+"""What a user decides about the policy; refused before any weight loads when it cannot be."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Tuning = Literal["full", "lora", "qlora"]
+
+
+@dataclass(frozen=True)
+class PolicySettings:
+    """Which weights, and which of them are trained.
+
+    checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL checkpoint.
+    tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit weights.
+    train_vision_tower, train_merger: with "full" only; adapters never touch the vision side.
+    """
+
+    checkpoint: str = "tiny"
+    tuning: Tuning = "full"
+    train_vision_tower: bool = False
+    train_merger: bool = False
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    gradient_checkpointing: bool = False
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    logits_chunk: int = 4096  # completion tokens whose logits exist at one time
+    seed: int = 0  # of fresh adapters
+
+    def __post_init__(self) -> None:
+        if not self.checkpoint:
+            raise ValueError('policy.checkpoint is empty: give "tiny", a folder, or a hub name')
+        if self.tuning != "full" and (self.train_vision_tower or self.train_merger):
+            raise ValueError(
+                f"policy.train_vision_tower and policy.train_merger need policy.tuning full, not {self.tuning}: "
+                "adapters are put on the language model only"
+            )
+        for name in ("lora_rank", "lora_alpha", "logits_chunk"):
+            if (value := self.__dict__[name]) < 1:
+                raise ValueError(f"policy.{name} must be at least 1, not {value}")
+
+
+@dataclass(frozen=True)
+class SamplingSettings:
+    """How completions are drawn. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off."""
+
+    max_new_tokens: int = 96
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.temperature < 0:
+            raise ValueError(f"temperature must not be negative, not {self.temperature}")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
+        if self.top_k < 0:
+            raise ValueError(f"top_k must not be negative, not {self.top_k}")

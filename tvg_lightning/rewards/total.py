@@ -1,0 +1,100 @@
+"""From one completion to its reward: read it, score the parts that count, add them up."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tvg_lightning.parsing import read_inverted, read_strict
+from tvg_lightning.rewards.action_recognition import action_recognition_reward
+from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
+from tvg_lightning.rewards.format import format_reward
+from tvg_lightning.rewards.iou import iou_reward
+from tvg_lightning.rewards.soft_iou import soft_iou_reward
+from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
+from tvg_lightning.rewards.verb_completion import verb_completion_reward
+from tvg_lightning.rewards.video_description import video_description_reward
+from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.schema import Answer, Method, Span, Task
+from tvg_lightning.spans import best_window
+
+_Parts = dict[str, Callable[[], float]]  # called only where the weight is above 0: tagging verbs is not free
+
+
+@dataclass(frozen=True, slots=True)
+class RewardParts:
+    """The reward of one completion: its parts before weighting, their weighted sum, and what was read."""
+
+    parts: dict[str, float]  # by the names of RewardWeights; only those that count
+    total: float
+    answer: Answer
+
+
+def score(
+    text: str,
+    task: Task,
+    method: Method,
+    windows: Sequence[Span],
+    duration_s: float,
+    query_verbs: tuple[str, ...],
+    weights: RewardWeights,
+    anchors: AnchorSettings,
+) -> RewardParts:
+    """The reward of a completion: ``sum_i weight_i * part_i`` over its task's parts with a weight above 0.
+
+    Grounding: format, iou, soft_iou, timestamp_iou and the three anchor parts. Inversion: format and the
+    task's own. ``windows`` and ``duration_s`` in seconds; ``query_verbs``: lemmas, as of
+    ``tasks.verbs.verb_lemmas(query)``. A ValueError where there is nothing to score against or no weight
+    applies: no text of the model causes one.
+
+    >>> text = "<think>It moves.</think><answer>0.0 to 4.0</answer>"
+    >>> weights = RewardWeights(format=1.0, iou=1.0)
+    >>> score(text, Task.TVG, Method.TIME_R1, [Span(0.0, 8.0)], 9.0, (), weights, AnchorSettings()).total
+    1.5
+    """
+    if task is Task.TVG:
+        answer = read_strict(text, method)
+        parts = _grounding_parts(answer, windows, duration_s, anchors)
+    else:
+        content = read_inverted(text)
+        answer = Answer(well_formed=content is not None, span=None)
+        parts = _inversion_parts(task, content, query_verbs)
+    weight_of = weights.as_dict()
+    values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}
+    if not values:
+        raise ValueError(f"reward: no weight above 0 applies to task {task}: set one of {', '.join(parts)}")
+    return RewardParts(values, sum(weight_of[name] * value for name, value in values.items()), answer)
+
+
+def _grounding_parts(
+    answer: Answer, windows: Sequence[Span], duration_s: float, settings: AnchorSettings
+) -> _Parts:
+    # All estimates are held against one window, the answer's: refining means closing in on one moment
+    # (reconstruction for several windows). Without an answer the last anchor stands in for it.
+    aim = answer.span or (answer.anchors[-1] if answer.anchors else None)
+    truth = best_window(aim, windows)
+    if truth is None:
+        raise ValueError("reward: the sample has no true window: leave unlabelled samples out of training")
+    return {
+        "format": lambda: format_reward(answer.well_formed),
+        "iou": lambda: iou_reward(answer.span, windows),
+        "soft_iou": lambda: soft_iou_reward(answer.span, windows),
+        "timestamp_iou": lambda: timestamp_iou_reward(answer.span, windows, duration_s),
+        "anchor_accuracy": lambda: anchor_accuracy_reward(answer.anchors, truth),
+        "anchor_refinement": lambda: anchor_refinement_reward(answer.anchors, answer.span, truth, settings),
+        "anchor_count": lambda: anchor_count_reward(len(answer.anchors), settings),
+    }
+
+
+def _inversion_parts(task: Task, content: str | None, query_verbs: tuple[str, ...]) -> _Parts:
+    if not query_verbs:
+        raise ValueError(
+            f"reward: a query without a verb cannot be scored as {task}: use tasks.inversion.task_for"
+        )
+    own: dict[Task, Callable[[str | None, Sequence[str]], float]] = {
+        Task.VERB_COMPLETION: verb_completion_reward,
+        Task.ACTION_RECOGNITION: action_recognition_reward,
+        Task.VIDEO_DESCRIPTION: video_description_reward,
+    }
+    return {
+        "format": lambda: format_reward(content is not None),
+        task.value: lambda: own[task](content, query_verbs),
+    }

@@ -1,0 +1,77 @@
+"""What each reward counts for: the settings under ``reward.`` and ``anchors.`` in a config."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from tvg_lightning.schema import Method
+
+
+@dataclass(frozen=True)
+class RewardWeights:
+    """The weight of every reward; 0 leaves a reward out, and all are 0 until a recipe names its own.
+
+    The fields are the names of the files in ``rewards/``, the keys in YAML and the names in the logs.
+    """
+
+    format: float = 0.0
+    iou: float = 0.0
+    soft_iou: float = 0.0
+    timestamp_iou: float = 0.0
+    anchor_accuracy: float = 0.0
+    anchor_refinement: float = 0.0
+    anchor_count: float = 0.0
+    verb_completion: float = 0.0
+    action_recognition: float = 0.0
+    video_description: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, weight in self.as_dict().items():
+            if not (math.isfinite(weight) and weight >= 0.0):
+                raise ValueError(
+                    f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)"
+                )
+
+    def as_dict(self) -> dict[str, float]:
+        """The weights by name, in the order of the fields."""
+        return asdict(self)
+
+    @classmethod
+    def published(cls, method: Method) -> Self:
+        """The weights of a method's paper.
+
+        TVG-R1 (arXiv 2507.18100): 0.9 IoU + 0.1 format. Time-R1 (2503.13377): format + timestamp IoU.
+        Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TAR-TVG (2508.07683) names its five
+        terms but not their weights: 1 each is our reconstruction.
+
+        >>> RewardWeights.published(Method.TVG_R1).iou
+        0.9
+        """
+        if method is Method.TAR_TVG:
+            return cls(format=1.0, soft_iou=1.0, anchor_accuracy=1.0, anchor_refinement=1.0, anchor_count=1.0)
+        if method is Method.TVG_R1:
+            return cls(format=0.1, iou=0.9)
+        if method is Method.TIME_R1:
+            return cls(format=1.0, timestamp_iou=1.0)
+        assert method is Method.INVERT4TVG, method
+        return cls(format=1.0, iou=1.0, verb_completion=1.0, action_recognition=1.0, video_description=1.0)
+
+
+@dataclass(frozen=True)
+class AnchorSettings:
+    """The constants of the three anchor rewards, all our reconstruction except that two anchors work best."""
+
+    max_anchors: int = 2  # TAR-TVG's ablation: two anchors score best
+    penalty: float = 0.5  # for each anchor above max_anchors
+    floor: float = -1.0  # the count reward goes no lower
+    saturation: float = 0.95  # two estimates this good count as refined, better or not
+
+    def __post_init__(self) -> None:
+        if self.max_anchors < 1:
+            raise ValueError(f"anchors.max_anchors is {self.max_anchors}: allow at least 1 anchor")
+        if not (math.isfinite(self.penalty) and self.penalty >= 0.0):
+            raise ValueError(f"anchors.penalty is {self.penalty}: give a finite number of 0 or more")
+        if not (math.isfinite(self.floor) and self.floor <= 0.0):
+            raise ValueError(f"anchors.floor is {self.floor}: give a finite number of 0 or less")
+        if not 0.0 < self.saturation <= 1.0:
+            raise ValueError(f"anchors.saturation is {self.saturation}: give a soft IoU above 0, at most 1")

@@ -1,0 +1,62 @@
+"""The nouns of the project: what every other file speaks about. Standard library only.
+
+Times are seconds from the start of the (possibly cut) video, as floats.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class Span(NamedTuple):
+    """A stretch of time, ``start_s`` to ``end_s`` in seconds; usable only when start_s < end_s."""
+
+    start_s: float
+    end_s: float
+
+
+class Task(StrEnum):
+    """What the policy is asked: grounding, or one of Invert4TVG's three inversions of it."""
+
+    TVG = "tvg"
+    VERB_COMPLETION = "verb_completion"
+    ACTION_RECOGNITION = "action_recognition"
+    VIDEO_DESCRIPTION = "video_description"
+
+
+class Method(StrEnum):
+    """Whose prompt and answer layout are used for the grounding task."""
+
+    TAR_TVG = "tar_tvg"
+    TVG_R1 = "tvg_r1"
+    TIME_R1 = "time_r1"
+    INVERT4TVG = "invert4tvg"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One annotated query: a sentence about a video and the window(s) in which it is true."""
+
+    sample_id: str
+    video: str  # path of the file, relative to the data's video folder
+    duration_s: float
+    query: str
+    windows: tuple[Span, ...]  # several where the data has several; () where truth is unknown
+    cut: Span | None = None  # the part of the file that is "the video"; windows are relative to it
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The text around the video: an optional system turn and the user's words after the video."""
+
+    user: str
+    system: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was read from one completion; bad text gives None and (), never an exception."""
+
+    well_formed: bool  # the whole text follows the method's layout
+    span: Span | None  # the final answer; None when there is none that can be used
+    anchors: tuple[Span, ...] = ()  # the timestamps inside the thought, in order

@@ -1,0 +1,28 @@
+"""``python -m tvg_lightning harvest``: from the traces of a GRPO run to a set for supervised fine-tuning."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tvg_lightning.harvest import HarvestRule, harvest, refusal
+from tvg_lightning.traces import TraceWriter, read_traces
+
+
+def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> None:  # noqa: B008  # frozen
+    """Keep the traces worth learning from, and say why the others were left.
+
+    Args:
+        traces: files that AnchorTrace wrote.
+        out: file to write; give it to data.targets.
+        rule: thresholds (TAR-TVG's by default).
+    """
+    for path in (*traces, out):
+        if path == out and out.exists():
+            raise ValueError(f"{out} exists already: remove it or choose another name")
+    found = [trace for path in traces for trace in read_traces(path)]
+    kept = harvest(found, rule)
+    with TraceWriter(out) as writer:
+        writer.write(kept)
+    reasons = Counter(reason for trace in found if (reason := refusal(trace, rule)) is not None)
+    left = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    sys.stdout.write(f"{len(kept)} of {len(found)} traces kept in {out}; left: {left or 'none'}\n")

@@ -1,0 +1,246 @@
+"""The trace of one completion, one JSON line on disk: what was asked, said, read from it and paid for it.
+
+A file belongs to one run and one process; steps only rise in it. A run that dies while it writes leaves at
+most one torn last line (no line end, no valid JSON): that record was never written, and is passed over.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tvg_lightning.schema import Span, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """One completion of one query. Times in seconds; ``answer_iou`` is None if nothing is grounded."""
+
+    stage: str
+    step: int
+    epoch: int
+    sample_id: str
+    video: str
+    task: Task
+    query: str
+    windows: tuple[Span, ...]
+    duration_s: float
+    text: str
+    well_formed: bool
+    anchors: tuple[Span, ...]
+    answer: Span | None
+    anchor_ious: tuple[float, ...]
+    answer_iou: float | None
+    rewards: dict[str, float]  # each part before its weight
+    reward: float  # the weighted total
+    advantage: float
+    num_tokens: int
+    group: int  # which query of the step
+    rollout: int  # which completion of that query
+
+
+class TraceWriter:
+    """Appends traces to a file, one flush a ``write``; made to be closed (``with`` does it)."""
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        _mend_tail(self.path)
+        self._file = self.path.open("ab")
+
+    def write(self, traces: Iterable[Trace]) -> None:
+        """Append the traces of one step."""
+        self._file.write(b"".join(_line_of(trace) for trace in traces))
+        self._file.flush()
+
+    def truncate_after(self, step: int) -> int:
+        """Drop the records of steps after ``step`` and return how many; for a run that resumes at ``step``.
+
+        The file is written anew beside the old one and then put in its place, so a crash loses nothing.
+        """
+        beside = self.path.with_name(self.path.name + ".tmp")
+        dropped = 0
+        try:
+            with beside.open("wb") as kept:
+                for trace in read_traces(self.path):
+                    if trace.step <= step:
+                        kept.write(_line_of(trace))
+                    else:
+                        dropped += 1
+                kept.flush()
+                os.fsync(kept.fileno())
+            self._file.close()
+            os.replace(beside, self.path)
+        finally:
+            beside.unlink(missing_ok=True)
+        self._file = self.path.open("ab")
+        return dropped
+
+    def close(self) -> None:
+        """Close the file; a second call does nothing."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def read_traces(path: Path | str) -> Iterator[Trace]:
+    """The traces of a file in order; ValueError naming file:line for a line that is none; blank ones pass."""
+    path = Path(path)
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                record = json.loads(line)
+            except ValueError as error:
+                if not line.endswith(b"\n"):  # only the last line can lack its end
+                    return
+                raise ValueError(
+                    f"{path}:{number}: not JSON ({error}); remove the line or restore the file"
+                ) from error
+            try:
+                yield _trace_of(record)
+            except (TypeError, ValueError, OverflowError) as error:
+                raise ValueError(f"{path}:{number}: {error}") from error
+
+
+def _mend_tail(path: Path) -> None:
+    """Make the file end with a whole line: cut a torn record off, give a whole one its line end."""
+    if not path.exists():
+        return
+    last = b""
+    with path.open("r+b") as file:
+        for line in file:
+            last = line
+        if not last or last.endswith(b"\n"):
+            return
+        try:
+            json.loads(last)
+        except ValueError:
+            file.truncate(file.tell() - len(last))
+        else:
+            file.write(b"\n")
+
+
+def _line_of(trace: Trace) -> bytes:
+    """The record as ASCII JSON, so that no text a model can produce (lone surrogates too) fails to encode.
+
+    A NaN or infinite number is a fault of the training step and raises here instead of spoiling the file.
+    """
+    return (json.dumps(asdict(trace), allow_nan=False) + "\n").encode("ascii")
+
+
+def _trace_of(record: object) -> Trace:
+    """The trace of a parsed line; ValueError naming the key that is missing, unknown or of the wrong kind."""
+    if not isinstance(record, dict):
+        raise ValueError(f"expected an object with the fields of a trace, got {type(record).__name__}")
+    missing = sorted(_READERS.keys() - record.keys())
+    unknown = sorted(record.keys() - _READERS.keys())
+    if missing or unknown:
+        raise ValueError(
+            f"not a trace of this version: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
+        )
+    values: dict[str, object] = {}
+    for key, read in _READERS.items():
+        try:
+            values[key] = read(record[key])
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ValueError(f"{key}: {error}") from error
+    return Trace(**values)  # type: ignore[arg-type]  # every value has just been read as its field's kind
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return value
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise TypeError(f"expected true or false, got {value!r}")
+    return value
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"expected a whole number, got {value!r}")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"expected a number, got {value!r}")
+    return float(value)
+
+
+def _optional_number(value: object) -> float | None:
+    return None if value is None else _number(value)
+
+
+def _list(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise TypeError(f"expected a list, got {value!r}")
+    return value
+
+
+def _numbers(value: object) -> tuple[float, ...]:
+    return tuple(_number(number) for number in _list(value))
+
+
+def _span(value: object) -> Span:
+    numbers = _numbers(value)
+    if len(numbers) != 2:
+        raise ValueError(f"expected [start, end], got {value!r}")
+    return Span(*numbers)
+
+
+def _spans(value: object) -> tuple[Span, ...]:
+    return tuple(_span(span) for span in _list(value))
+
+
+def _optional_span(value: object) -> Span | None:
+    return None if value is None else _span(value)
+
+
+def _parts(value: object) -> dict[str, float]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected an object, got {value!r}")
+    return {_text(key): _number(number) for key, number in value.items()}
+
+
+def _task(value: object) -> Task:
+    return Task(_text(value))
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "stage": _text,
+    "step": _whole,
+    "epoch": _whole,
+    "sample_id": _text,
+    "video": _text,
+    "task": _task,
+    "query": _text,
+    "windows": _spans,
+    "duration_s": _number,
+    "text": _text,
+    "well_formed": _flag,
+    "anchors": _spans,
+    "answer": _optional_span,
+    "anchor_ious": _numbers,
+    "answer_iou": _optional_number,
+    "rewards": _parts,
+    "reward": _number,
+    "advantage": _number,
+    "num_tokens": _whole,
+    "group": _whole,
+    "rollout": _whole,
+}
