@@ -2,15 +2,10 @@
 
 from collections.abc import Sequence
 
-from jsonargparse.typing import register_type
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
-from tvg_lightning.schema import Method, Task
-
-for names in (Method, Task):  # in a config by their values, "tar_tvg", not by their Python names
-    register_type(names, serializer=str, deserializer=names, fail_already_registered=False)
 
 
 class TrainCLI(LightningCLI):
@@ -22,7 +17,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("data.method", "model.init_args.method")
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.seed")
-        parser.set_defaults({"trainer.use_distributed_sampler": False})
+        parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.max_epochs": 1})
 
 
 def main(args: Sequence[str] | None = None) -> None:

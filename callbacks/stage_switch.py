@@ -33,11 +33,15 @@ class StageSwitch(Callback):
         if stage != "fit":
             return
         if not isinstance(pl_module, StagedModule):
-            raise ValueError(f"StageSwitch needs a StagedModule, not {type(pl_module).__name__}: remove it from callbacks")
-        if trainer.fast_dev_run:
+            raise ValueError(
+                f"StageSwitch needs a StagedModule, not {type(pl_module).__name__}: remove it from callbacks"
+            )
+        # the trainer's own types leave out what its connectors give it
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         trainer.fit_loop.max_epochs = len(pl_module.stages)
-        trainer.reload_dataloaders_every_n_epochs = 1  # every stage has data of its own
+        # every stage has data of its own
+        trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
 
     # ---- leaving early, on a plateau
 
@@ -48,11 +52,16 @@ class StageSwitch(Callback):
         if pl_module.stage.plateau is not None and pl_module.last_step is not None:
             reward = pl_module.last_step.logs.get("reward")
             if reward is not None:
-                self._rewards.append(float(trainer.strategy.reduce(pl_module.last_step.loss.new_tensor(reward))))
+                mean_reward = trainer.strategy.reduce(pl_module.last_step.loss.new_tensor(reward))
+                self._rewards.append(float(mean_reward))
                 while len(self._rewards) > 2 * pl_module.stage.plateau.window:
                     self._rewards.popleft()
+        if self.on_plateau(pl_module):
+            # Lightning validates at the batch that would have been the last; this one is it now
+            trainer.val_check_batch = batch_idx + 1  # type: ignore[attr-defined]
+            trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
 
-    def on_train_batch_start(
+    def on_train_batch_start(  # type: ignore[override]  # Lightning reads the result, its types say None
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> int | None:
         assert isinstance(pl_module, StagedModule)

@@ -19,6 +19,7 @@ class Tolerances:
 
     exact: float = 1e-12  # float64 sums in another order: a few ulp of numbers around 1
     logp: float = 1e-5  # float32 log-probs along two attention layouts: 2e-7 a layer, with room for depth
+    ddp_loss: float = 2e-5  # a mean over two processes is summed in another order, and Adam carries that on for 4 steps
     gradient: float = 1e-4  # float32 gradients of those: summed over tokens, so some ten times wider
 
 
@@ -33,4 +34,26 @@ def shared() -> Path:
     folder = Path(__file__).resolve().parents[2] / "shared"
     if not folder.is_dir():
         pytest.skip("needs the folder of real annotations and videos beside the repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of rendered moving shapes: a few videos a split, and targets for SFT."""
+    from tvg_lightning.data.annotations import jsonl
+    from tvg_lightning.data.moving_shapes.render import RenderSettings, render
+    from tvg_lightning.schema import Task
+    from tvg_lightning.traces import Trace, TraceWriter
+
+    folder = tmp_path_factory.mktemp("shapes")
+    for _ in render(folder, RenderSettings(train=6, held_out=3, compositional=2), num_workers=1):
+        pass
+    with TraceWriter(folder / "targets.jsonl") as writer:
+        for sample in jsonl.read(folder / "train.jsonl").samples:
+            time = f"{sample.windows[0].start_s:.1f} to {sample.windows[0].end_s:.1f}"
+            text = f"<think>I see it at <timestamp>{time}</timestamp>.</think><answer>{time}</answer>"
+            writer.write([
+                Trace("teacher", 0, 0, sample.sample_id, sample.video, Task.TVG, sample.query, sample.windows,
+                      sample.duration_s, text, True, sample.windows, sample.windows[0], (1.0,), 1.0, {}, 1.0, 0.0, 9, 0, 0)
+            ])  # fmt: skip
     return folder

@@ -6,30 +6,37 @@ from pathlib import Path
 from typing import Protocol
 
 import lightning as L
-from torch.utils.data import DataLoader, Dataset
+import torch
+from torch import nn
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
-from tvg_lightning.data.batches import Batches, Sharding, TrainingLoader, batches_in_epoch, evaluation_loader
+from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import EvaluationItems, Item, ItemMaker, Target, TargetItems, TrainingItems
 from tvg_lightning.data.video import VideoSampling
-from tvg_lightning.schema import Method, Sample, Task
+from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
 
 
+_TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
+
+
 @dataclass(frozen=True)
 class Split:
-    """An annotated set to evaluate on; ``name`` stands before its figures. ``limit`` takes the first so many samples."""
+    """An annotated set to evaluate on; ``name`` stands before its figures. ``limit`` takes the first so many."""
 
     name: str
     annotations: str
     limit: int | None = None
 
     def __post_init__(self) -> None:
-        if not self.name or "/" in self.name:
-            raise ValueError(f'data: the split name "{self.name}" must be a word without a slash')
+        if not self.name or "/" in self.name or "." in self.name or self.name in _TAKEN:
+            raise ValueError(
+                f'data: the split name "{self.name}" must be a word without a slash or a full stop, and none of '
+                "PyTorch's own, such as train: take another one"
+            )
         if self.limit is not None and self.limit < 1:
             raise ValueError(f"data: the limit of split {self.name} must be at least 1, not {self.limit}")
 
@@ -38,7 +45,8 @@ class Split:
 class DataPlan:
     """What training wants now, where it differs from the datamodule's own settings.
 
-    num_batches None: as many as show every sample once. targets: a file of traces whose texts are to be learned.
+    num_batches None: as many as show every sample once. targets: a file of traces whose texts are to be
+    learned.
     """
 
     batch_size: int
@@ -71,12 +79,12 @@ class TVGDataModule(L.LightningDataModule):
         test: Sequence[Split] = (),
         predict: str | None = None,
         targets: str | None = None,
-        method: Method = Method.TAR_TVG,
+        method: MethodName = "tar_tvg",
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
         sampling: VideoSampling = VideoSampling(),  # noqa: B008  # frozen
         batch_size: int = 8,
         eval_batch_size: int = 16,
-        eval_tasks: Sequence[Task] = (Task.TVG,),
+        eval_tasks: Sequence[TaskName] = ("tvg",),
         num_workers: int = 0,
         cache: str | None = None,
         seed: int = 0,
@@ -85,10 +93,14 @@ class TVGDataModule(L.LightningDataModule):
         for name, size in (("batch_size", batch_size), ("eval_batch_size", eval_batch_size)):
             if size < 1:
                 raise ValueError(f"data.{name} must be at least 1, not {size}")
+        for key, splits in (("val", val), ("test", test)):
+            names = [split.name for split in splits]
+            if len(set(names)) < len(names):
+                raise ValueError(f"data.{key}: two splits have the same name: {', '.join(names)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
-        self.targets, self.method, self.mixture, self.sampling = targets, method, mixture, sampling
+        self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.eval_tasks, self.num_workers, self.cache, self.seed = tuple(eval_tasks), num_workers, cache, seed
+        self.eval_tasks, self.num_workers, self.cache, self.seed = tuple(map(Task, eval_tasks)), num_workers, cache, seed
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
@@ -105,22 +117,33 @@ class TVGDataModule(L.LightningDataModule):
                 f"data.videos: there is no folder {self.videos}. For the embedded benchmark run "
                 "`python -m tvg_lightning render --out data/moving_shapes` first"
             )
-        wanted = [split.annotations for split in self._splits()]
+        key = "test" if stage == "test" else "val"
+        if stage in ("validate", "test") and not self._splits():
+            raise ValueError(f"data.{key}: {stage} needs at least one split")
+        for number, split in enumerate(self._splits()):
+            self._read(f"data.{key}[{number}].annotations", split.annotations)
         if stage == "fit":
             if self.train is None:
                 raise ValueError("data.train: fit needs a file of annotations")
-            wanted.append(self.train)
+            self._read("data.train", self.train)
+            if self.targets is not None and not Path(self.targets).is_file():
+                raise ValueError(f"data.targets: there is no file {self.targets}")
         if stage == "predict":
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
-            wanted.append(self.predict)
-        for path in wanted:
-            if path not in self._samples:
-                result = jsonl.read(path)
-                self._samples[path] = result.samples
-                self.reports.append(result.report)
-                if not result.samples:
-                    raise ValueError(f"{path}: no sample can be used; {result.report}")
+            self._read("data.predict", self.predict)
+
+    def _read(self, key: str, path: str) -> None:
+        if path in self._samples:
+            return
+        try:
+            result = jsonl.read(path)
+        except ValueError as error:
+            raise ValueError(f"{key}: {error}") from error
+        self.reports.append(result.report)
+        if not result.samples:
+            raise ValueError(f"{key}: no sample can be used; {result.report.summary()}")
+        self._samples[path] = result.samples
 
     def _splits(self) -> Sequence[Split]:
         assert self.trainer is not None
@@ -128,26 +151,36 @@ class TVGDataModule(L.LightningDataModule):
 
     # ---- loaders
 
+    def transfer_batch_to_device(self, batch: list[Item], device: torch.device, dataloader_idx: int) -> list[Item]:
+        """Items stay where they are: the policy moves what it reads, as bytes."""
+        return batch
+
     def train_dataloader(self) -> TrainingLoader:
         trainer = self.trainer
         assert trainer is not None and self.train is not None
         planner: Planner = trainer.lightning_module  # type: ignore[assignment]
         default_targets = Path(self.targets) if self.targets is not None and planner.needs_targets else None
-        plan = planner.data_plan() or DataPlan(
-            self.batch_size, self.mixture, first_epoch=trainer.current_epoch, targets=default_targets
-        )
+        given = planner.data_plan()
+        plan = given or DataPlan(self.batch_size, self.mixture, targets=default_targets)
         if planner.needs_targets and plan.targets is None:
-            raise ValueError("data.targets: SFT needs a file of traces to learn from (see `python -m tvg_lightning harvest`)")
+            raise ValueError(
+                "data.targets: SFT needs a file of traces to learn from (see `python -m tvg_lightning harvest`)"
+            )
         items = self._training_items(plan)
         sharding = self._sharding()
         num_batches = plan.num_batches or batches_in_epoch(len(items), plan.batch_size, sharding.world_size)
         batches = Batches(len(items), num_batches, plan.batch_size, plan.first_epoch, self.seed, sharding)
-        return TrainingLoader(items, batches, self.num_workers)
+        # a plan is for one epoch of the trainer; without one, the epochs go on one after the other
+        first_batch = trainer.current_epoch * num_batches if given is None else 0
+        return TrainingLoader(items, batches, self.num_workers, first_batch)
 
     def _training_items(self, plan: DataPlan) -> TrainingItems | TargetItems:
         assert self.train is not None
         samples = self._samples[self.train]
         if plan.targets is None:
+            blind = next((sample.sample_id for sample in samples if not sample.windows), None)
+            if blind is not None:
+                raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
             return TrainingItems(samples, self._maker(), plan.mixture, self.seed)
         by_id = {sample.sample_id: sample for sample in samples}
         targets = []
@@ -156,7 +189,9 @@ class TVGDataModule(L.LightningDataModule):
                 raise ValueError(f'{plan.targets}: sample "{trace.sample_id}" is not in {self.train}')
             targets.append(Target(by_id[trace.sample_id], trace.text))
         if not targets:
-            raise ValueError(f"{plan.targets}: there is nothing to learn from; harvest with a milder rule or for longer")
+            raise ValueError(
+                f"{plan.targets}: there is nothing to learn from; harvest with a milder rule or for longer"
+            )
         return TargetItems(targets, self._maker())
 
     def num_train_samples(self) -> int:
@@ -164,23 +199,23 @@ class TVGDataModule(L.LightningDataModule):
         assert self.train is not None
         return len(self._samples[self.train])
 
-    def val_dataloader(self) -> list[DataLoader[Item]]:
+    def val_dataloader(self) -> list[EvaluationLoader]:
         return [self._evaluation_loader(split) for split in self.val]
 
-    def test_dataloader(self) -> list[DataLoader[Item]]:
+    def test_dataloader(self) -> list[EvaluationLoader]:
         return [self._evaluation_loader(split) for split in self.test]
 
-    def predict_dataloader(self) -> DataLoader[Item]:
+    def predict_dataloader(self) -> EvaluationLoader:
         assert self.predict is not None
         items = EvaluationItems(self._samples[self.predict], (Task.TVG,), self._maker())
         return self._loader(items)
 
-    def _evaluation_loader(self, split: Split) -> DataLoader[Item]:
+    def _evaluation_loader(self, split: Split) -> EvaluationLoader:
         samples = self._samples[split.annotations][: split.limit]
         return self._loader(EvaluationItems(samples, self.eval_tasks, self._maker()))
 
-    def _loader(self, items: Dataset[Item]) -> DataLoader[Item]:
-        return evaluation_loader(items, self.eval_batch_size, self.num_workers, self._sharding())
+    def _loader(self, items: EvaluationItems) -> EvaluationLoader:
+        return EvaluationLoader(items, self.eval_batch_size, self.num_workers, self._sharding())
 
     def _maker(self) -> ItemMaker:
         cache = FrameCache(Path(self.cache) if self.cache is not None else None)

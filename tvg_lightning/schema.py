@@ -5,7 +5,7 @@ Times are seconds from the start of the (possibly cut) video, as floats.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 
 class Span(NamedTuple):
@@ -31,6 +31,11 @@ class Method(StrEnum):
     TVG_R1 = "tvg_r1"
     TIME_R1 = "time_r1"
     INVERT4TVG = "invert4tvg"
+
+
+# as they are written in a config
+TaskName = Literal["tvg", "verb_completion", "action_recognition", "video_description"]
+MethodName = Literal["tar_tvg", "tvg_r1", "time_r1", "invert4tvg"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,23 @@ def test_adapters_train_the_language_model_only(tuning: Tuning, prompts: list[En
     trained = {name for name, p in policy.named_parameters() if p.requires_grad}
     assert trained and all("lora_" in name and ".language_model." in name for name in trained)
     frozen = {n: p.detach().clone() for n, p in policy.named_parameters() if n not in trained}
-    optimizer = torch.optim.SGD([p for p in policy.parameters() if p.requires_grad], lr=1.0)
+    assert any(".visual." in name for name in frozen)
+    optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], lr=1e-3)
     before = policy.logp(prompts, [[[20, 21]]] * 3)[0]
     (-before.sum()).backward()
     optimizer.step()
     after = policy.logp(prompts, [[[20, 21]]] * 3)[0]
     assert after.sum() > before.sum()
     assert all(torch.equal(p, frozen[n]) for n, p in policy.named_parameters() if n in frozen)
+
+
+def test_4_bit_weights_train_after_an_evaluation(prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(tuning="qlora", lora_rank=4)).eval()
+    with torch.no_grad():
+        evaluated = policy.logp(prompts, [[[20, 21]]] * 3)[0]
+    trained = policy.train().logp(prompts, [[[20, 21]]] * 3)[0]
+    trained.sum().backward()
+    torch.testing.assert_close(trained, evaluated)
 
 
 def test_fresh_adapters_change_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:

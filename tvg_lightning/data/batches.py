@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from tvg_lightning.data.items import Draw, Item
+from tvg_lightning.data.items import Draw, EvaluationItems, Item
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,13 @@ class Sharding:
 class Batches:
     """The draws of every batch of a stage, as this rank sees them.
 
-    Batch b of the whole run takes positions b * batch_size * world_size and up; each rank takes its own stretch, so
-    two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its epoch's shuffle.
+    Batch b of the stage takes positions b * batch_size * world_size and up; each rank takes its own stretch, so
+    two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its epoch's
+    shuffle.
     """
 
     num_samples: int
-    num_batches: int
+    num_batches: int  # of one pass over the loader
     batch_size: int  # of one rank
     first_epoch: int
     seed: int
@@ -52,18 +53,23 @@ def _shuffle(num_samples: int, seed: int, epoch: int) -> list[int]:
 
 
 class TrainingLoader:
-    """A loader that can stop and go on: its state is the number of batches it has given."""
+    """A loader that can stop and go on. A pass gives ``num_batches`` batches; the next one begins after them."""
 
-    def __init__(self, items: Dataset[Item], batches: Batches, num_workers: int) -> None:
+    def __init__(self, items: Dataset[Item], batches: Batches, num_workers: int, first_batch: int = 0) -> None:
         self.items, self.batches, self.num_workers = items, batches, num_workers
-        self._given = 0
+        self._begun = self._given = first_batch  # where this pass began, and which batch comes next
+        self._goes_on = False  # the next pass is the rest of one that was interrupted
 
     def __len__(self) -> int:
-        """Batches of the whole stage, also when it goes on from its middle."""
+        """Batches of a whole pass, also when it goes on from its middle."""
         return self.batches.num_batches
 
     def __iter__(self) -> Iterator[list[Item]]:
-        rest = (self.batches.draws(b) for b in range(self._given, len(self)))
+        # runs at the first batch, not at iter(): Lightning calls iter() twice before some epochs
+        if not self._goes_on:
+            self._begun = self._given
+        self._goes_on = False
+        rest = (self.batches.draws(b) for b in range(self._given, self._begun + len(self)))
         loader: DataLoader[Item] = DataLoader(
             self.items,
             batch_sampler=rest,  # type: ignore[arg-type]  # our keys are draws, not integers
@@ -76,18 +82,31 @@ class TrainingLoader:
             yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": self._given}
+        return {"first_epoch": self.batches.first_epoch, "begun": self._begun, "given": self._given}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._given = int(state["given"])
+        """A state saved between two stages is that of the stage before: this one begins at its own start."""
+        if state["first_epoch"] == self.batches.first_epoch:
+            self._begun, self._given = int(state["begun"]), int(state["given"])
+            self._goes_on = self._given < self._begun + len(self)
 
 
-def evaluation_loader(items: Dataset[Item], batch_size: int, num_workers: int, sharding: Sharding) -> DataLoader[Item]:
-    """Every item once over all ranks, none twice: padding a rank's share would count samples double."""
-    num_items = len(items)  # type: ignore[arg-type]
-    mine = list(range(sharding.rank, num_items, sharding.world_size))
-    batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
-    return DataLoader(items, batch_sampler=batches, num_workers=num_workers, collate_fn=list)
+class EvaluationLoader:
+    """Every item once over all ranks, none twice: padding a rank's share would count samples double.
+
+    A loader of our own, because Lightning takes the batch sampler of a DataLoader apart for prediction.
+    """
+
+    def __init__(self, items: EvaluationItems, batch_size: int, num_workers: int, sharding: Sharding) -> None:
+        mine = list(range(sharding.rank, len(items), sharding.world_size))
+        self.items, self.num_workers = items, num_workers
+        self.batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        return iter(DataLoader(self.items, batch_sampler=self.batches, num_workers=self.num_workers, collate_fn=list))
 
 
 def batches_in_epoch(num_samples: int, batch_size: int, world_size: int) -> int:

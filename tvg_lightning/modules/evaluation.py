@@ -71,3 +71,20 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
             metric.update(task, scores, [e.answer.well_formed for e, _ in judged], [e.anchor_ious for e, _ in judged])
         else:
             metric.update(task, scores)
+
+
+def prediction_record(evaluated: Evaluated) -> dict[str, object]:
+    """What ``predict`` gives for one query. Times are seconds from the start of the (cut) video."""
+    sample, answer = evaluated.item.sample, evaluated.answer
+    return {
+        "qid": sample.sample_id,
+        "video": sample.video,
+        "query": sample.query,
+        "text": evaluated.text,
+        "well_formed": answer.well_formed,
+        "span": list(answer.span) if answer.span is not None else None,
+        "anchors": [list(anchor) for anchor in answer.anchors],
+        "iou": evaluated.score,
+        "duration_s": sample.duration_s,
+        "frame_times_s": [round(t, 3) for t in evaluated.item.clip.times_s],
+    }

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.metrics.grounding import GroundingMetrics
-from tvg_lightning.modules.evaluation import Evaluated, evaluate, update_metrics
+from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import Method, MethodName
 
 
 class GroundingModule(L.LightningModule):
@@ -26,9 +26,9 @@ class GroundingModule(L.LightningModule):
     optimizer_settings: OptimizerSettings
     needs_targets = False  # whether a step learns given completions
 
-    def __init__(self, policy: PolicySettings, method: Method, evaluation: EvaluationSettings, seed: int) -> None:
+    def __init__(self, policy: PolicySettings, method: MethodName, evaluation: EvaluationSettings, seed: int) -> None:
         super().__init__()
-        self.policy_settings, self.method, self.evaluation, self.seed_value = policy, method, evaluation, seed
+        self.policy_settings, self.method, self.evaluation, self.seed_value = policy, Method(method), evaluation, seed
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
@@ -60,10 +60,6 @@ class GroundingModule(L.LightningModule):
         for name in self.trainer.datamodule.evaluation_splits:  # type: ignore[attr-defined]
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
-    def transfer_batch_to_device(self, batch: list[Item], device: torch.device, dataloader_idx: int) -> list[Item]:
-        """Items stay where they are: the policy moves what it reads, as bytes."""
-        return batch
-
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
         step = self.take_step(batch)
         self.last_step = step
@@ -80,8 +76,8 @@ class GroundingModule(L.LightningModule):
     def test_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, dataloader_idx)
 
-    def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[Evaluated]:
-        return evaluate(self.policy, batch, self.method, self.evaluation)
+    def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, object]]:
+        return [prediction_record(e) for e in evaluate(self.policy, batch, self.method, self.evaluation)]
 
     def on_validation_epoch_end(self) -> None:
         self._conclude()

@@ -19,7 +19,7 @@ from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.rollout import Completion, sample
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import RewardParts, score
-from tvg_lightning.schema import Method, Task
+from tvg_lightning.schema import Method, MethodName, Task
 from tvg_lightning.spans import iou_to_windows
 from tvg_lightning.traces import Trace
 
@@ -162,7 +162,7 @@ class GRPOModule(GroundingModule):
         policy: PolicySettings,
         grpo: GRPOSettings,
         optimizer: OptimizerSettings | None = None,
-        method: Method = Method.TAR_TVG,
+        method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
     ) -> None:

@@ -25,8 +25,10 @@ class OptimizerSettings:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.lr) and self.lr > 0):
             raise ValueError(f"optimizer.lr must be a positive number, not {self.lr}")
-        if self.weight_decay < 0:
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
             raise ValueError(f"optimizer.weight_decay must not be negative, not {self.weight_decay}")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ValueError(f"optimizer.betas must lie in [0, 1), not {self.betas}")
         if self.warmup_steps < 0:
             raise ValueError(f"optimizer.warmup_steps must not be negative, not {self.warmup_steps}")
 
@@ -46,7 +48,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class GRPOSettings:
-    """Group-relative policy optimisation with verifiable rewards; the defaults are those of the lineage's trainers."""
+    """Group-relative policy optimisation with verifiable rewards; the defaults are the lineage's trainers'."""
 
     reward: RewardWeights = field(default_factory=RewardWeights)
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
@@ -61,11 +63,13 @@ class GRPOSettings:
 
     def __post_init__(self) -> None:
         if self.num_generations < 2:
-            raise ValueError(f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean")
-        if self.beta < 0:
+            raise ValueError(
+                f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean"
+            )
+        if not (math.isfinite(self.beta) and self.beta >= 0):
             raise ValueError(f"grpo.beta must not be negative, not {self.beta}")
         for name in ("clip_low", "clip_high"):
-            if self.__dict__[name] <= 0:
+            if not self.__dict__[name] > 0:
                 raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
         if self.sampling.temperature == 0:
             raise ValueError("grpo.sampling.temperature 0 gives G equal completions: raise it")
@@ -74,22 +78,26 @@ class GRPOSettings:
 
 
 @dataclass(frozen=True)
-class SFTSettings:
-    """Supervised fine-tuning: token-mean cross-entropy of the completions to learn."""
-
-
-@dataclass(frozen=True)
 class EvaluationSettings:
-    """How validation, test and predict answer: greedily, read tolerantly (``strict_recall``: R1 counts > m, not >=)."""
+    """How validation, test and predict answer: greedily, read tolerantly.
+
+    strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their own.
+    """
 
     max_new_tokens: int = 96
     max_anchors: int = 4
     strict_recall: bool = False
 
+    def __post_init__(self) -> None:
+        if self.max_new_tokens < 1:
+            raise ValueError(f"evaluation.max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.max_anchors < 0:
+            raise ValueError(f"evaluation.max_anchors must not be negative, not {self.max_anchors}")
+
 
 @dataclass(frozen=True)
 class PlateauSettings:
-    """Leave a stage when the mean reward of ``window`` steps has not risen by ``min_gain`` over the ``window`` before."""
+    """Leave a stage when the mean reward of ``window`` steps is not ``min_gain`` above the ``window`` before."""
 
     window: int = 50
     min_gain: float = 0.01
@@ -97,6 +105,8 @@ class PlateauSettings:
     def __post_init__(self) -> None:
         if self.window < 1:
             raise ValueError(f"plateau.window must be at least 1, not {self.window}")
+        if not math.isfinite(self.min_gain):
+            raise ValueError(f"plateau.min_gain must be a finite number, not {self.min_gain}")
 
 
 @dataclass(frozen=True)
@@ -105,12 +115,12 @@ class StageSettings:
 
     Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller counts).
     start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
-    harvest: the SFT stage's data are the traces of this earlier stage that pass ``rule``.
+    harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``rule``.
     """
 
     name: str
     grpo: GRPOSettings | None = None
-    sft: SFTSettings | None = None
+    sft: bool = False  # token-mean cross-entropy of the completions to learn
     steps: int | None = None
     epochs: float | None = None
     plateau: PlateauSettings | None = None
@@ -123,16 +133,20 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):
-            raise ValueError(f'stages: name "{self.name}" must be letters, digits, - and _: it becomes a file name')
-        if (self.grpo is None) == (self.sft is None):
-            raise ValueError(f'stages: "{self.name}" needs exactly one of grpo and sft')
+            raise ValueError(
+                f'stages: name "{self.name}" must be letters, digits, - and _: it becomes a file name'
+            )
+        if (self.grpo is not None) == self.sft:
+            raise ValueError(f'stages: "{self.name}" needs exactly one of grpo: and sft: true')
         if self.steps is None and self.epochs is None:
             raise ValueError(f'stages: "{self.name}" needs steps or epochs')
-        if (self.steps is not None and self.steps < 1) or (self.epochs is not None and self.epochs <= 0):
+        if (self.steps is not None and self.steps < 1) or (
+            self.epochs is not None and not (math.isfinite(self.epochs) and self.epochs > 0)
+        ):
             raise ValueError(f'stages: "{self.name}": steps and epochs must be positive')
         if self.batch_size < 1:
             raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
-        if self.harvest_from is not None and self.sft is None:
+        if self.harvest_from is not None and not self.sft:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
 
 
@@ -146,5 +160,7 @@ def check_stages(stages: list[StageSettings]) -> None:
             raise ValueError(f'stages: the name "{stage.name}" is used twice')
         source = stage.harvest_from
         if source is not None and (source not in seen or seen[source].grpo is None):
-            raise ValueError(f'stages: "{stage.name}" harvests from "{source}", which is no earlier grpo stage')
+            raise ValueError(
+                f'stages: "{stage.name}" has harvest_from "{source}", which is no earlier grpo stage'
+            )
         seen[stage.name] = stage

@@ -10,7 +10,7 @@ from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import MethodName
 
 
 def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place) -> StepResult:
@@ -35,7 +35,7 @@ class SFTModule(GroundingModule):
         self,
         policy: PolicySettings,
         optimizer: OptimizerSettings | None = None,
-        method: Method = Method.TAR_TVG,
+        method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
     ) -> None:

@@ -18,7 +18,7 @@ from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import Weights
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import MethodName
 
 _EPOCHS_A_STAGE = 100_000  # stages draw from different epochs: no stage repeats the shuffles and tasks of another
 
@@ -30,7 +30,7 @@ class StagedModule(GroundingModule):
         self,
         policy: PolicySettings,
         stages: list[StageSettings],
-        method: Method = Method.TAR_TVG,
+        method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
     ) -> None:
@@ -54,7 +54,7 @@ class StagedModule(GroundingModule):
 
     @property
     def needs_targets(self) -> bool:  # type: ignore[override]
-        return self.stage.sft is not None
+        return self.stage.sft
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.stage.grpo is not None:
@@ -109,7 +109,7 @@ class StagedModule(GroundingModule):
 
     def _given_targets(self) -> Path | None:
         targets = self._datamodule().targets
-        return Path(targets) if self.stage.sft is not None and targets is not None else None
+        return Path(targets) if self.stage.sft and targets is not None else None
 
     def _datamodule(self) -> TVGDataModule:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]

@@ -7,8 +7,10 @@ Shape suffixes: B prompts, G completions of each, C longest completion, S row le
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Self
 
 import torch
+from bitsandbytes.nn import Linear4bit
 from torch import Tensor, nn
 from transformers import DynamicCache, Qwen2_5_VLTextConfig
 
@@ -44,6 +46,7 @@ class PolicyBackbone(nn.Module):
         vision_ids = [int(i) for i in self.tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))]
         suppressed = torch.tensor([*vision_ids, *range(len(self.tokenizer), vocabulary)], device="cpu")
         self.register_buffer("suppressed_ids", suppressed, persistent=False)
+        self.train()  # checkpoints come in evaluation mode
 
     # ---- what it is made of
 
@@ -63,6 +66,18 @@ class PolicyBackbone(nn.Module):
     @property
     def sees_with_gradient(self) -> bool:
         return self.settings.train_vision_tower or self.settings.train_merger
+
+    def train(self, mode: bool = True) -> Self:
+        """As ever, except that 4-bit layers stay in training mode, which for them means one thing only.
+
+        In evaluation mode bitsandbytes repacks their weights on CPUs with bf16 instructions, and never back: the next
+        training step then fails in its backward pass.
+        """
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, Linear4bit):
+                module.training = True
+        return self
 
     def _choose_trainable(self) -> None:
         if self.settings.tuning != "full":

@@ -51,7 +51,11 @@ def architecture_model(path: Path, dtype: torch.dtype) -> Qwen2_5_VLForCondition
 
 def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer; an architecture alone has none and uses the tiny policy's."""
-    return AutoTokenizer.from_pretrained(TINY_FOLDER if settings.checkpoint.endswith(".json") else _source(settings))
+    source = str(TINY_FOLDER) if settings.checkpoint.endswith(".json") else _source(settings)
+    try:
+        return AutoTokenizer.from_pretrained(source)
+    except OSError as error:
+        raise _cannot_load(settings, error) from error
 
 
 def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
@@ -62,7 +66,7 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
-            llm_int8_skip_modules=["visual", "lm_head"],
+            llm_int8_skip_modules=["model.visual", "lm_head"],
         )
     try:
         return Qwen2_5_VLForConditionalGeneration.from_pretrained(
@@ -73,10 +77,14 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
             use_safetensors=True,
         )
     except OSError as error:
-        raise ValueError(
-            f'policy.checkpoint: cannot load "{settings.checkpoint}" ({error}). '
-            'Give "tiny", a folder with config.json and safetensors, or the name of a Qwen2.5-VL model on the hub'
-        ) from error
+        raise _cannot_load(settings, error) from error
+
+
+def _cannot_load(settings: PolicySettings, error: OSError) -> ValueError:
+    return ValueError(
+        f'policy.checkpoint: cannot load "{settings.checkpoint}" ({error}). '
+        'Give "tiny", a folder with config.json and safetensors, or the name of a Qwen2.5-VL model on the hub'
+    )
 
 
 def _source(settings: PolicySettings) -> str:

@@ -16,13 +16,14 @@ def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> No
         out: file to write; give it to data.targets.
         rule: thresholds (TAR-TVG's by default).
     """
-    for path in (*traces, out):
-        if path == out and out.exists():
-            raise ValueError(f"{out} exists already: remove it or choose another name")
+    if out.exists():
+        raise ValueError(f"{out} exists already: remove it or choose another name")
     found = [trace for path in traces for trace in read_traces(path)]
     kept = harvest(found, rule)
     with TraceWriter(out) as writer:
         writer.write(kept)
     reasons = Counter(reason for trace in found if (reason := refusal(trace, rule)) is not None)
+    num_more = len(found) - len(kept) - reasons.total()
+    reasons += Counter({"repeated or beyond max_per_sample": num_more})
     left = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     sys.stdout.write(f"{len(kept)} of {len(found)} traces kept in {out}; left: {left or 'none'}\n")

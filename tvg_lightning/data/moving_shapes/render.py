@@ -19,7 +19,8 @@ from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
 from tvg_lightning.data.moving_shapes.sentences import query_for
 from tvg_lightning.data.moving_shapes.world import Pairs, Scene, draw_scene
 
-# x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two files
+# x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two
+# files
 _X264 = {
     "preset": "veryfast",
     "crf": "20",
@@ -56,13 +57,18 @@ def is_rendered(folder: Path, settings: RenderSettings) -> bool:
 def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator[tuple[int, int]]:
     """Write ``videos/*.mp4`` and one ``<split>.jsonl`` a split; yields (videos done, videos in all).
 
-    The stamp that marks the folder as finished is written last, so an interrupted rendering is simply done again.
+    The stamp that marks the folder as finished is written last, so an interrupted rendering is simply done
+    again.
     """
+    (folder / "rendered.json").unlink(missing_ok=True)  # of other settings, whose videos are overwritten now
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-    jobs = [(folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))]
+    jobs = [
+        (folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))
+    ]
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     with ProcessPoolExecutor(max_workers=num_workers) as pool:
-        for done, (job, annotations) in enumerate(zip(jobs, pool.map(_render_one, jobs, chunksize=4), strict=True), 1):
+        results = pool.map(_render_one, jobs, chunksize=4)
+        for done, (job, annotations) in enumerate(zip(jobs, results, strict=True), 1):
             lines[job[1]] += annotations
             yield done, len(jobs)
     for split, annotations in lines.items():

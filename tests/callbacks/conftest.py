@@ -1,0 +1,123 @@
+"""A staged run in which all is real but the policy, the frames and the figures: a second instead of a minute."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.items import Item, ItemMaker
+from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.datamodule import Split, TVGDataModule
+from tvg_lightning.modules import grounding
+from tvg_lightning.modules.settings import StageSettings
+from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.modules.step import StepResult
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.schema import Method, Span, Task
+
+
+class OneNumber(nn.Module):
+    """A policy of one weight, which every step pushes down by its learning rate or so."""
+
+    def __init__(self, settings: PolicySettings) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def trainable_weights(self) -> dict[str, Tensor]:
+        return {"weight": self.weight.detach().clone()}
+
+    def load_trainable_weights(self, weights: dict[str, Tensor]) -> None:
+        self.weight.data.copy_(weights["weight"])
+
+
+class NoFrames(FrameCache):
+    """Black pictures in place of any file."""
+
+    def get_or_read(self, path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
+        return VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, "none")
+
+
+class Data(TVGDataModule):
+    def _maker(self) -> ItemMaker:
+        return ItemMaker(self.videos, Method.TAR_TVG, self.sampling, NoFrames(None))
+
+
+class Stages(StagedModule):
+    """Notes what is done in which stage; the rewards of the batches are given beforehand."""
+
+    def __init__(self, stages: list[StageSettings], rewards: Sequence[float]) -> None:
+        super().__init__(PolicySettings(), stages)
+        self.rewards = rewards
+        self.taken: list[str] = []
+        self.targets: list[str | None] = []
+        self.validated: list[str] = []
+        self.weights: list[float] = []  # before every step
+        self.lrs: list[float] = []
+
+    def take_step(self, items: Sequence[Item]) -> StepResult:
+        self.weights.append(float(self.policy.weight))
+        self.lrs.append(self.trainer.optimizers[0].param_groups[0]["lr"])
+        reward = self.rewards[min(len(self.taken), len(self.rewards) - 1)]
+        self.taken.append(self.stage.name)
+        self.targets += [item.target for item in items]
+        return StepResult(self.policy.weight * 1.0, {"reward": reward})
+
+    def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
+        self.validated.append("base" if self.trainer.sanity_checking else self.stage.name)
+        metric: Any = self.metrics[list(self.metrics)[dataloader_idx]]
+        metric.update(Task.TVG, [len(self.taken) / 10], [True], [[0.25, 0.5]])
+
+
+class SavedAt(L.Callback):
+    """The steps at which a checkpoint was written."""
+
+    def __init__(self) -> None:
+        self.steps: list[int] = []
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: Any) -> None:
+        self.steps.append(trainer.global_step)
+
+
+Run = Callable[..., SimpleNamespace]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """``run(stages, callbacks, rewards)`` fits; gives the module, the steps of checkpoints and the folder."""
+    monkeypatch.setattr(grounding, "PolicyBackbone", OneNumber)
+    (tmp_path / "videos").mkdir()
+    lines = [
+        {"id": f"s{k}", "video": f"{k}.mp4", "query": "A circle rises.", "duration": 9.0, "windows": [[1.0, 2.0]]}
+        for k in range(4)
+    ]
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+
+    def fit(
+        stages: list[StageSettings], callbacks: list[L.Callback], rewards: Sequence[float] = (0.0,)
+    ) -> SimpleNamespace:
+        file = str(tmp_path / "a.jsonl")
+        data = Data(str(tmp_path / "videos"), train=file, val=[Split("held_out", file)], eval_batch_size=8)
+        saved = SavedAt()
+        trainer = L.Trainer(
+            default_root_dir=tmp_path / "run",
+            accelerator="cpu",
+            max_epochs=1,
+            num_sanity_val_steps=-1,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            use_distributed_sampler=False,
+            callbacks=[*callbacks, saved],
+        )
+        module = Stages(stages, rewards)
+        trainer.fit(module, data)
+        return SimpleNamespace(module=module, saved=saved.steps, folder=tmp_path / "run", trainer=trainer)
+
+    return fit

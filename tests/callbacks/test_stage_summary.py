@@ -1,0 +1,65 @@
+"""The table and its rows: by hand, and of a run of two stages."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from callbacks.stage_summary import StageSummary, table
+from callbacks.stage_switch import StageSwitch
+from tests.callbacks.conftest import Run
+from tvg_lightning.modules.settings import GRPOSettings, PlateauSettings, StageSettings
+from tvg_lightning.rewards.weights import RewardWeights
+
+STAGE = StageSettings("explore", grpo=GRPOSettings(reward=RewardWeights(iou=1.0), beta=0.0), steps=3, batch_size=2)
+
+
+def test_a_table_by_hand() -> None:
+    rows = [
+        {"stage": "base", "mIoU": 0.25, "R1@0.5": 0.5, "anchor_mIoU": []},
+        {"stage": "explore", "mIoU": 0.5, "VC": 1.0, "anchor_mIoU": [0.25, 0.375], "other": {"mIoU": 0.125}},
+    ]
+    lines = table(rows, ["held_out", "other"]).split("\n")
+    assert lines[0].split() == [
+        "held_out", "mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "format_rate", "VC", "AR", "VD", "anchors",
+    ]  # fmt: skip
+    assert lines[1].split() == ["base", "0.250", "–", "0.500", "–", "–", "–", "–", "–"]
+    assert lines[2].split() == ["explore", "0.500", "–", "–", "–", "–", "1.000", "–", "–", "0.250", "0.375"]
+    assert lines[3] == ""
+    assert lines[4].split()[0] == "other"
+    assert lines[5].split() == ["base", *["–"] * 8]  # this row has no figures of that split
+    assert lines[6].split() == ["explore", "0.125", *["–"] * 7]
+    assert len(lines) == 7
+    assert len({len(line.split("   ")[0]) for line in lines[:1]}) == 1
+
+
+def test_columns_stand_under_their_names() -> None:
+    rows = [{"stage": "base", "mIoU": 0.25, "VD": 0.5, "anchor_mIoU": []}]
+    head, row = table(rows, ["held_out"]).split("\n")
+    assert row.index("0.250") + 5 == head.index("mIoU") + 4
+    assert row.index("0.500") + 5 == head.index("VD") + 2
+
+
+def test_rows_of_a_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every validation scores a tenth of the steps taken until then."""
+    plateau = PlateauSettings(window=1, min_gain=0.1)  # left after its second step
+    stages = [STAGE, replace(STAGE, name="imitate", plateau=plateau), replace(STAGE, name="refine", steps=1)]
+    done = run(stages, [StageSwitch(), StageSummary()])
+    rows = json.loads((done.folder / "summary.json").read_text(encoding="utf-8"))
+    assert [(row["stage"], row["steps"], row["mIoU"]) for row in rows] == [
+        ("base", 0, 0.0),
+        ("explore", 3, 0.3),
+        ("imitate", 2, 0.5),
+        ("refine", 1, 0.6),
+    ]
+    assert rows[2]["R1@0.3"] == rows[2]["R1@0.5"] == 1.0 and rows[2]["R1@0.7"] == 0.0
+    assert rows[2]["anchor_mIoU"] == [0.25, 0.5] and rows[2]["format_rate"] == 1.0
+    assert not any("anchor_count" in key for key in rows[2])
+    assert all(row["seconds"] >= 0.0 for row in rows)
+    assert table(rows, ["held_out"]) in capsys.readouterr().out
+
+
+def test_rows_and_times_go_on_after_an_interruption() -> None:
+    before = StageSummary()
+    before.load_state_dict({"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7})
+    assert before.state_dict() == {"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7}

@@ -1,0 +1,111 @@
+"""Rendered files: the same bytes twice, an interrupted rendering done again, and frames when they should be."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.data.moving_shapes.drawing import draw_frame
+from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_rendered, render, scene_seed
+from tvg_lightning.data.moving_shapes.world import Scene, draw_scene
+from tvg_lightning.data.video import VideoSampling, read_clip
+
+SETTINGS = RenderSettings(train=1, held_out=1, compositional=1, seed=458)  # 272 frames in all, none has fewer
+
+
+def render_all(folder: Path, settings: RenderSettings = SETTINGS) -> list[tuple[int, int]]:
+    return list(render(folder, settings, num_workers=2))
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def scene_of(split: str) -> Scene:
+    return draw_scene(scene_seed(split, 0, SETTINGS.seed), SPLITS[split])
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("rendered")
+    assert not is_rendered(folder, SETTINGS)
+    assert render_all(folder) == [(1, 3), (2, 3), (3, 3)]
+    return folder
+
+
+def test_what_is_written(rendered: Path) -> None:
+    videos = {f"videos/{split}_00000.mp4" for split in SPLITS}
+    assert set(contents(rendered)) == videos | {f"{split}.jsonl" for split in SPLITS} | {"rendered.json"}
+    assert is_rendered(rendered, SETTINGS)
+    assert not is_rendered(rendered, replace(SETTINGS, seed=459))
+    assert not is_rendered(rendered, replace(SETTINGS, train=2))
+
+
+def test_the_same_settings_give_the_same_bytes(rendered: Path, tmp_path: Path) -> None:
+    render_all(tmp_path)
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_an_interrupted_rendering_is_done_again(rendered: Path, tmp_path: Path) -> None:
+    running = render(tmp_path, SETTINGS, num_workers=2)
+    next(running)
+    running.close()
+    assert not is_rendered(tmp_path, SETTINGS)
+    (tmp_path / "videos" / "train_00000.mp4").write_bytes(b"torn")
+    render_all(tmp_path)
+    assert contents(tmp_path) == contents(rendered)
+
+
+def test_other_settings_take_the_stamp_away_first(tmp_path: Path) -> None:
+    """Interrupted, the folder holds videos of two settings: it is finished for neither."""
+    (tmp_path / "rendered.json").write_text("{}", encoding="utf-8")
+    running = render(tmp_path, SETTINGS, num_workers=1)
+    next(running)
+    assert not (tmp_path / "rendered.json").exists()
+    running.close()
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_annotations_are_read_and_are_those_of_the_scene(rendered: Path, split: str) -> None:
+    result = jsonl.read(rendered / f"{split}.jsonl")
+    scene = scene_of(split)
+    assert (result.report.num_fixed, result.report.num_clipped, result.report.num_refused) == (0, 0, 0)
+    assert [sample.windows for sample in result.samples] == [(event.window,) for event in scene.events]
+    assert {sample.duration_s for sample in result.samples} == {scene.duration_s}
+    assert {sample.video for sample in result.samples} == {f"{split}_00000.mp4"}
+    keys = json.loads((rendered / f"{split}.jsonl").read_text(encoding="utf-8").splitlines()[0])
+    assert set(keys) <= jsonl.KEYS
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_every_frame_is_there_at_its_time(rendered: Path, split: str) -> None:
+    scene = scene_of(split)
+    num_frames = round(scene.duration_s * scene.fps)
+    every = VideoSampling(fps=scene.fps, max_frames=1024, max_pixels=112 * 112)
+    clip = read_clip(rendered / "videos" / f"{split}_00000.mp4", every)
+    assert num_frames % 2 == 0 and clip.frames.shape == (num_frames, 112, 112, 3)
+    assert clip.times_s == pytest.approx([k / scene.fps for k in range(num_frames)], abs=1e-3)
+
+
+def test_frames_show_the_scene_at_their_times(rendered: Path) -> None:
+    scene = scene_of("train")
+    clip = read_clip(rendered / "videos" / "train_00000.mp4", VideoSampling(fps=2.0, max_pixels=112 * 112))
+    # 12.5 s at 2 frames a second: 24 frames, an even number, to the nearest of 8 a second
+    assert clip.times_s == pytest.approx([k * 12.5 / 24 for k in range(24)], abs=1 / 16)
+    for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
+        as_drawn = torch.from_numpy(draw_frame(scene, time_s))
+        assert (frame.float() - as_drawn.float()).abs().mean() < 4.0  # what compression takes
+
+
+def test_seeds_of_videos_never_meet() -> None:
+    seeds = [scene_seed(split, index, seed) for split in SPLITS for index in range(100) for seed in range(3)]
+    assert len(set(seeds)) == len(seeds)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_a_split_needs_a_video(split: str) -> None:
+    with pytest.raises(ValueError, match=f"--{split} must be at least 1, not 0"):
+        RenderSettings(**{split: 0})

@@ -1,0 +1,218 @@
+"""Which questions make up a batch: by hand on small runs, then in Lightning's own loop."""
+
+from pathlib import Path
+
+import lightning as L
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from tvg_lightning.data.batches import (
+    Batches,
+    EvaluationLoader,
+    Sharding,
+    TrainingLoader,
+    batches_in_epoch,
+)
+from tvg_lightning.data.items import Draw
+
+
+class Echo(Dataset):  # type: ignore[type-arg]
+    """Gives back what it is asked for, so that a batch shows its keys."""
+
+    def __init__(self, num_items: int = 0) -> None:
+        self.num_items = num_items
+
+    def __len__(self) -> int:
+        return self.num_items
+
+    def __getitem__(self, key: object) -> object:
+        return key
+
+
+def batches(num_samples: int = 6, num_batches: int = 3, batch_size: int = 4, **changes: object) -> Batches:
+    settings = {"first_epoch": 0, "seed": 0, "sharding": Sharding()} | changes
+    return Batches(num_samples, num_batches, batch_size, **settings)  # type: ignore[arg-type]
+
+
+def test_positions_epochs_and_samples_of_a_small_run() -> None:
+    """6 samples in batches of 4: the second batch takes the last two of epoch 0 and the first two of epoch 1."""
+    draws = [batches(first_epoch=7).draws(b) for b in range(3)]
+    assert [[d.position for d in batch] for batch in draws] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
+    assert [[d.epoch for d in batch] for batch in draws] == [[7, 7, 7, 7], [7, 7, 8, 8], [8, 8, 8, 8]]
+    flat = [d.index for batch in draws for d in batch]
+    assert sorted(flat[:6]) == sorted(flat[6:]) == list(range(6))
+    assert flat[:6] != flat[6:]  # another order
+
+
+@given(
+    num_samples=st.integers(1, 40),
+    batch_size=st.integers(1, 6),
+    world_size=st.integers(1, 4),
+    batch=st.integers(0, 9),
+    seed=st.integers(0, 3),
+)
+def test_ranks_together_see_what_one_rank_sees(
+    num_samples: int, batch_size: int, world_size: int, batch: int, seed: int
+) -> None:
+    one = batches(num_samples, batch_size=batch_size * world_size, seed=seed).draws(batch)
+    shards = [Sharding(rank, world_size) for rank in range(world_size)]
+    many = [batches(num_samples, batch_size=batch_size, seed=seed, sharding=shard).draws(batch) for shard in shards]
+    assert [draw for part in many for draw in part] == one
+
+
+def test_two_ranks_of_4_see_what_one_rank_of_8_sees() -> None:
+    one = batches(20, batch_size=8).draws(1)
+    first, second = (batches(20, batch_size=4, sharding=Sharding(rank, 2)).draws(1) for rank in range(2))
+    assert first + second == one and [d.position for d in second] == [12, 13, 14, 15]
+
+
+@given(num_samples=st.integers(1, 50), batch_size=st.integers(1, 7), seed=st.integers(0, 5))
+def test_every_sample_once_an_epoch(num_samples: int, batch_size: int, seed: int) -> None:
+    num_batches = batches_in_epoch(num_samples, batch_size, 1)
+    loader = TrainingLoader(Echo(), batches(num_samples, num_batches, batch_size, seed=seed), 0)
+    drawn = [draw for batch in loader for draw in batch]
+    assert len(drawn) == num_batches * batch_size
+    assert sorted(d.index for d in drawn if d.epoch == 0) == list(range(num_samples))
+
+
+@pytest.mark.parametrize(("samples", "size", "ranks", "expected"), [(8, 4, 1, 2), (9, 4, 1, 3), (9, 4, 2, 2), (1, 8, 4, 1)])
+def test_batches_in_epoch(samples: int, size: int, ranks: int, expected: int) -> None:
+    assert batches_in_epoch(samples, size, ranks) == expected
+
+
+def test_seeds_and_epochs_shuffle_differently() -> None:
+    orders = {
+        tuple(d.index for d in batches(20, batch_size=20, seed=seed, first_epoch=epoch).draws(0))
+        for seed in range(3)
+        for epoch in range(3)
+    }
+    assert len(orders) == 9
+
+
+# ---- stop and go on
+
+
+def positions(loader: TrainingLoader) -> list[list[int]]:
+    return [[draw.position for draw in batch] for batch in loader]  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_a_resumed_loader_gives_exactly_the_rest(num_workers: int) -> None:
+    plan = batches(10, num_batches=5, batch_size=2)
+    whole = list(TrainingLoader(Echo(), plan, 0))
+    stopped = TrainingLoader(Echo(), plan, num_workers)
+    running = iter(stopped)
+    begun = [next(running), next(running)]
+    resumed = TrainingLoader(Echo(), plan, num_workers)
+    resumed.load_state_dict(stopped.state_dict())
+    assert len(resumed) == 5  # Lightning counts the batches given before itself
+    assert begun + list(resumed) == whole
+
+
+def test_the_pass_after_goes_on_where_the_one_before_ended() -> None:
+    loader = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    assert positions(loader) == [[0, 1, 2], [3, 4, 5]]
+    assert positions(loader) == [[6, 7, 8], [9, 10, 11]]
+
+
+def test_resuming_between_two_passes_gives_a_whole_pass() -> None:
+    plan = batches(6, num_batches=2, batch_size=3)
+    ended = TrainingLoader(Echo(), plan, 0)
+    assert len(list(ended)) == 2
+    resumed = TrainingLoader(Echo(), plan, 0, first_batch=2)
+    resumed.load_state_dict(ended.state_dict())
+    assert positions(resumed) == [[6, 7, 8], [9, 10, 11]]
+
+
+def test_iter_alone_takes_nothing() -> None:
+    """Lightning calls iter() twice before a reloaded epoch."""
+    loader = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    iter(loader)
+    assert len(list(loader)) == 2
+
+
+def test_the_state_of_another_stage_is_not_taken_over() -> None:
+    before = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    list(before)
+    coming = TrainingLoader(Echo(), batches(6, num_batches=4, batch_size=3, first_epoch=100_000), 0)
+    coming.load_state_dict(before.state_dict())
+    assert [batch[0] for batch in positions(coming)] == [0, 3, 6, 9]
+
+
+class Collector(L.LightningModule):
+    """Trains one number and notes which positions it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.seen: list[tuple[int, list[int]]] = []
+
+    def transfer_batch_to_device(self, batch: list[Draw], device: torch.device, dataloader_idx: int) -> list[Draw]:
+        return batch
+
+    def training_step(self, batch: list[Draw], batch_idx: int) -> Tensor:
+        self.seen.append((self.current_epoch, [draw.position for draw in batch]))
+        return self.weight * 1.0
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        return torch.optim.SGD(self.parameters(), lr=0.0)
+
+
+class StopAt(L.Callback):
+    """Saves and stops after a batch, as an interrupted run with a step checkpoint would."""
+
+    def __init__(self, step: int, path: Path) -> None:
+        self.step, self.path = step, path
+
+    def on_train_batch_end(self, trainer: L.Trainer, *_: object) -> None:
+        if trainer.global_step == self.step:
+            trainer.save_checkpoint(self.path)
+            trainer.should_stop = True
+
+
+def fit(callbacks: list[L.Callback], path: Path | None = None) -> list[tuple[int, list[int]]]:
+    trainer = L.Trainer(
+        max_epochs=2,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+        callbacks=callbacks,
+    )
+    module = Collector()
+    loader = TrainingLoader(Echo(), batches(6, num_batches=3, batch_size=2), 0)
+    trainer.fit(module, loader, ckpt_path=path, weights_only=False)
+    return module.seen
+
+
+def test_lightning_goes_on_from_epoch_to_epoch_and_from_a_checkpoint(tmp_path: Path) -> None:
+    whole = fit([])
+    assert whole == [(0, [0, 1]), (0, [2, 3]), (0, [4, 5]), (1, [6, 7]), (1, [8, 9]), (1, [10, 11])]
+    for step in (1, 4, 5):
+        path = tmp_path / f"{step}.ckpt"
+        fit([StopAt(step, path)])
+        assert fit([], path) == whole[step:]
+
+
+# ---- evaluation
+
+
+@given(num_items=st.integers(0, 30), batch_size=st.integers(1, 7), world_size=st.integers(1, 5))
+def test_evaluation_gives_every_item_once_over_all_ranks(num_items: int, batch_size: int, world_size: int) -> None:
+    items = Echo(num_items)
+    loaders = [EvaluationLoader(items, batch_size, 0, Sharding(rank, world_size)) for rank in range(world_size)]  # type: ignore[arg-type]
+    seen = [item for loader in loaders for batch in loader for item in batch]
+    assert sorted(seen) == list(range(num_items))  # type: ignore[type-var]
+    assert all(len(list(loader)) == len(loader) for loader in loaders)
+
+
+def test_evaluation_batches_of_one_rank() -> None:
+    loader = EvaluationLoader(Echo(7), 2, 0, Sharding(1, 2))  # type: ignore[arg-type]
+    assert list(loader) == [[1, 3], [5]]
+    assert list(loader) == [[1, 3], [5]]  # every time

@@ -1,0 +1,132 @@
+"""Hand-written answers to every task, and what they are worth by hand."""
+
+import json
+
+import pytest
+import torch
+
+from tvg_lightning.data.items import Item
+from tvg_lightning.data.video import VideoClip
+from tvg_lightning.metrics.grounding import GroundingMetrics
+from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, update_metrics
+from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
+
+WINDOWS = (Span(4.0, 8.0),)
+CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.50049), 2.0, "none")
+WELL_FORMED = "<think>At <timestamp>2.0 to 6.0</timestamp> or <timestamp>4.0 to 7.0</timestamp>.</think><answer>4.0 to 8.0</answer>"
+
+
+def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:
+    sample = Sample("s", "a.mp4", 10.0, "The red circle rises.", windows)
+    return Item(sample, task, Prompt("?"), CLIP, () if task == Task.TVG else ("rise",), position=0)
+
+
+@pytest.mark.parametrize(
+    ("text", "method", "well_formed", "span", "score"),
+    [
+        (WELL_FORMED, Method.TAR_TVG, True, Span(4.0, 8.0), 1.0),
+        ("<answer>4.0 to 6.0</answer>", Method.TAR_TVG, False, Span(4.0, 6.0), 0.5),  # read all the same
+        ("<think>It moves.</think><answer>4.0 to 8.0</answer>", Method.TIME_R1, True, Span(4.0, 8.0), 1.0),
+        ("It happens from 2 to 6 seconds.", Method.TIME_R1, False, Span(2.0, 6.0), 2 / 6),
+        ("<think>It moves.</think><time>[6.0, 10.0]</time>", Method.TVG_R1, True, Span(6.0, 10.0), 2 / 6),
+        ("<think>4.0 to 8.0</think>", Method.INVERT4TVG, False, None, 0.0),  # a thought is no answer
+        ("I do not know.", Method.TAR_TVG, False, None, 0.0),
+        ("", Method.TAR_TVG, False, None, 0.0),
+    ],
+)
+def test_grounding(text: str, method: Method, well_formed: bool, span: Span | None, score: float) -> None:
+    judged = judge(item(Task.TVG), text, method)
+    assert (judged.answer.well_formed, judged.answer.span) == (well_formed, span)
+    assert judged.score == pytest.approx(score)
+
+
+def test_every_anchor_has_its_iou() -> None:
+    judged = judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG)
+    assert judged.answer.anchors == (Span(2.0, 6.0), Span(4.0, 7.0))
+    assert judged.anchor_ious == pytest.approx((2 / 6, 3 / 4))
+
+
+def test_the_best_of_several_windows_counts() -> None:
+    windows = (Span(0.0, 1.0), Span(4.0, 8.0))
+    judged = judge(item(Task.TVG, windows), "<answer>5.0 to 8.0</answer>", Method.TIME_R1)
+    assert judged.score == pytest.approx(0.75)
+
+
+def test_without_truth_there_is_an_answer_and_no_score() -> None:
+    judged = judge(item(Task.TVG, ()), WELL_FORMED, Method.TAR_TVG)
+    assert judged.answer.span == Span(4.0, 8.0) and len(judged.answer.anchors) == 2
+    assert judged.score is None and judged.anchor_ious == ()
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "well_formed", "score"),
+    [
+        (Task.VERB_COMPLETION, "<answer>The red circle is rising.</answer>", True, 1.0),
+        (Task.VERB_COMPLETION, "<answer>The red circle falls.</answer>", True, 0.0),
+        (Task.VERB_COMPLETION, "The red circle rises.", False, 1.0),  # understood, if not in layout
+        (Task.ACTION_RECOGNITION, "<answer>rising</answer>", True, 1.0),
+        (Task.ACTION_RECOGNITION, "rise", False, 1.0),
+        (Task.ACTION_RECOGNITION, "<answer>rise fall spin</answer>", True, 0.0),  # a list is no answer
+        (Task.VIDEO_DESCRIPTION, "<answer>Something red rises and spins.</answer>", True, 1.0),
+        (Task.VIDEO_DESCRIPTION, "<answer>A red circle.</answer>", True, 0.0),
+        (Task.VIDEO_DESCRIPTION, "", False, 0.0),
+    ],
+)
+def test_inversions(task: Task, text: str, well_formed: bool, score: float) -> None:
+    judged = judge(item(task), text, Method.TAR_TVG)
+    assert judged.answer == Answer(well_formed, None)
+    assert (judged.score, judged.anchor_ious) == (score, ())
+
+
+def test_figures_of_a_batch_by_hand() -> None:
+    batch = [
+        judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG),  # IoU 1, anchors 1/3 and 3/4
+        judge(item(Task.TVG), "From 4 to 5 seconds.", Method.TAR_TVG),  # IoU 1/4, no anchors
+        judge(item(Task.TVG, ()), WELL_FORMED, Method.TAR_TVG),  # not counted
+        judge(item(Task.ACTION_RECOGNITION), "rise", Method.TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), "fall", Method.TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), "spin", Method.TAR_TVG),
+        judge(item(Task.VIDEO_DESCRIPTION), "A circle rises.", Method.TAR_TVG),
+    ]
+    metric = GroundingMetrics()
+    update_metrics(metric, batch)
+    figures = metric.compute()
+    assert figures == pytest.approx(
+        {
+            "mIoU": 0.625,
+            "R1@0.3": 0.5,
+            "R1@0.5": 0.5,
+            "R1@0.7": 0.5,
+            "format_rate": 0.5,
+            "anchor_mIoU_1": 1 / 3,
+            "anchor_count_1": 1.0,
+            "anchor_mIoU_2": 0.75,
+            "anchor_count_2": 1.0,
+            "action_recognition_accuracy": 1 / 3,
+            "video_description_accuracy": 1.0,
+        }
+    )
+
+
+def test_a_prediction_as_it_is_written() -> None:
+    record = prediction_record(judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG))
+    assert json.loads(json.dumps(record)) == record
+    assert record == {
+        "qid": "s",
+        "video": "a.mp4",
+        "query": "The red circle rises.",
+        "text": WELL_FORMED,
+        "well_formed": True,
+        "span": [4.0, 8.0],
+        "anchors": [[2.0, 6.0], [4.0, 7.0]],
+        "iou": 1.0,
+        "duration_s": 10.0,
+        "frame_times_s": [0.0, 0.5],
+    }
+
+
+def test_a_prediction_without_answer_or_truth() -> None:
+    judged = judge(item(Task.TVG, ()), "?", Method.TAR_TVG)
+    assert isinstance(judged, Evaluated)
+    record = prediction_record(judged)
+    assert (record["span"], record["anchors"], record["iou"]) == (None, [], None)

@@ -1,0 +1,247 @@
+"""What the datamodule refuses, with the key to change, and which questions its loaders hold."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from tvg_lightning.data.items import TargetItems, TrainingItems
+from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
+from tvg_lightning.schema import Span, Task
+from tvg_lightning.tasks.mixture import Mixture
+from tvg_lightning.traces import Trace, TraceWriter
+
+TRACE = Trace(
+    stage="explore",
+    step=0,
+    epoch=0,
+    sample_id="b",
+    video="b.mp4",
+    task=Task.TVG,
+    query="The red circle rises.",
+    windows=(Span(1.0, 2.0),),
+    duration_s=9.0,
+    text="to be learned",
+    well_formed=True,
+    anchors=(),
+    answer=None,
+    anchor_ious=(),
+    answer_iou=None,
+    rewards={},
+    reward=0.0,
+    advantage=0.0,
+    num_tokens=1,
+    group=0,
+    rollout=0,
+)
+
+
+class Module:
+    """The side of a training module that the datamodule asks."""
+
+    def __init__(self, needs_targets: bool = False, plan: DataPlan | None = None) -> None:
+        self.needs_targets, self.plan = needs_targets, plan
+
+    def data_plan(self) -> DataPlan | None:
+        return self.plan
+
+
+def trainer(stage: str = "fit", module: Module | None = None, **changes: Any) -> SimpleNamespace:
+    """As much of a trainer as a datamodule looks at."""
+    settings: dict[str, Any] = {
+        "testing": stage == "test",
+        "predicting": stage == "predict",
+        "lightning_module": module or Module(),
+        "current_epoch": 0,
+        "world_size": 1,
+        "global_rank": 0,
+        "_accelerator_connector": SimpleNamespace(use_distributed_sampler=False),
+    }
+    return SimpleNamespace(**settings | changes)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "videos").mkdir()
+    write(tmp_path / "train.jsonl", ["a", "b", "c"])
+    write(tmp_path / "val.jsonl", ["d", "e"])
+    return tmp_path
+
+
+def write(path: Path, ids: Sequence[str], windows: Sequence[Sequence[float]] = ((1.0, 2.0),)) -> None:
+    path.write_text(
+        "".join(
+            json.dumps({"id": i, "video": f"{i}.mp4", "query": "The red circle rises.", "duration": 9.0, "windows": windows})
+            + "\n"
+            for i in ids
+        ),
+        encoding="utf-8",
+    )
+
+
+def datamodule(folder: Path, attached: SimpleNamespace | None = None, **changes: Any) -> TVGDataModule:
+    settings: dict[str, Any] = {"videos": str(folder / "videos"), "train": str(folder / "train.jsonl")}
+    made = TVGDataModule(**settings | changes)
+    made.trainer = attached or trainer()  # type: ignore[assignment]
+    return made
+
+
+# ---- what is refused
+
+
+@pytest.mark.parametrize(
+    ("stage", "changes", "words"),
+    [
+        ("fit", {"videos": "nowhere"}, r"data\.videos: there is no folder nowhere"),
+        ("fit", {"train": None}, r"data\.train: fit needs a file"),
+        ("fit", {"train": "missing.jsonl"}, r"data\.train: missing\.jsonl: no such annotation file"),
+        ("fit", {"targets": "missing.jsonl"}, r"data\.targets: there is no file missing\.jsonl"),
+        ("fit", {"val": [Split("v", "missing.jsonl")]}, r"data\.val\[0\]\.annotations: missing\.jsonl"),
+        ("validate", {}, r"data\.val: validate needs at least one split"),
+        ("test", {}, r"data\.test: test needs at least one split"),
+        ("test", {"test": [Split("t", "missing.jsonl")]}, r"data\.test\[0\]\.annotations: missing\.jsonl"),
+        ("predict", {}, r"data\.predict: predict needs a file"),
+        ("predict", {"predict": "missing.jsonl"}, r"data\.predict: missing\.jsonl"),
+    ],
+)
+def test_what_is_missing_is_named_by_its_key(folder: Path, stage: str, changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        datamodule(folder, trainer(stage), **changes).setup(stage)
+
+
+def test_an_empty_file_is_refused(folder: Path) -> None:
+    (folder / "train.jsonl").write_text("", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"data\.train: no sample can be used; .*train\.jsonl: 0 read"):
+        datamodule(folder).setup("fit")
+
+
+def test_a_file_of_refused_lines_says_why(folder: Path) -> None:
+    write(folder / "train.jsonl", ["a"], windows=((5.0, 2.0),))
+    with pytest.raises(ValueError, match=r"data\.train: .*window is reversed: 1"):
+        datamodule(folder).setup("fit")
+
+
+@pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])
+def test_batch_sizes(folder: Path, key: str) -> None:
+    with pytest.raises(ValueError, match=rf"data\.{key} must be at least 1, not 0"):
+        datamodule(folder, **{key: 0})
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "v1.2", "train", "keys"])
+def test_split_names_that_cannot_stand_before_a_figure(name: str) -> None:
+    with pytest.raises(ValueError, match="the split name"):
+        Split(name, "val.jsonl")
+
+
+def test_splits_and_limits(folder: Path) -> None:
+    with pytest.raises(ValueError, match="limit of split v must be at least 1"):
+        Split("v", "val.jsonl", limit=0)
+    with pytest.raises(ValueError, match=r"data\.val: two splits have the same name: v, v"):
+        datamodule(folder, val=[Split("v", "a.jsonl"), Split("v", "b.jsonl")])
+
+
+def test_training_without_a_truth_is_refused_before_the_first_step(folder: Path) -> None:
+    write(folder / "train.jsonl", ["a"], windows=())
+    data = datamodule(folder)
+    data.setup("fit")
+    with pytest.raises(ValueError, match=r'data\.train: sample "a" has no true window'):
+        data.train_dataloader()
+
+
+def test_lightning_must_not_shard_again(folder: Path) -> None:
+    connector = SimpleNamespace(use_distributed_sampler=True)
+    data = datamodule(folder, trainer(world_size=2, _accelerator_connector=connector))
+    data.setup("fit")
+    with pytest.raises(ValueError, match=r"trainer\.use_distributed_sampler must be false"):
+        data.train_dataloader()
+
+
+# ---- training
+
+
+def test_without_a_plan_the_epochs_go_on_one_after_the_other(folder: Path) -> None:
+    data = datamodule(folder, batch_size=2, mixture=Mixture(0.5, 0.5), seed=4)
+    data.setup("fit")
+    loader = data.train_dataloader()
+    assert isinstance(loader.items, TrainingItems) and loader.items.mixture == Mixture(0.5, 0.5)
+    assert (len(loader), loader.batches.seed, loader.batches.first_epoch) == (2, 4, 0)  # 3 samples in batches of 2
+    assert loader.state_dict()["given"] == 0
+    data.trainer = trainer(current_epoch=3)  # type: ignore[assignment]
+    assert data.train_dataloader().state_dict()["given"] == 6
+
+
+def test_a_plan_comes_before_the_own_settings(folder: Path) -> None:
+    plan = DataPlan(batch_size=1, mixture=Mixture(0.0, 1.0), first_epoch=200, num_batches=5)
+    data = datamodule(folder, trainer(module=Module(plan=plan), current_epoch=2, world_size=2, global_rank=1))
+    data.setup("fit")
+    loader = data.train_dataloader()
+    assert (len(loader), loader.batches.batch_size, loader.batches.first_epoch) == (5, 1, 200)
+    assert loader.state_dict()["given"] == 0  # a plan is for one epoch of the trainer
+    assert (loader.batches.sharding.rank, loader.batches.sharding.world_size) == (1, 2)
+    assert data.num_train_samples() == 3
+
+
+def test_sft_needs_targets(folder: Path) -> None:
+    data = datamodule(folder, trainer(module=Module(needs_targets=True)))
+    data.setup("fit")
+    with pytest.raises(ValueError, match=r"data\.targets: SFT needs a file of traces"):
+        data.train_dataloader()
+
+
+def write_traces(path: Path, traces: Sequence[Trace]) -> str:
+    with TraceWriter(path) as writer:
+        writer.write(traces)
+    return str(path)
+
+
+def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
+    targets = write_traces(folder / "targets.jsonl", [TRACE, replace(TRACE, sample_id="a", text="too")])
+    data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
+    data.setup("fit")
+    items = data.train_dataloader().items
+    assert isinstance(items, TargetItems)
+    assert [(t.sample.sample_id, t.text) for t in items.targets] == [("b", "to be learned"), ("a", "too")]
+    data.trainer = trainer()  # type: ignore[assignment]  # a module that learns from rewards leaves them
+    assert isinstance(data.train_dataloader().items, TrainingItems)
+
+
+@pytest.mark.parametrize(
+    ("traces", "words"),
+    [([], "there is nothing to learn from"), ([replace(TRACE, sample_id="z")], r'sample "z" is not in .*train\.jsonl')],
+)
+def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) -> None:
+    targets = write_traces(folder / "targets.jsonl", traces)
+    data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
+    data.setup("fit")
+    with pytest.raises(ValueError, match=rf"targets\.jsonl: {words}"):
+        data.train_dataloader()
+
+
+# ---- evaluation
+
+
+def test_evaluation_splits_limits_and_tasks(folder: Path) -> None:
+    val = [Split("one", str(folder / "val.jsonl"), limit=1), Split("two", str(folder / "val.jsonl"))]
+    data = datamodule(folder, val=val, eval_tasks=(Task.TVG, Task.ACTION_RECOGNITION), eval_batch_size=3)
+    data.setup("fit")
+    assert data.evaluation_splits == ["one", "two"]
+    one, two = data.val_dataloader()
+    assert [(s.sample_id, task) for s, task in one.items.questions] == [("d", Task.TVG), ("d", Task.ACTION_RECOGNITION)]
+    assert (len(one), len(two)) == (1, 2)  # 2 and 4 questions in batches of 3
+    assert len(data.reports) == 2  # each file is read once
+
+
+def test_test_and_predict_have_their_own_files(folder: Path) -> None:
+    val = str(folder / "val.jsonl")
+    data = datamodule(folder, trainer("test"), test=[Split("held_out", val)])
+    data.setup("test")
+    assert data.evaluation_splits == ["held_out"] and len(data.test_dataloader()) == 1
+    write(folder / "open.jsonl", ["x"], windows=())  # no truth is needed to answer
+    data = datamodule(folder, trainer("predict"), predict=str(folder / "open.jsonl"))
+    data.setup("predict")
+    assert data.evaluation_splits == []
+    assert [s.sample_id for s, _ in data.predict_dataloader().items.questions] == ["x"]
