@@ -20,9 +20,9 @@ from tvg_lightning.traces import Trace, TraceWriter
 class AnchorTrace(Callback):
     """Every rollout's text, anchors, IoUs and reward parts to ``<run>/traces/<stage>-rank<r>.jsonl``.
 
-    Every ``picture_every`` steps the best completion of a group, and at every evaluation the first ``num_pictures``
-    answers of each split, are drawn on their videos' time lines. A run that resumes drops the traces of the steps
-    that it takes again.
+    Every ``picture_every`` steps the best completion of a group, and at every evaluation the first
+    ``num_pictures`` answers of each split, are drawn on their videos' time lines. A run that resumes drops
+    the traces of the steps that it takes again.
     """
 
     def __init__(self, folder: str | None = None, picture_every: int = 50, num_pictures: int = 4) -> None:
@@ -33,14 +33,19 @@ class AnchorTrace(Callback):
         self._resumed_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A fresh run must not add to the traces of an older one; a resumed one goes on where its checkpoint was."""
+        """A fresh run must not add to an older one's traces; a resumed one goes on from its checkpoint."""
         folder = self._folder(trainer)
         for path in folder.glob(f"*-rank{trainer.global_rank}.jsonl"):
             with TraceWriter(path) as writer:
                 writer.truncate_after(-1 if self._resumed_at is None else self._resumed_at - 1)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: list[Item], batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: list[Item],
+        batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GroundingModule) and pl_module.last_step is not None
         traces = pl_module.last_step.traces
@@ -77,9 +82,7 @@ class AnchorTrace(Callback):
     def state_dict(self) -> dict[str, Any]:
         return {}
 
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._resumed_at = checkpoint["batches_done"]
 
     # ---- files
@@ -108,7 +111,7 @@ class AnchorTrace(Callback):
             trace.windows,
             trace.anchors,
             trace.answer,
-            f'{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})',
+            f"{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})",
             trace.text,
             item.clip.times_s,
         )

@@ -29,8 +29,8 @@ COLUMNS = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "format_rate", "VC", "AR", "VD"
 class StageSummary(Callback):
     """Writes ``<run>/summary.json`` after every stage and prints the table at the end.
 
-    The first row, "base", is the policy before training; it needs ``trainer.num_sanity_val_steps: -1``. The figures
-    are those of the first validation split; the others stand beside them under their own names.
+    The first row, "base", is the policy before training; it needs ``trainer.num_sanity_val_steps: -1``. The
+    figures are those of the first validation split; the others stand beside them under their own names.
     """
 
     def __init__(self, file: str | None = None) -> None:
@@ -50,7 +50,8 @@ class StageSummary(Callback):
         self._stage_began = time.monotonic()
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._stage_began = time.monotonic()  # a run that resumes in the middle of an epoch does not start one
+        # a run that resumes in the middle of an epoch does not start one
+        self._stage_began = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """After the evaluation at the end of an epoch, and before StageSwitch moves on."""
@@ -71,7 +72,10 @@ class StageSummary(Callback):
         anchors = [row["anchor_mIoU"] for row in self.rows]
         curves = [[a[k] if len(a) > k else None for a in anchors] for k in range(min(3, max(map(len, anchors))))]
         figure = draw_refinement(
-            list(range(len(self.rows))), curves, [row["mIoU"] for row in self.rows], "Mean IoU, stage by stage"
+            list(range(len(self.rows))),
+            curves,
+            [row["mIoU"] for row in self.rows],
+            "Mean IoU, stage by stage",
         )
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):

@@ -1,4 +1,4 @@
-"""Moves a StagedModule from stage to stage: at the end of its steps or epochs, or when its reward stands still."""
+"""Moves a StagedModule from stage to stage: at the end of its steps, or when its reward stands still."""
 
 import logging
 from collections import deque
@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 class StageSwitch(Callback):
     """A stage is one Lightning epoch; at its end the next one gets its weights, data, optimizer and schedule.
 
-    ``traces``: the folder where AnchorTrace writes, from which the harvest for an SFT stage is taken (default:
-    ``traces`` in the run's folder).
+    ``traces``: the folder where AnchorTrace writes, from which the harvest for an SFT stage is taken
+    (default: ``traces`` in the run's folder).
     """
 
     def __init__(self, traces: str | None = None) -> None:
@@ -46,7 +46,12 @@ class StageSwitch(Callback):
     # ---- leaving early, on a plateau
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, StagedModule)
         if pl_module.stage.plateau is not None and pl_module.last_step is not None:
@@ -58,7 +63,7 @@ class StageSwitch(Callback):
                     self._rewards.popleft()
         if self.on_plateau(pl_module):
             # Lightning validates at the batch that would have been the last; this one is it now
-            trainer.val_check_batch = batch_idx + 1  # type: ignore[attr-defined]
+            trainer.val_check_batch = batch_idx + 1
             trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
 
     def on_train_batch_start(  # type: ignore[override]  # Lightning reads the result, its types say None

@@ -10,9 +10,9 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 class StepCheckpoint(ModelCheckpoint):
     """``<run>/checkpoints/last.ckpt`` every ``every_n_steps`` steps, for ``fit --ckpt_path last``.
 
-    Never at the last step of an epoch: Lightning would take the epoch as ended and skip what its end does, such
-    as the change of stage. An interruption there costs the steps since the checkpoint before. ``final.ckpt`` is
-    written when training is over.
+    Never at the last step of an epoch: Lightning would take the epoch as ended and skip what its end does,
+    such as the change of stage. An interruption there costs the steps since the checkpoint before.
+    ``final.ckpt`` is written when training is over.
     """
 
     def __init__(self, dirpath: str | None = None, every_n_steps: int = 20) -> None:
@@ -28,7 +28,12 @@ class StepCheckpoint(ModelCheckpoint):
         super().setup(trainer, pl_module, stage)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: STEP_OUTPUT, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: STEP_OUTPUT,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         if not trainer.is_last_batch:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)

@@ -77,9 +77,7 @@ def draw_timeline(
     if text_lines:
         top_in += ROW_IN * (len(rows) + HEAD_ROWS) + AXIS_IN
         page.box(MARGIN_IN, top_in, WIDTH_IN - 2 * MARGIN_IN, text_in)
-        page.write(
-            text_lines, top_in + GAP_IN, TEXT_LINE_IN, left_in=MARGIN_IN + GAP_IN, fontsize=9, family=MONO
-        )
+        page.write(text_lines, top_in + GAP_IN, TEXT_LINE_IN, left_in=MARGIN_IN + GAP_IN, fontsize=9, family=MONO)
     return page.figure
 
 
@@ -111,8 +109,7 @@ def draw_refinement(
     )
     axes = page.axes(0.75, 0.65, WIDTH_IN - 0.75 - 2.3, 4.2 - 0.65 - 0.65)
     curves: list[tuple[str, Any, Sequence[float | None]]] = [
-        (f"anchor {k + 1}", _anchor_colour(k, len(anchor_ious)), values)
-        for k, values in enumerate(anchor_ious)
+        (f"anchor {k + 1}", _anchor_colour(k, len(anchor_ious)), values) for k, values in enumerate(anchor_ious)
     ]
     curves.append(("answer", ANSWER_COLOUR, answer_ious))
     for name, colour, values in curves:
@@ -156,9 +153,7 @@ class _Page:
 
     def axes(self, left_in: float, top_in: float, width_in: float, height_in: float) -> Axes:
         bottom = 1.0 - (top_in + height_in) / self.height_in
-        return self.figure.add_axes(
-            (left_in / WIDTH_IN, bottom, width_in / WIDTH_IN, height_in / self.height_in)
-        )
+        return self.figure.add_axes((left_in / WIDTH_IN, bottom, width_in / WIDTH_IN, height_in / self.height_in))
 
     def write(
         self,
@@ -208,14 +203,11 @@ def _rows(windows: Sequence[Span], anchors: Sequence[Span], answer: Span | None)
     shown = anchors[:MAX_ANCHOR_ROWS]
     rows = [_Row("truth", TRUTH_COLOUR, windows, note="" if windows else "unknown")]
     rows += [
-        _Row(f"anchor {k + 1}", _anchor_colour(k, len(shown)), [anchor], iou(anchor))
-        for k, anchor in enumerate(shown)
+        _Row(f"anchor {k + 1}", _anchor_colour(k, len(shown)), [anchor], iou(anchor)) for k, anchor in enumerate(shown)
     ]
     if len(anchors) > len(shown):
         rows.append(_Row("…", QUIET_INK, (), note=f"{len(anchors) - len(shown)} more anchors"))
-    rows.append(
-        _Row("answer", ANSWER_COLOUR, [answer] if answer else (), iou(answer), "" if answer else "none")
-    )
+    rows.append(_Row("answer", ANSWER_COLOUR, [answer] if answer else (), iou(answer), "" if answer else "none"))
     return rows
 
 
@@ -229,9 +221,7 @@ def _strip_height(frames: Frames) -> float:
     return min(cell_in * float(frames.shape[1] / frames.shape[2]), MAX_STRIP_IN)
 
 
-def _draw_strip(
-    page: _Page, top_in: float, frames: Frames, duration_s: float, times_s: Sequence[float] | None
-) -> None:
+def _draw_strip(page: _Page, top_in: float, frames: Frames, duration_s: float, times_s: Sequence[float] | None) -> None:
     """Up to eight frames in equal cells over the time axis, each with its time below."""
     num_shown = min(NUM_FRAMES, len(frames))
     step = len(frames) / num_shown
@@ -258,9 +248,7 @@ def _draw_rows(axes: Axes, rows: Sequence[_Row], windows: Sequence[Span], durati
     axes.spines[["top", "left", "right"]].set_visible(False)
     right = axes.get_yaxis_transform()
     axes.text(1.03, -0.5 - HEAD_ROWS / 2, "IoU", transform=right, fontsize=9, color=QUIET_INK, va="center")
-    for (
-        window
-    ) in windows:  # the shade lies below the bars, the edges above: each bar is seen against the truth
+    for window in windows:  # the shade lies below the bars, the edges above: each bar is seen against the truth
         left_s, right_s = _within(window.start_s, duration_s), _within(window.end_s, duration_s)
         axes.axvspan(left_s, right_s, color=TRUTH_COLOUR, alpha=0.12, lw=0, zorder=0.7)
         for edge_s in (left_s, right_s):
@@ -279,9 +267,7 @@ def _draw_spans(axes: Axes, y: int, row: _Row, duration_s: float) -> None:
     bars_in = [bar for bar, span in zip(cut_in, row.spans, strict=True) if spans.is_usable(span)]
     labels_in: list[tuple[float, ...]] = []
     for left, right in bars_in:
-        axes.barh(
-            y, (right - left) / inches_per_s, left=left / inches_per_s, height=BAR_HEIGHT, color=row.colour
-        )
+        axes.barh(y, (right - left) / inches_per_s, left=left / inches_per_s, height=BAR_HEIGHT, color=row.colour)
     for span, (left, right) in zip(row.spans, cut_in, strict=True):
         usable = spans.is_usable(span)
         label = f"{span.start_s:.1f} – {span.end_s:.1f}" + ("" if usable else " (unusable)")
@@ -297,9 +283,7 @@ def _draw_spans(axes: Axes, y: int, row: _Row, duration_s: float) -> None:
             if not starts:
                 continue
             start, ink = starts[0], INK
-        axes.text(
-            (start + width / 2) / inches_per_s, y, label, fontsize=9, color=ink, va="center", ha="center"
-        )
+        axes.text((start + width / 2) / inches_per_s, y, label, fontsize=9, color=ink, va="center", ha="center")
         labels_in.append((start, start + width))
 
 

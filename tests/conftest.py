@@ -54,6 +54,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
             text = f"<think>I see it at <timestamp>{time}</timestamp>.</think><answer>{time}</answer>"
             writer.write([
                 Trace("teacher", 0, 0, sample.sample_id, sample.video, Task.TVG, sample.query, sample.windows,
-                      sample.duration_s, text, True, sample.windows, sample.windows[0], (1.0,), 1.0, {}, 1.0, 0.0, 9, 0, 0)
+                      sample.duration_s, text, True, sample.windows, sample.windows[0],
+                      (1.0,), 1.0, {}, 1.0, 0.0, 9, 0, 0)
             ])  # fmt: skip
     return folder

@@ -46,9 +46,7 @@ quarters = st.lists(st.integers(-20, 20).map(lambda k: k / 4), min_size=4, max_s
 
 
 @given(st.lists(quarters, min_size=1, max_size=3), st.integers(-8, 8), st.integers(1, 5))
-def test_mean_zero_and_only_the_order_of_magnitude_free(
-    rows: list[list[float]], shift: int, factor: int
-) -> None:
+def test_mean_zero_and_only_the_order_of_magnitude_free(rows: list[list[float]], shift: int, factor: int) -> None:
     rewards_BG = torch.tensor(rows, dtype=torch.float64)
     advantage_BG = group_advantage(rewards_BG, eps=0.0)
     assert advantage_BG.mean(dim=1).abs().max() < 1e-12

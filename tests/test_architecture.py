@@ -104,9 +104,7 @@ def import_faults(module: str, source: str, modules: frozenset[str]) -> list[str
         elif floor == 0 and top not in sys.stdlib_module_names:
             faults.append(f"{module}:{line} floor 0 imports {top}, which is not in the standard library")
         elif LIBRARY_FLOORS.get(top, 0) > floor:
-            faults.append(
-                f"{module}:{line} floor {floor} imports {top}, allowed from floor {LIBRARY_FLOORS[top]}"
-            )
+            faults.append(f"{module}:{line} floor {floor} imports {top}, allowed from floor {LIBRARY_FLOORS[top]}")
     return faults
 
 
@@ -117,12 +115,7 @@ def style_faults(module: str, source: str) -> list[str]:
         faults.append(f"{module} has {source.count(chr(10))} lines, the ceiling is {MAX_FILE_LINES}")
     may_print = module.startswith("tvg_lightning.tools.") or module.endswith(".__main__")
     for node in ast.walk(ast.parse(source)):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Name)
-            and node.func.id == "print"
-            and not may_print
-        ):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print" and not may_print:
             faults.append(f"{module}:{node.lineno} print")
         if isinstance(node, ast.ExceptHandler) and broad(node.type):
             faults.append(f"{module}:{node.lineno} broad except")
@@ -180,9 +173,7 @@ def test_imports_go_down_floors(modules: frozenset[str]) -> None:
 def test_imports_have_no_circle(modules: frozenset[str]) -> None:
     graph = {
         module_of(path): {
-            name
-            for name, _ in imports_of(ast.parse(path.read_text(encoding="utf-8")), modules)
-            if name in modules
+            name for name, _ in imports_of(ast.parse(path.read_text(encoding="utf-8")), modules) if name in modules
         }
         for path in sources()
     }
@@ -190,11 +181,7 @@ def test_imports_have_no_circle(modules: frozenset[str]) -> None:
 
 
 def test_init_files_are_empty() -> None:
-    full = [
-        str(path.relative_to(ROOT))
-        for path in sources()
-        if path.name == "__init__.py" and path.stat().st_size
-    ]
+    full = [str(path.relative_to(ROOT)) for path in sources() if path.name == "__init__.py" and path.stat().st_size]
     assert not full
 
 

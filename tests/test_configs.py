@@ -1,4 +1,4 @@
-"""Every YAML in configs/ goes through ``train.main`` and trains: overlays on the quickstart, recipes with a tiny policy."""
+"""Every YAML in configs/ trains through ``train.main``: overlays on the quickstart, tiny recipes."""
 
 from pathlib import Path
 
@@ -29,8 +29,9 @@ def small(folder: Path, shapes: Path, recipe: str) -> Path:
         },
         "model": {"init_args": {"policy": policy, "stages": stages, "evaluation": {"max_new_tokens": 4}}},
         "data": {
-            "videos": str(shapes / "videos"), "train": str(shapes / "train.jsonl"), "val": [split], "test": [split],
-            "predict": str(shapes / "held_out.jsonl"), "targets": str(shapes / "targets.jsonl"), "num_workers": 0,
+            "videos": str(shapes / "videos"), "train": str(shapes / "train.jsonl"), "val": [split],
+            "test": [split], "predict": str(shapes / "held_out.jsonl"), "num_workers": 0,
+            "targets": str(shapes / "targets.jsonl"),
             "sampling": {"max_frames": 8, "max_pixels": 784}, "cache": str(shapes / "cache"),
         },
     }  # fmt: skip
@@ -49,7 +50,14 @@ def test_a_recipe_trains(recipe: str, tmp_path: Path, shapes: Path) -> None:
 def test_an_overlay_lies_on_the_quickstart(overlay: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         train.main(
-            ["fit", "--config", str(CONFIGS / "quickstart.yaml"), "--config", str(CONFIGS / overlay), "--print_config"]
+            [
+                "fit",
+                "--config",
+                str(CONFIGS / "quickstart.yaml"),
+                "--config",
+                str(CONFIGS / overlay),
+                "--print_config",
+            ]
         )
     assert ended.value.code == 0
     printed = yaml.safe_load(capsys.readouterr().out)
@@ -66,4 +74,10 @@ def test_an_overlay_lies_on_the_quickstart(overlay: str, capsys: pytest.CaptureF
 
 
 def test_there_are_recipes_for_all_methods() -> None:
-    assert {name.split("/")[0] for name in RECIPES} == {"quickstart.yaml", "tar_tvg", "tvg_r1", "invert4tvg", "time_r1"}
+    assert {name.split("/")[0] for name in RECIPES} == {
+        "quickstart.yaml",
+        "tar_tvg",
+        "tvg_r1",
+        "invert4tvg",
+        "time_r1",
+    }

@@ -75,7 +75,15 @@ def folder(tmp_path: Path) -> Path:
 def write(path: Path, ids: Sequence[str], windows: Sequence[Sequence[float]] = ((1.0, 2.0),)) -> None:
     path.write_text(
         "".join(
-            json.dumps({"id": i, "video": f"{i}.mp4", "query": "The red circle rises.", "duration": 9.0, "windows": windows})
+            json.dumps(
+                {
+                    "id": i,
+                    "video": f"{i}.mp4",
+                    "query": "The red circle rises.",
+                    "duration": 9.0,
+                    "windows": windows,
+                }
+            )
             + "\n"
             for i in ids
         ),
@@ -168,7 +176,11 @@ def test_without_a_plan_the_epochs_go_on_one_after_the_other(folder: Path) -> No
     data.setup("fit")
     loader = data.train_dataloader()
     assert isinstance(loader.items, TrainingItems) and loader.items.mixture == Mixture(0.5, 0.5)
-    assert (len(loader), loader.batches.seed, loader.batches.first_epoch) == (2, 4, 0)  # 3 samples in batches of 2
+    assert (len(loader), loader.batches.seed, loader.batches.first_epoch) == (
+        2,
+        4,
+        0,
+    )  # 3 samples in batches of 2
     assert loader.state_dict()["given"] == 0
     data.trainer = trainer(current_epoch=3)  # type: ignore[assignment]
     assert data.train_dataloader().state_dict()["given"] == 6
@@ -211,7 +223,10 @@ def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     ("traces", "words"),
-    [([], "there is nothing to learn from"), ([replace(TRACE, sample_id="z")], r'sample "z" is not in .*train\.jsonl')],
+    [
+        ([], "there is nothing to learn from"),
+        ([replace(TRACE, sample_id="z")], r'sample "z" is not in .*train\.jsonl'),
+    ],
 )
 def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) -> None:
     targets = write_traces(folder / "targets.jsonl", traces)
@@ -230,7 +245,10 @@ def test_evaluation_splits_limits_and_tasks(folder: Path) -> None:
     data.setup("fit")
     assert data.evaluation_splits == ["one", "two"]
     one, two = data.val_dataloader()
-    assert [(s.sample_id, task) for s, task in one.items.questions] == [("d", Task.TVG), ("d", Task.ACTION_RECOGNITION)]
+    assert [(s.sample_id, task) for s, task in one.items.questions] == [
+        ("d", Task.TVG),
+        ("d", Task.ACTION_RECOGNITION),
+    ]
     assert (len(one), len(two)) == (1, 2)  # 2 and 4 questions in batches of 3
     assert len(data.reports) == 2  # each file is read once
 

@@ -71,11 +71,7 @@ def test_lineage_layout_broken_gives_no_span(method: Method, text: str) -> None:
     assert read_strict(text, method) == Answer(False, None)
 
 
-@given(
-    st.lists(
-        st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", " ", "1 to 2", "x"]), max_size=9
-    )
-)
+@given(st.lists(st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", " ", "1 to 2", "x"]), max_size=9))
 def test_lineage_layout_is_the_released_pattern(pieces: list[str]) -> None:
     text = "".join(pieces).strip()
     released = re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>", text, re.DOTALL)
@@ -258,12 +254,8 @@ def test_no_text_raises_and_every_span_is_usable(text: str) -> None:
             assert all(is_usable(anchor) for anchor in answer.anchors)
 
 
-@pytest.mark.parametrize(
-    "unit", [*FRAGMENTS, "1 ", "1 to ", "12.5s ", "1 end ", "1:", "1.", '1"', "</think> ", "[1,"]
-)
-@pytest.mark.parametrize(
-    "around", [("", ""), ("<think>", "</answer>"), ("1", ""), ("<think></think><answer>", "")]
-)
+@pytest.mark.parametrize("unit", [*FRAGMENTS, "1 ", "1 to ", "12.5s ", "1 end ", "1:", "1.", '1"', "</think> ", "[1,"])
+@pytest.mark.parametrize("around", [("", ""), ("<think>", "</answer>"), ("1", ""), ("<think></think><answer>", "")])
 def test_hundred_thousand_characters_are_read_at_once(unit: str, around: tuple[str, str]) -> None:
     text = around[0] + unit * (100_000 // len(unit)) + around[1]
     started = time.process_time()
@@ -287,9 +279,7 @@ def test_real_outputs_of_time_r1(shared: Path) -> None:
             span = read_tolerant(record["raw_text"], Method.TIME_R1).span
             assert span is not None
             assert list(span) == record["pred"]
-            assert not read_strict(
-                record["raw_text"], Method.TIME_R1
-            ).well_formed  # sampled without a thought
+            assert not read_strict(record["raw_text"], Method.TIME_R1).well_formed  # sampled without a thought
     assert seen >= 3
 
 
@@ -300,9 +290,7 @@ def test_answers_in_twenty_five_formats(shared: Path) -> None:
     for line in path.read_text(encoding="utf-8").splitlines():
         for turn in json.loads(line)["messages"]:
             if turn["role"] == "assistant":
-                parts = [
-                    [float(part) for part in time.split(":")] for time in number.findall(turn["content"])
-                ]
+                parts = [[float(part) for part in time.split(":")] for time in number.findall(turn["content"])]
                 times = [sum(x * 60**k for k, x in enumerate(reversed(part))) for part in parts]
                 windows = read_windows(turn["content"])
                 assert len(windows) == len(times) / 2, turn["content"]

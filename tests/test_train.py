@@ -1,4 +1,4 @@
-"""Whole runs through ``train.main``: three stages, resume after a power cut, two processes, adapters, predictions."""
+"""Whole runs through ``train.main``: three stages, power cuts, two processes, adapters, predictions."""
 
 import json
 import os
@@ -13,7 +13,10 @@ import yaml
 
 import train
 from tests.doubles import losses
+from tvg_lightning.modules.settings import GRPOSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.traces import read_traces
 
 ROOT = Path(__file__).parents[1]
@@ -25,7 +28,14 @@ def stage(name: str, steps: int, **more: Any) -> dict[str, Any]:
 
 
 def grpo(**more: Any) -> dict[str, Any]:
-    weights = ("format", "soft_iou", "anchor_accuracy", "verb_completion", "action_recognition", "video_description")
+    weights = (
+        "format",
+        "soft_iou",
+        "anchor_accuracy",
+        "verb_completion",
+        "action_recognition",
+        "video_description",
+    )
     # short completions: a test needs the paths, not the policy's best
     return {
         "num_generations": 3,
@@ -110,7 +120,16 @@ def test_three_stages_in_one_fit(whole_run: Path) -> None:
     assert [row["stage"] for row in rows] == ["base", *STAGES]
     assert [row["steps"] for row in rows] == [0, 6, 6, 6]
     for row in rows:
-        assert {"mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "AR", "anchor_mIoU", "format_rate", "seconds"} <= row.keys()
+        assert {
+            "mIoU",
+            "R1@0.3",
+            "R1@0.5",
+            "R1@0.7",
+            "AR",
+            "anchor_mIoU",
+            "format_rate",
+            "seconds",
+        } <= row.keys()
     assert [name for name, _, _ in losses(whole_run / "losses.jsonl")] == [s for s in STAGES for _ in range(6)]
     assert (whole_run / "checkpoints" / "final.ckpt").is_file()
 
@@ -122,20 +141,50 @@ def test_every_rollout_leaves_a_trace(whole_run: Path) -> None:
     assert all(abs(sum(t.rewards.values()) - t.reward) < 1e-9 for t in traces)  # all weights are 1
 
 
-def test_a_stage_that_starts_from_the_base_forgets_the_stage_before(whole_run: Path, tmp_path: Path, shapes: Path) -> None:
-    """The same SFT stage alone, from the base: its losses are those that it has behind another stage."""
-    alone = [stage("imitate", 6, sft=True)]
-    train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=alone))])
-    behind = [loss for name, _, loss in losses(whole_run / "losses.jsonl") if name == "imitate"]
-    # same questions in another order would not do: the first batch is drawn for another epoch, so compare weights
-    fresh = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
-    assert len(behind) == 6 and behind[0] == pytest.approx(losses(tmp_path / "losses.jsonl")[0][2], rel=0.8)
-    assert all(torch.isfinite(value).all() for value in fresh.values() if value.is_floating_point())
+def test_a_stage_that_starts_from_the_base_forgets_the_stage_before() -> None:
+    base_stage = StageSettings("imitate", sft=True, steps=1, start_from="base")
+    kept_stage = StageSettings("refine", sft=True, steps=1)
+    module = StagedModule(PolicySettings(), [StageSettings("first", sft=True, steps=1), base_stage, kept_stage])
+    module.configure_model()
+    start = module.policy.trainable_weights()
+
+    def train_a_little() -> None:
+        with torch.no_grad():
+            for parameter in module.policy.parameters():
+                parameter.add_(0.01)
+
+    def is_the_base() -> bool:
+        return all(torch.equal(p, start[n]) for n, p in module.policy.named_parameters() if n in start)
+
+    train_a_little()
+    module.enter_stage(1)
+    assert is_the_base()
+    train_a_little()
+    module.enter_stage(2)
+    assert not is_the_base(), "a stage that starts from the previous one keeps its weights"
+
+
+def test_the_reference_is_the_start_of_the_stage() -> None:
+    settings = GRPOSettings(reward=RewardWeights(format=1.0), beta=0.1)
+    stages = [StageSettings(name, grpo=settings, steps=1) for name in ("first", "second")]
+    module = StagedModule(PolicySettings(tuning="lora"), stages)
+    module.configure_model()
+    with torch.no_grad():
+        for parameter in module.policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    moved = module.policy.trainable_weights()
+    assert module.reference is not None
+    assert not torch.equal(next(iter(module.reference.values())), next(iter(moved.values())))
+    module.enter_stage(1)
+    assert all(torch.equal(module.reference[name], value) for name, value in moved.items())
 
 
 @pytest.mark.parametrize("killed_after", [3, 9, 15])
-def test_a_power_cut_in_any_stage_costs_nothing(killed_after: int, whole_run: Path, tmp_path: Path, shapes: Path) -> None:
-    """kill -9, then ``--ckpt_path last``: the right stage, and losses equal to the uninterrupted run's to the last bit."""
+def test_a_power_cut_in_any_stage_costs_nothing(
+    killed_after: int, whole_run: Path, tmp_path: Path, shapes: Path
+) -> None:
+    """kill -9, then ``--ckpt_path last``: the right stage, and losses equal to the last bit."""
     config = write_config(tmp_path, shapes)
     cut = yaml.safe_load(config.read_text(encoding="utf-8"))
     cut["trainer"]["callbacks"].append({"class_path": "tests.doubles.KillAt", "init_args": {"batch": killed_after}})
@@ -184,12 +233,12 @@ def test_adapters_by_one_flag(tuning: str, tmp_path: Path, shapes: Path) -> None
     assert any(bool(value.any()) for name, value in saved.items() if "lora_B" in name), "the adapters did not move"
 
 
-def test_validate_test_and_predict(whole_run: Path, tmp_path: Path, shapes: Path) -> None:
-    config, last = str(write_config(tmp_path, shapes)), str(whole_run / "checkpoints" / "final.ckpt")
+def test_validate_test_and_predict(whole_run: Path, shapes: Path) -> None:
+    config, last = str(whole_run / "config_in.yaml"), str(whole_run / "checkpoints" / "final.ckpt")
     train.main(["validate", "--config", config, "--ckpt_path", last])
     train.main(["test", "--config", config, "--ckpt_path", last])
     train.main(["predict", "--config", config, "--ckpt_path", last])
-    lines = (tmp_path / "predictions-rank0.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (whole_run / "predictions-rank0.jsonl").read_text(encoding="utf-8").splitlines()
     records = [json.loads(line) for line in lines]
     assert len(records) == len((shapes / "held_out.jsonl").read_text(encoding="utf-8").splitlines())
     assert {"qid", "text", "span", "anchors", "frame_times_s"} <= records[0].keys()
@@ -224,7 +273,9 @@ def test_a_bad_config_is_refused_before_any_weight_loads(
     assert complaint in str(refused.value) + capsys.readouterr().err
 
 
-def test_a_negative_reward_weight_is_refused_by_name(tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_negative_reward_weight_is_refused_by_name(
+    tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     bad = grpo()
     bad["reward"]["soft_iou"] = -1.0
     with pytest.raises((SystemExit, ValueError)) as refused:

@@ -2,12 +2,13 @@
 
 import logging
 import sys
+from typing import Any
 
 from jsonargparse import auto_cli
 
 from tvg_lightning.tools import harvest, pretrain_tiny, render
 
-COMMANDS = {
+COMMANDS: dict[str, Any] = {
     "render": render.main,
     "pretrain-tiny": pretrain_tiny.main,
     "harvest": harvest.main,

@@ -1,4 +1,4 @@
-"""The LightningDataModule: which questions are asked in training, and on which splits the policy is evaluated."""
+"""The LightningDataModule: which questions are asked in training, and which in evaluation."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,13 +19,12 @@ from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
 
-
 _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
 
 
 @dataclass(frozen=True)
 class Split:
-    """An annotated set to evaluate on; ``name`` stands before its figures. ``limit`` takes the first so many."""
+    """An annotated set to evaluate on; ``name`` stands before its figures. ``limit``: only the first."""
 
     name: str
     annotations: str
@@ -34,7 +33,7 @@ class Split:
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or "." in self.name or self.name in _TAKEN:
             raise ValueError(
-                f'data: the split name "{self.name}" must be a word without a slash or a full stop, and none of '
+                f'data: the split name "{self.name}" must be a word without slash or full stop, and none of '
                 "PyTorch's own, such as train: take another one"
             )
         if self.limit is not None and self.limit < 1:
@@ -100,7 +99,12 @@ class TVGDataModule(L.LightningDataModule):
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
-        self.eval_tasks, self.num_workers, self.cache, self.seed = tuple(map(Task, eval_tasks)), num_workers, cache, seed
+        self.eval_tasks, self.num_workers, self.cache, self.seed = (
+            tuple(map(Task, eval_tasks)),
+            num_workers,
+            cache,
+            seed,
+        )
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
 
@@ -164,7 +168,7 @@ class TVGDataModule(L.LightningDataModule):
         plan = given or DataPlan(self.batch_size, self.mixture, targets=default_targets)
         if planner.needs_targets and plan.targets is None:
             raise ValueError(
-                "data.targets: SFT needs a file of traces to learn from (see `python -m tvg_lightning harvest`)"
+                "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
             )
         items = self._training_items(plan)
         sharding = self._sharding()

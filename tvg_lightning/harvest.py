@@ -23,9 +23,7 @@ class HarvestRule:
 
     def __post_init__(self) -> None:
         if self.min_anchors < 2:
-            raise ValueError(
-                f"min_anchors: expected 2 or more, since two anchors are compared; got {self.min_anchors}"
-            )
+            raise ValueError(f"min_anchors: expected 2 or more, since two anchors are compared; got {self.min_anchors}")
         for name, value in (
             ("min_answer_iou", self.min_answer_iou),
             ("min_last_anchor_iou", self.min_last_anchor_iou),
@@ -33,9 +31,7 @@ class HarvestRule:
             if not 0.0 <= value <= 1.0:
                 raise ValueError(f"{name}: expected a number in [0, 1], got {value}")
         if self.max_per_sample is not None and self.max_per_sample < 1:
-            raise ValueError(
-                f"max_per_sample: expected 1 or more, or null for no limit; got {self.max_per_sample}"
-            )
+            raise ValueError(f"max_per_sample: expected 1 or more, or null for no limit; got {self.max_per_sample}")
 
 
 def refusal(trace: Trace, rule: HarvestRule) -> str | None:
@@ -74,9 +70,7 @@ def harvest(traces: Iterable[Trace], rule: HarvestRule) -> list[Trace]:
         return list(good.values())
     taken: Counter[str] = Counter()
     chosen: set[tuple[str, str]] = set()
-    for key, trace in sorted(
-        good.items(), key=lambda item: -spans.iou_to_windows(item[1].answer, item[1].windows)
-    ):
+    for key, trace in sorted(good.items(), key=lambda item: -spans.iou_to_windows(item[1].answer, item[1].windows)):
         taken[trace.sample_id] += 1
         if taken[trace.sample_id] <= rule.max_per_sample:
             chosen.add(key)

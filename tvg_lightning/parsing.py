@@ -135,9 +135,7 @@ def _read_tar_tvg(body: str) -> Answer:
 
 def _read_tvg_r1(body: str) -> Answer:
     change = _THOUGHT_TO_TIME.search(body)
-    well_formed = (
-        body.startswith("<think>") and change is not None and body.find("</time>", change.end()) >= 0
-    )
+    well_formed = body.startswith("<think>") and change is not None and body.find("</time>", change.end()) >= 0
     opened = body.find("<time>")
     closed = body.find("</time>", opened) if opened >= 0 else -1
     span = _fit(_JSON_PAIR, body[opened + len("<time>") : closed]) if closed >= 0 else None

@@ -60,9 +60,7 @@ def inversion_prompt(task: Task, query_without_verb: str | None = None) -> Promp
     True
     """
     if task is Task.VERB_COMPLETION:
-        assert query_without_verb is not None, (
-            "a query without a verb cannot be completed: see tasks.inversion"
-        )
+        assert query_without_verb is not None, "a query without a verb cannot be completed: see tasks.inversion"
         return Prompt(user=_VERB_COMPLETION.format(query=_clean(query_without_verb)))
     assert task in (Task.ACTION_RECOGNITION, Task.VIDEO_DESCRIPTION), task
     return Prompt(user=_ACTION_RECOGNITION if task is Task.ACTION_RECOGNITION else _VIDEO_DESCRIPTION)

@@ -44,9 +44,8 @@ def soft_iou(prediction: Span | None, truth: Span) -> float:
         return 0.0
     inter_s = min(prediction.end_s, truth.end_s) - max(prediction.start_s, truth.start_s)
     hull_s = max(prediction.end_s, truth.end_s) - min(prediction.start_s, truth.start_s)
-    return (
-        inter_s / hull_s if math.isfinite(hull_s) else 0.0
-    )  # 1e308 and -1e308 are finite, their hull is not
+    # 1e308 and -1e308 are finite, their hull is not
+    return inter_s / hull_s if math.isfinite(hull_s) else 0.0
 
 
 def best_window(prediction: Span | None, windows: Sequence[Span]) -> Span | None:

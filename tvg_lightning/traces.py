@@ -104,9 +104,7 @@ def read_traces(path: Path | str) -> Iterator[Trace]:
             except ValueError as error:
                 if not line.endswith(b"\n"):  # only the last line can lack its end
                     return
-                raise ValueError(
-                    f"{path}:{number}: not JSON ({error}); remove the line or restore the file"
-                ) from error
+                raise ValueError(f"{path}:{number}: not JSON ({error}); remove the line or restore the file") from error
             try:
                 yield _trace_of(record)
             except (TypeError, ValueError, OverflowError) as error:
@@ -146,9 +144,7 @@ def _trace_of(record: object) -> Trace:
     missing = sorted(_READERS.keys() - record.keys())
     unknown = sorted(record.keys() - _READERS.keys())
     if missing or unknown:
-        raise ValueError(
-            f"not a trace of this version: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}"
-        )
+        raise ValueError(f"not a trace of this version: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
     values: dict[str, object] = {}
     for key, read in _READERS.items():
         try:

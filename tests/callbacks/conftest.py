@@ -1,4 +1,4 @@
-"""A staged run in which all is real but the policy, the frames and the figures: a second instead of a minute."""
+"""A staged run in which all is real but the policy, the frames and the figures, and which takes no time."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -62,7 +62,7 @@ class Stages(StagedModule):
         self.lrs: list[float] = []
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        self.weights.append(float(self.policy.weight))
+        self.weights.append(self.policy.weight.item())
         self.lrs.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         reward = self.rewards[min(len(self.taken), len(self.rewards) - 1)]
         self.taken.append(self.stage.name)
@@ -72,7 +72,7 @@ class Stages(StagedModule):
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         self.validated.append("base" if self.trainer.sanity_checking else self.stage.name)
         metric: Any = self.metrics[list(self.metrics)[dataloader_idx]]
-        metric.update(Task.TVG, [len(self.taken) / 10], [True], [[0.25, 0.5]])
+        metric.update(Task.TVG, [len(self.taken) / 16], [True], [[0.25, 0.5]])
 
 
 class SavedAt(L.Callback):
@@ -94,7 +94,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr(grounding, "PolicyBackbone", OneNumber)
     (tmp_path / "videos").mkdir()
     lines = [
-        {"id": f"s{k}", "video": f"{k}.mp4", "query": "A circle rises.", "duration": 9.0, "windows": [[1.0, 2.0]]}
+        {
+            "id": f"s{k}",
+            "video": f"{k}.mp4",
+            "query": "A circle rises.",
+            "duration": 9.0,
+            "windows": [[1.0, 2.0]],
+        }
         for k in range(4)
     ]
     (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
@@ -118,6 +124,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         )
         module = Stages(stages, rewards)
         trainer.fit(module, data)
-        return SimpleNamespace(module=module, saved=saved.steps, folder=tmp_path / "run", trainer=trainer)
+        return SimpleNamespace(module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer)
 
     return fit

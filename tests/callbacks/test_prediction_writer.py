@@ -9,7 +9,12 @@ from callbacks.prediction_writer import PredictionWriter
 
 RECORDS: list[dict[str, Any]] = [
     {"qid": "a", "text": "one\ntwo", "span": [1.0, 2.5], "iou": None},
-    {"qid": "b", "text": "\ud800 and ü", "span": None, "iou": 0.5},  # half a character, as a policy can produce
+    {
+        "qid": "b",
+        "text": "\ud800 and ü",
+        "span": None,
+        "iou": 0.5,
+    },  # half a character, as a policy can produce
     {"qid": "c", "text": "", "span": None, "iou": 0.0},
 ]
 

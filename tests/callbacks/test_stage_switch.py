@@ -81,12 +81,12 @@ def test_stages_follow_each_other(run: Run) -> None:
 
 
 def test_a_stage_on_a_plateau_is_left_and_validated(run: Run) -> None:
-    """Rewards 0, 1, 1, 1: windows (0, 1) and (1, 1) still rise; after the fifth step (1, 1) and (1, 1) do not."""
+    """Rewards 0, 1, 1, 1: windows (0, 1), (1, 1) still rise; after the fifth step (1, 1), (1, 1) do not."""
     stages = [replace(STAGE, plateau=PLATEAU), replace(STAGE, name="refine", steps=3)]
     done = run(stages, [StageSwitch(), StepCheckpoint(every_n_steps=1)], [0.0, 1.0])
     assert done.module.taken == ["explore"] * 5 + ["refine"] * 3
     assert done.module.validated == ["base", "explore", "refine"]
-    # none at the end of a stage but the final one: step 5 was the last of its stage without anybody knowing before
+    # none at the end of a stage but the final one; that step 5 was such an end showed only when it was taken
     assert done.saved == [1, 2, 3, 4, 6, 7, 8]
 
 

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,8 +23,9 @@ def test_every_few_steps_but_not_at_the_end_of_a_stage(run: Run) -> None:
     assert (final["global_step"], final["batches_done"]) == (11, 11)
 
 
-def test_its_folder_can_be_chosen(run: Run) -> None:
-    done = run([STAGE], [StageSwitch(), StepCheckpoint("elsewhere", every_n_steps=50)])
+def test_its_folder_can_be_chosen(run: Run, tmp_path: Path) -> None:
+    done = run([STAGE], [StageSwitch(), StepCheckpoint(str(tmp_path / "elsewhere"), every_n_steps=50)])
+    assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["final.ckpt"]
     assert not (done.folder / "checkpoints").exists()
 
 

@@ -22,9 +22,7 @@ from callbacks.timeline import (
 )
 from tvg_lightning.schema import Span
 
-LONG = (
-    "a person in a dark jacket opens the door of the refrigerator, takes a bottle out and drinks from it " * 4
-)
+LONG = "a person in a dark jacket opens the door of the refrigerator, takes a bottle out and drinks from it " * 4
 
 
 def grey(num_frames: int, height: int = 56, width: int = 84) -> Frames:
@@ -39,8 +37,7 @@ def shown_texts(figure: Figure) -> list[Text]:
         for axis in (axes.xaxis, axes.yaxis)
         for tick in axis.get_major_ticks()
         for label in (tick.label1, tick.label2)
-        if not axes.axison
-        or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
+        if not axes.axison or not min(axis.get_view_interval()) <= tick.get_loc() <= max(axis.get_view_interval())
     }
     texts = [text for text in figure.findobj(Text) if isinstance(text, Text)]
     return [text for text in texts if text.get_text().strip() and text.get_visible() and text not in hidden]
@@ -52,9 +49,7 @@ def assert_readable(figure: Figure) -> None:
     width, height = figure.bbox.width, figure.bbox.height
     boxes = [(text.get_text(), text.get_window_extent()) for text in shown_texts(figure)]
     for name, box in boxes:
-        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, (
-            f"{name!r} leaves the page"
-        )
+        assert box.x0 >= 0 and box.y0 >= 0 and box.x1 <= width and box.y1 <= height, f"{name!r} leaves the page"
     for (name, box), (other_name, other) in itertools.combinations(boxes, 2):
         apart = box.x1 <= other.x0 or other.x1 <= box.x0 or box.y1 <= other.y0 or other.y1 <= box.y0
         assert apart, f"{name!r} touches {other_name!r}"
@@ -151,9 +146,7 @@ def test_each_frame_is_the_one_that_its_time_belongs_to() -> None:
     frames = grey(24)
     frames[:] = np.arange(24, dtype=np.uint8)[:, None, None, None]
     figure = draw(frames=frames, times_s=list(range(24)))
-    shades = [
-        int(np.asarray(image.get_array())[0, 0, 0]) for axes in figure.axes for image in axes.get_images()
-    ]
+    shades = [int(np.asarray(image.get_array())[0, 0, 0]) for axes in figure.axes for image in axes.get_images()]
     assert [f"{shade:.1f} s" for shade in shades] == [word for word in words(figure) if word.endswith(" s")]
 
 
@@ -207,9 +200,7 @@ any_spans = st.builds(Span, edges, edges)
     answer=st.none() | any_spans,
     text=st.text(max_size=80),
 )
-def test_no_input_spoils_the_page(
-    windows: list[Span], anchors: list[Span], answer: Span | None, text: str
-) -> None:
+def test_no_input_spoils_the_page(windows: list[Span], anchors: list[Span], answer: Span | None, text: str) -> None:
     assert_readable(draw(windows, anchors, answer, title=text, text=text))
 
 

@@ -39,7 +39,7 @@ def batches(num_samples: int = 6, num_batches: int = 3, batch_size: int = 4, **c
 
 
 def test_positions_epochs_and_samples_of_a_small_run() -> None:
-    """6 samples in batches of 4: the second batch takes the last two of epoch 0 and the first two of epoch 1."""
+    """6 samples in batches of 4: the second batch takes the last two of epoch 0 and two of epoch 1."""
     draws = [batches(first_epoch=7).draws(b) for b in range(3)]
     assert [[d.position for d in batch] for batch in draws] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert [[d.epoch for d in batch] for batch in draws] == [[7, 7, 7, 7], [7, 7, 8, 8], [8, 8, 8, 8]]
@@ -79,7 +79,9 @@ def test_every_sample_once_an_epoch(num_samples: int, batch_size: int, seed: int
     assert sorted(d.index for d in drawn if d.epoch == 0) == list(range(num_samples))
 
 
-@pytest.mark.parametrize(("samples", "size", "ranks", "expected"), [(8, 4, 1, 2), (9, 4, 1, 3), (9, 4, 2, 2), (1, 8, 4, 1)])
+@pytest.mark.parametrize(
+    ("samples", "size", "ranks", "expected"), [(8, 4, 1, 2), (9, 4, 1, 3), (9, 4, 2, 2), (1, 8, 4, 1)]
+)
 def test_batches_in_epoch(samples: int, size: int, ranks: int, expected: int) -> None:
     assert batches_in_epoch(samples, size, ranks) == expected
 

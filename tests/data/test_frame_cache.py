@@ -28,9 +28,7 @@ def same(a: VideoClip, b: VideoClip) -> bool:
     return torch.equal(a.frames, b.frames) and (a.times_s, a.fps, a.backend) == (b.times_s, b.fps, b.backend)
 
 
-def test_the_second_request_is_not_decoded(
-    video: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_second_request_is_not_decoded(video: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = FrameCache(folder)
     first = cache.get_or_read(video, TWO_FPS, Span(0.7, 2.3))
     monkeypatch.setattr(frame_cache, "read_clip", None)  # whoever decodes now fails
@@ -75,9 +73,7 @@ def test_a_damaged_entry_is_read_again(damage: str, video: Path, folder: Path) -
     (entry,) = folder.iterdir()
     content = bytearray(entry.read_bytes())
     content[-1000] ^= 255
-    entry.write_bytes(
-        {"torn": content[:-500], "empty": b"", "altered": bytes(content), "other": b"hello" * 99}[damage]
-    )
+    entry.write_bytes({"torn": content[:-500], "empty": b"", "altered": bytes(content), "other": b"hello" * 99}[damage])
     assert same(cache.get_or_read(video, TWO_FPS), clip) and (cache.hits, cache.misses) == (0, 2)
     assert same(cache.get_or_read(video, TWO_FPS), clip) and (cache.hits, cache.misses) == (1, 2)
 

@@ -63,7 +63,7 @@ def test_which_part_of_the_file_is_seen(
 def test_inversion_sees_the_frames_of_the_true_segment(
     tmp_path: Path, write_video: Callable[..., Path], shown: Callable[[torch.Tensor], list[int]]
 ) -> None:
-    """Frame k is shown at k / 4 s. The cut begins at 2 s, the window 1 s later: 3 to 5 s are frames 12 to 19."""
+    """Frame k is shown at k / 4 s. The cut begins at 2 s, the window 1 s later: 3 to 5 s, frames 12 to 19."""
     write_video("a.mp4", [k / 4 for k in range(40)])
     sample = Sample("c", "a.mp4", 6.0, QUERY, (Span(1.0, 3.0),), cut=Span(2.0, 8.0))
     maker = ItemMaker(tmp_path, Method.TAR_TVG, VideoSampling(fps=2.0), FrameCache(None))

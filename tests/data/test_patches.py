@@ -50,9 +50,7 @@ def test_order_against_loops() -> None:
             for block_x in range(0, 84, 28):
                 for y in range(block_y, block_y + 28, 14):
                     for x in range(block_x, block_x + 28, 14):
-                        expected.append(
-                            frames[t : t + 2, y : y + 14, x : x + 14].permute(3, 0, 1, 2).flatten()
-                        )
+                        expected.append(frames[t : t + 2, y : y + 14, x : x + 14].permute(3, 0, 1, 2).flatten())
     assert torch.equal(rows, torch.stack(expected)) and grid_thw.tolist() == [2, 4, 6]
 
 

@@ -97,9 +97,7 @@ def test_a_segment_that_is_not_there_is_refused(segment: Span) -> None:
     fps=st.floats(0.2, 10.0),
     edges=st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
 )
-def test_chosen_frames_are_even_ascending_and_inside(
-    gaps: list[float], fps: float, edges: tuple[float, float]
-) -> None:
+def test_chosen_frames_are_even_ascending_and_inside(gaps: list[float], fps: float, edges: tuple[float, float]) -> None:
     times_s = [sum(gaps[:k]) for k in range(len(gaps) + 1)]
     low, high = min(edges) * times_s[-1], max(edges) * times_s[-1]
     segment = Span(low, high) if low < high else None
@@ -233,9 +231,7 @@ def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
 
 @pytest.mark.parametrize("name", ["turned.mp4", "turned_open.mp4"])
 @pytest.mark.parametrize(("degrees", "corner"), [(90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))])
-def test_rotation_is_applied_by_both(
-    name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo
-) -> None:
+def test_rotation_is_applied_by_both(name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo) -> None:
     options = OPEN if "open" in name else {}
     path = write_video(name, [k / 10 for k in range(30)], "libx264", options, (112, 56), rotation=degrees)
     clip = read_clip(path, TWO_FPS)
@@ -290,16 +286,12 @@ REAL = [
 
 
 @pytest.mark.parametrize(("name", "backend", "num", "size", "length_s"), REAL)
-def test_real_files(
-    name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path
-) -> None:
+def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path) -> None:
     clip = read_clip(shared / "data" / "videos" / name, TWO_FPS)
     assert (clip.backend, tuple(clip.frames.shape)) == (backend, (num, *size, 3))
     assert clip.times_s[-1] - clip.times_s[0] == pytest.approx(length_s, abs=1e-3)
     steps_s = [after - before for before, after in zip(clip.times_s, clip.times_s[1:], strict=False)]
-    assert (
-        all(step_s > 0 for step_s in steps_s) or name == "moviepy/bitmap.mp4"
-    )  # five frames, the last twice
+    assert all(step_s > 0 for step_s in steps_s) or name == "moviepy/bitmap.mp4"  # five frames, the last twice
 
 
 @pytest.mark.parametrize("name", ["decord/corrupted.mp4", "moviepy/result.webm"])

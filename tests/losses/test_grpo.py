@@ -34,9 +34,7 @@ def loss_of(tensors: dict[str, Tensor], **settings: Any) -> GRPOLoss:
 # ---- numbers by hand
 
 
-def two_rows(
-    ratio: list[list[float]], advantage: list[float], mask: list[list[int]], **settings: Any
-) -> GRPOLoss:
+def two_rows(ratio: list[list[float]], advantage: list[float], mask: list[list[int]], **settings: Any) -> GRPOLoss:
     logp_NT = torch.tensor(ratio, dtype=torch.float64).log()
     advantage_N = torch.tensor(advantage, dtype=torch.float64)
     return grpo_loss(logp_NT, torch.zeros_like(logp_NT), advantage_N, torch.tensor(mask), **settings)
@@ -177,9 +175,7 @@ def test_a_row_without_tokens_is_not_a_completion(reduction: Reduction) -> None:
     tensors = batch()
     grown = {name: torch.cat([tensor, tensor[:1]]) for name, tensor in tensors.items()}
     grown["mask_NT"][-1] = False
-    torch.testing.assert_close(
-        loss_of(grown, reduction=reduction).loss, loss_of(tensors, reduction=reduction).loss
-    )
+    torch.testing.assert_close(loss_of(grown, reduction=reduction).loss, loss_of(tensors, reduction=reduction).loss)
 
 
 @pytest.mark.parametrize("reduction", REDUCTIONS)

@@ -37,9 +37,7 @@ def test_strict_recall_leaves_the_threshold_out() -> None:
 
 
 def test_float32_is_refused_because_it_moves_the_threshold() -> None:
-    assert (
-        torch.tensor([0.7], dtype=torch.float32).double().item() < 0.7
-    )  # the fault that the refusal prevents
+    assert torch.tensor([0.7], dtype=torch.float32).double().item() < 0.7  # the fault that the refusal prevents
     with pytest.raises(ValueError, match=r"ious.*float64.*float32"):
         RecallAtIoU().update(torch.tensor([0.7]))
 
@@ -113,9 +111,7 @@ def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None
     one_mean, one_recall = MeanIoU(), RecallAtIoU()
     one_mean.update(IOUS)
     one_recall.update(IOUS)
-    expected = {
-        key: value.item() for key, value in {"mIoU": one_mean.compute(), **one_recall.compute()}.items()
-    }
+    expected = {key: value.item() for key, value in {"mIoU": one_mean.compute(), **one_recall.compute()}.items()}
     assert expected["R1@0.7"] == 3 / 7
     mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
     for split in SPLITS:

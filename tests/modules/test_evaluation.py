@@ -13,7 +13,10 @@ from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
 WINDOWS = (Span(4.0, 8.0),)
 CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.50049), 2.0, "none")
-WELL_FORMED = "<think>At <timestamp>2.0 to 6.0</timestamp> or <timestamp>4.0 to 7.0</timestamp>.</think><answer>4.0 to 8.0</answer>"
+WELL_FORMED = (
+    "<think>At <timestamp>2.0 to 6.0</timestamp> or <timestamp>4.0 to 7.0</timestamp>.</think>"
+    "<answer>4.0 to 8.0</answer>"
+)
 
 
 def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:

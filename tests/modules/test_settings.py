@@ -36,7 +36,10 @@ NAN = math.nan
         (lambda: GRPOSettings(REWARD, beta=NAN), r"grpo\.beta"),
         (lambda: GRPOSettings(REWARD, clip_low=0.0), r"grpo\.clip_low must be positive"),
         (lambda: GRPOSettings(REWARD, clip_high=NAN), r"grpo\.clip_high must be positive"),
-        (lambda: GRPOSettings(REWARD, sampling=SamplingSettings(temperature=0.0)), r"grpo\.sampling\.temperature 0"),
+        (
+            lambda: GRPOSettings(REWARD, sampling=SamplingSettings(temperature=0.0)),
+            r"grpo\.sampling\.temperature 0",
+        ),
         (lambda: GRPOSettings(), r"grpo\.reward: every weight is 0"),
         (lambda: EvaluationSettings(max_new_tokens=0), r"evaluation\.max_new_tokens must be at least 1"),
         (lambda: EvaluationSettings(max_anchors=-1), r"evaluation\.max_anchors must not be negative"),
@@ -45,13 +48,25 @@ NAN = math.nan
         (lambda: StageSettings("", sft=SFT, steps=1), r'stages: name ""'),
         (lambda: StageSettings("a/b", sft=SFT, steps=1), r'stages: name "a/b".*file name'),
         (lambda: StageSettings("a", steps=1), r'stages: "a" needs exactly one of grpo: and sft: true'),
-        (lambda: StageSettings("a", grpo=GRPO, sft=SFT, steps=1), r'stages: "a" needs exactly one of grpo: and sft: true'),
+        (
+            lambda: StageSettings("a", grpo=GRPO, sft=SFT, steps=1),
+            r'stages: "a" needs exactly one of grpo: and sft: true',
+        ),
         (lambda: StageSettings("a", sft=SFT), r'stages: "a" needs steps or epochs'),
         (lambda: StageSettings("a", sft=SFT, steps=0), r'stages: "a": steps and epochs must be positive'),
         (lambda: StageSettings("a", sft=SFT, epochs=0.0), r'stages: "a": steps and epochs must be positive'),
-        (lambda: StageSettings("a", sft=SFT, epochs=math.inf), r'stages: "a": steps and epochs must be positive'),
-        (lambda: StageSettings("a", sft=SFT, steps=1, batch_size=0), r'stages: "a": batch_size must be at least 1'),
-        (lambda: StageSettings("a", grpo=GRPO, steps=1, harvest_from="b"), r'"a": harvest_from is for sft stages'),
+        (
+            lambda: StageSettings("a", sft=SFT, epochs=math.inf),
+            r'stages: "a": steps and epochs must be positive',
+        ),
+        (
+            lambda: StageSettings("a", sft=SFT, steps=1, batch_size=0),
+            r'stages: "a": batch_size must be at least 1',
+        ),
+        (
+            lambda: StageSettings("a", grpo=GRPO, steps=1, harvest_from="b"),
+            r'"a": harvest_from is for sft stages',
+        ),
     ],
 )
 def test_refusals_name_their_key(make: Callable[[], object], words: str) -> None:

@@ -1,4 +1,4 @@
-"""What is sampled is what the loss scores, and greedy decoding is transformers' own under the same position ids."""
+"""What is sampled is what the loss scores, and greedy decoding is transformers' own under the same ids."""
 
 import pytest
 import torch
@@ -18,7 +18,10 @@ def uniforms(num_prompts: int, num_generations: int, length: int) -> torch.Tenso
 
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
 def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: float) -> None:
-    prompts = [tiny.encode(Prompt("What happens?"), clip(8, fps)), tiny.encode(Prompt("Who spins at all?"), clip(4, fps))]
+    prompts = [
+        tiny.encode(Prompt("What happens?"), clip(8, fps)),
+        tiny.encode(Prompt("Who spins at all?"), clip(4, fps)),
+    ]
     settings = SamplingSettings(max_new_tokens=12, temperature=0.8)
     groups = sample(tiny, prompts, tiny.see(prompts), 3, settings, uniforms(2, 3, 12))
     with torch.no_grad():
@@ -30,7 +33,7 @@ def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: flo
 
 
 def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    """Without a cache and from full rows, one prompt at a time: nothing is shared with the way it is done here."""
+    """Without a cache and from full rows, one prompt at a time: nothing is shared with our way."""
     ours = sample(tiny, prompts, tiny.see(prompts), 1, SamplingSettings(max_new_tokens=16, temperature=0.0))
     for prompt, group in zip(prompts, ours, strict=True):
         ids, features = prompt.input_ids.tolist(), tiny.see([prompt])

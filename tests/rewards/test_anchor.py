@@ -59,24 +59,18 @@ def test_a_bad_first_anchor_does_not_pay() -> None:
     assert anchor_accuracy_reward(honest, TRUTH) > anchor_accuracy_reward(staged, TRUTH)
 
 
-@pytest.mark.parametrize(
-    ("num_anchors", "reward"), [(0, 0), (1, 0), (2, 0), (3, -0.5), (4, -1), (5, -1), (99, -1)]
-)
+@pytest.mark.parametrize(("num_anchors", "reward"), [(0, 0), (1, 0), (2, 0), (3, -0.5), (4, -1), (5, -1), (99, -1)])
 def test_count_hand_computed(num_anchors: int, reward: float) -> None:
     assert anchor_count_reward(num_anchors, SETTINGS) == reward
 
 
 def test_the_settings_are_used() -> None:
-    assert anchor_count_reward(5, AnchorSettings(max_anchors=3, penalty=0.1, floor=-9.0)) == pytest.approx(
-        -0.2
-    )
+    assert anchor_count_reward(5, AnchorSettings(max_anchors=3, penalty=0.1, floor=-9.0)) == pytest.approx(-0.2)
     lax = AnchorSettings(saturation=0.4)
     assert anchor_refinement_reward([worth(0.6)], worth(0.5), TRUTH, lax) == 1.0
 
 
-whole_spans = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(
-    lambda t: Span(float(t[0]), float(t[0] + t[1]))
-)
+whole_spans = st.tuples(st.integers(0, 60), st.integers(1, 60)).map(lambda t: Span(float(t[0]), float(t[0] + t[1])))
 
 
 @given(st.lists(whole_spans, max_size=6), whole_spans, whole_spans, st.integers(0, 100))
@@ -89,10 +83,7 @@ def test_bounded_and_unmoved_by_a_shift(anchors: list[Span], answer: Span, truth
     assert -1.0 < accuracy <= 1.0
     assert 0.0 <= refinement <= 1.0
     assert anchor_accuracy_reward([moved(a) for a in anchors], moved(truth)) == accuracy
-    assert (
-        anchor_refinement_reward([moved(a) for a in anchors], moved(answer), moved(truth), SETTINGS)
-        == refinement
-    )
+    assert anchor_refinement_reward([moved(a) for a in anchors], moved(answer), moved(truth), SETTINGS) == refinement
 
 
 @given(st.lists(whole_spans, min_size=1, max_size=5), whole_spans)

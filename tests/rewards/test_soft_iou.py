@@ -25,8 +25,6 @@ def test_hand_computed(prediction: Span | None, windows: list[Span], reward: flo
 @given(st.integers(0, 400), st.integers(1, 400), st.sets(st.integers(1, 800), min_size=2))
 def test_unlike_iou_every_step_away_costs(start: int, length: int, drifts: set[int]) -> None:
     truth = Span(float(start), float(start + length))
-    rewards = [
-        soft_iou_reward(Span(truth.start_s + d, truth.end_s + d), [truth]) for d in [0, *sorted(drifts)]
-    ]
+    rewards = [soft_iou_reward(Span(truth.start_s + d, truth.end_s + d), [truth]) for d in [0, *sorted(drifts)]]
     assert rewards[0] == 1.0
     assert all(nearer > farther for nearer, farther in pairwise(rewards))

@@ -30,9 +30,7 @@ lengths = st.integers(1, 40).map(float)
 
 
 @given(starts, lengths, starts, lengths, st.integers(0, 100).map(float))
-def test_between_zero_and_iou_and_unmoved_by_a_shift(
-    a: float, m: float, b: float, n: float, shift: float
-) -> None:
+def test_between_zero_and_iou_and_unmoved_by_a_shift(a: float, m: float, b: float, n: float, shift: float) -> None:
     prediction, truth = Span(a, a + m), Span(b, b + n)
     reward = timestamp_iou_reward(prediction, [truth], 80.0)
     assert 0.0 <= reward <= iou_reward(prediction, [truth])

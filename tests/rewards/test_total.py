@@ -25,9 +25,7 @@ def total(text: str, method: Method, windows: tuple[Span, ...] = (TRUTH,)) -> fl
 
 
 def test_tar_tvg_hand_computed() -> None:
-    weights = RewardWeights(
-        format=1.0, soft_iou=2.0, anchor_accuracy=3.0, anchor_refinement=5.0, anchor_count=7.0
-    )
+    weights = RewardWeights(format=1.0, soft_iou=2.0, anchor_accuracy=3.0, anchor_refinement=5.0, anchor_count=7.0)
     text = PERFECT[Method.TAR_TVG].replace("</think>", "<timestamp>0.0 to 5.0</timestamp></think>")
     reward = score(text, Task.TVG, Method.TAR_TVG, [TRUTH], 40.0, (), weights, SETTINGS)
     accuracy = (1 * 10 / 15 + 2 * 10 / 12 + 3 * -5 / 20) / 6
@@ -77,9 +75,7 @@ def test_tar_tvg_never_gains_by_withholding_the_answer(start: int, length: int) 
 
 def test_several_windows_are_scored_against_the_answers_best() -> None:
     windows = (Span(0.0, 5.0), TRUTH)
-    assert total(PERFECT[Method.TAR_TVG], Method.TAR_TVG, windows) == total(
-        PERFECT[Method.TAR_TVG], Method.TAR_TVG
-    )
+    assert total(PERFECT[Method.TAR_TVG], Method.TAR_TVG, windows) == total(PERFECT[Method.TAR_TVG], Method.TAR_TVG)
 
 
 @pytest.mark.parametrize(

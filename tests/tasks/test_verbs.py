@@ -114,9 +114,7 @@ def test_no_text_raises_and_removal_touches_one_word(text: str) -> None:
         assert without == text[:start] + BLANK + text[end:]
 
 
-@pytest.mark.parametrize(
-    "text", ["a" * 100_000, "rising " * 5_000, "a-" * 50_000, "." * 50_000, "é" * 100_000]
-)
+@pytest.mark.parametrize("text", ["a" * 100_000, "rising " * 5_000, "a-" * 50_000, "." * 50_000, "é" * 100_000])
 def test_long_texts_are_read_at_once(text: str) -> None:
     started = time.process_time()
     verbs(text)

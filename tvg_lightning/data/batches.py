@@ -24,8 +24,8 @@ class Sharding:
 class Batches:
     """The draws of every batch of a stage, as this rank sees them.
 
-    Batch b of the stage takes positions b * batch_size * world_size and up; each rank takes its own stretch, so
-    two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its epoch's
+    Batch b of the stage takes positions b * batch_size * world_size and up; each rank takes its own stretch,
+    so two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its epoch's
     shuffle.
     """
 
@@ -53,7 +53,7 @@ def _shuffle(num_samples: int, seed: int, epoch: int) -> list[int]:
 
 
 class TrainingLoader:
-    """A loader that can stop and go on. A pass gives ``num_batches`` batches; the next one begins after them."""
+    """A loader that can stop and go on. A pass gives ``num_batches`` batches; the next begins after them."""
 
     def __init__(self, items: Dataset[Item], batches: Batches, num_workers: int, first_batch: int = 0) -> None:
         self.items, self.batches, self.num_workers = items, batches, num_workers
@@ -72,7 +72,7 @@ class TrainingLoader:
         rest = (self.batches.draws(b) for b in range(self._given, self._begun + len(self)))
         loader: DataLoader[Item] = DataLoader(
             self.items,
-            batch_sampler=rest,  # type: ignore[arg-type]  # our keys are draws, not integers
+            batch_sampler=rest,  # our keys are draws, not integers
             num_workers=self.num_workers,
             collate_fn=list,
             persistent_workers=False,

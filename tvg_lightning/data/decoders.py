@@ -123,9 +123,7 @@ def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor
     raise UnreadableError(reason)
 
 
-def _find(
-    index: FrameIndex, wanted: set[int], last: int, jump_to: int | None, resize: Resize
-) -> dict[int, Tensor]:
+def _find(index: FrameIndex, wanted: set[int], last: int, jump_to: int | None, resize: Resize) -> dict[int, Tensor]:
     """Decode on until the last wanted frame has passed; the wanted ones by their key, (1,H,W,3) each.
 
     Nothing if the jump did not end at a key frame before them: begun elsewhere, a decoder may return ruins.
@@ -184,11 +182,7 @@ def _packets(container: Any, stream: Any) -> Iterator[_Packet]:
 def _refuse_cut(packets: list[_Packet], promised: int | None) -> None:
     """A file cut between two packets, or in its sound, shows only in what its header promises."""
     shown = [(packet.pts, packet.pts + packet.duration) for packet in packets if packet.pts is not None]
-    if (
-        shown
-        and promised
-        and max(end for _, end in shown) - min(start for start, _ in shown) < 0.9 * promised
-    ):
+    if shown and promised and max(end for _, end in shown) - min(start for start, _ in shown) < 0.9 * promised:
         raise UnreadableError("the file is cut short")
 
 

@@ -34,15 +34,11 @@ class FrameCache:
     def __init__(self, folder: Path | None, max_bytes: int = 50 * 2**30) -> None:
         """``folder`` None keeps nothing; ``max_bytes`` bounds all files in it."""
         if max_bytes <= 0:
-            raise ValueError(
-                f"cache.max_bytes must be positive, got {max_bytes}; for no cache set folder to null"
-            )
+            raise ValueError(f"cache.max_bytes must be positive, got {max_bytes}; for no cache set folder to null")
         self.folder, self.max_bytes = folder, max_bytes
         self.hits = self.misses = 0
 
-    def get_or_read(
-        self, path: str | Path, sampling: VideoSampling, segment: Span | None = None
-    ) -> VideoClip:
+    def get_or_read(self, path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
         """The clip that ``read_clip`` gives, from the folder if it is there; VideoError as ``read_clip``."""
         if self.folder is None or not Path(path).is_file():
             return read_clip(path, sampling, segment)

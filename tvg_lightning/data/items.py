@@ -1,4 +1,4 @@
-"""From an annotated sample to what the policy is asked: task, prompt, frames, and what its rewards must know."""
+"""From a sample to what the policy is asked: task, prompt, frames, and what its rewards must know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Which sample comes next: the ``index``-th of ``epoch``, as the ``position``-th question of the stage."""
+    """Which sample comes next: number ``index``, in ``epoch``, as question ``position`` of the stage."""
 
     epoch: int
     index: int
@@ -61,7 +61,7 @@ class ItemMaker:
 
 
 class TrainingItems(Dataset[Item]):
-    """Samples whose task is drawn from (seed, epoch, index): a resumed or re-sharded run sees the same draw."""
+    """Samples with a task drawn from (seed, epoch, index): a resumed or re-sharded run sees the same."""
 
     def __init__(self, samples: Sequence[Sample], maker: ItemMaker, mixture: Mixture, seed: int) -> None:
         self.samples, self.maker, self.mixture, self.seed = samples, maker, mixture, seed
@@ -69,7 +69,7 @@ class TrainingItems(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, draw: Draw) -> Item:  # type: ignore[override]  # drawn by our own sampler
+    def __getitem__(self, draw: Draw) -> Item:  # drawn by our own loader
         task = self.mixture.draw(self.seed, draw.epoch, draw.index)
         return self.maker.make(self.samples[draw.index], task, draw.position)
 
@@ -91,7 +91,7 @@ class TargetItems(Dataset[Item]):
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, draw: Draw) -> Item:  # type: ignore[override]
+    def __getitem__(self, draw: Draw) -> Item:
         target = self.targets[draw.index]
         return self.maker.make(target.sample, Task.TVG, draw.position, target.text)
 

@@ -11,9 +11,7 @@ CHANNEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CHANNEL_STD = (0.26862954, 0.26130258, 0.27577711)
 
 
-def patchify(
-    frames_THW3: Tensor, patch: int = 14, temporal: int = 2, merge: int = 2
-) -> tuple[Tensor, Tensor]:
+def patchify(frames_THW3: Tensor, patch: int = 14, temporal: int = 2, merge: int = 2) -> tuple[Tensor, Tensor]:
     """Cut uint8 frames into patches: (N,D) uint8, and the grid (T/temporal, H/patch, W/patch) as int64.
 
     The order is Qwen2-VL's. Rows go by pair of frames, then by block of merge x merge patches (one language
@@ -28,9 +26,7 @@ def patchify(
     assert frames_THW3.dtype == torch.uint8 and channels == 3
     assert num_frames % temporal == 0 and height % block == 0 and width % block == 0, frames_THW3.shape
     grid = (num_frames // temporal, height // patch, width // patch)
-    cut = frames_THW3.reshape(
-        grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3
-    )
+    cut = frames_THW3.reshape(grid[0], temporal, grid[1] // merge, merge, patch, grid[2] // merge, merge, patch, 3)
     #          t  block row, block column, row and column in it, channel, frame, pixel row, pixel column
     rows = cut.permute(0, 2, 5, 3, 6, 8, 1, 4, 7).reshape(grid[0] * grid[1] * grid[2], -1)
     return rows, torch.tensor(grid)

@@ -53,9 +53,7 @@ class VideoSampling:
             if count < TEMPORAL_PATCH or count % TEMPORAL_PATCH:
                 raise ValueError(f"sampling.{key} must be even and at least 2 (pairs of frames), got {count}")
         if self.min_frames > self.max_frames:
-            raise ValueError(
-                f"sampling.min_frames, {self.min_frames}, is above sampling.max_frames, {self.max_frames}"
-            )
+            raise ValueError(f"sampling.min_frames, {self.min_frames}, is above sampling.max_frames, {self.max_frames}")
         if self.max_pixels < SIDE_FACTOR**2:
             raise ValueError(f"sampling.max_pixels must be at least 784 (28 x 28), got {self.max_pixels}")
 

@@ -102,9 +102,7 @@ def loss_denominator(mask_NT: Tensor, reduction: Reduction, max_length: int | No
         return num_completions
     assert reduction == "constant", reduction
     if max_length is None or max_length < 1:
-        raise ValueError(
-            f'max_length is {max_length}: reduction "constant" divides by it, give the token limit'
-        )
+        raise ValueError(f'max_length is {max_length}: reduction "constant" divides by it, give the token limit')
     return num_completions * max_length
 
 

@@ -71,9 +71,7 @@ class GroundingMetrics(Metric):
         scores_B = as_float64(scores, "scores")
         if task != Task.TVG:
             if well_formed is not None or anchor_ious is not None:
-                raise ValueError(
-                    f"{task}: well_formed and anchor_ious are for the grounding task; leave them out"
-                )
+                raise ValueError(f"{task}: well_formed and anchor_ious are for the grounding task; leave them out")
             self._add({ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())})
             return
         parts = self._of_scores(scores_B)

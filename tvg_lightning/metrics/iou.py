@@ -19,13 +19,9 @@ def as_float64(values: Tensor | Sequence[float], name: str) -> Tensor:
     """
     tensor = values if isinstance(values, Tensor) else torch.tensor(list(values), dtype=torch.float64)
     if tensor.ndim != 1:
-        raise ValueError(
-            f"{name}: expected one dimension, got shape {tuple(tensor.shape)}; pass one number a sample"
-        )
+        raise ValueError(f"{name}: expected one dimension, got shape {tuple(tensor.shape)}; pass one number a sample")
     if tensor.dtype is not torch.float64:
-        raise ValueError(
-            f"{name}: expected float64, got {tensor.dtype}; pass Python floats or a float64 tensor"
-        )
+        raise ValueError(f"{name}: expected float64, got {tensor.dtype}; pass Python floats or a float64 tensor")
     if not bool(((tensor >= 0) & (tensor <= 1)).all()):  # also false for NaN
         raise ValueError(f"{name}: expected numbers in [0, 1], got {tensor.tolist()}")
     return tensor
@@ -50,9 +46,7 @@ def checked_thresholds(thresholds: Sequence[float]) -> tuple[float, ...]:
     """The thresholds as they are; ValueError unless there is one, all lie in [0, 1], and none is repeated."""
     limits = tuple(float(limit) for limit in thresholds)
     if not limits or len(set(limits)) < len(limits) or not all(0.0 <= limit <= 1.0 for limit in limits):
-        raise ValueError(
-            f"thresholds: expected different numbers in [0, 1], such as 0.3 0.5 0.7; got {limits}"
-        )
+        raise ValueError(f"thresholds: expected different numbers in [0, 1], such as 0.3 0.5 0.7; got {limits}")
     return limits
 
 

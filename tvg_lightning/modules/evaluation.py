@@ -1,4 +1,4 @@
-"""Greedy answers to a batch of questions, and what they are worth: used by validate, test and predict alike."""
+"""Greedy answers to a batch of questions, and what they are worth: for validate, test and predict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _INVERSION_REWARDS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One greedy answer. ``score`` is the IoU of a grounding answer, 0 or 1 for an inversion, None without truth."""
+    """One greedy answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth."""
 
     item: Item
     text: str

@@ -1,4 +1,4 @@
-"""What every training module shares: the policy, its evaluation, its optimizer, its log. Only the step differs."""
+"""What every training module shares: policy, evaluation, optimizer, log. Only the step differs."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,12 @@ class GroundingModule(L.LightningModule):
 
     def __init__(self, policy: PolicySettings, method: MethodName, evaluation: EvaluationSettings, seed: int) -> None:
         super().__init__()
-        self.policy_settings, self.method, self.evaluation, self.seed_value = policy, Method(method), evaluation, seed
+        self.policy_settings, self.method, self.evaluation, self.seed_value = (
+            policy,
+            Method(method),
+            evaluation,
+            seed,
+        )
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
@@ -98,7 +103,9 @@ class GroundingModule(L.LightningModule):
             assert isinstance(metric, GroundingMetrics)
             self.figures[split] = metric.compute()
             metric.reset()
-            self.log_dict({f"{split}/{name}": value for name, value in self.figures[split].items()}, rank_zero_only=True)
+            self.log_dict(
+                {f"{split}/{name}": value for name, value in self.figures[split].items()}, rank_zero_only=True
+            )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings, num_steps = self.optimizer_settings, self.num_steps()

@@ -124,7 +124,14 @@ def _traces(
 
 
 def trace_of(
-    item: Item, text: str, num_tokens: int, parts: RewardParts, place: Place, group: int, rollout: int, advantage: float
+    item: Item,
+    text: str,
+    num_tokens: int,
+    parts: RewardParts,
+    place: Place,
+    group: int,
+    rollout: int,
+    advantage: float,
 ) -> Trace:
     """The record of one completion."""
     windows, answer = item.sample.windows, parts.answer

@@ -48,7 +48,7 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class GRPOSettings:
-    """Group-relative policy optimisation with verifiable rewards; the defaults are the lineage's trainers'."""
+    """Group-relative policy optimisation with verifiable rewards; defaults of the lineage's trainers."""
 
     reward: RewardWeights = field(default_factory=RewardWeights)
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
@@ -63,9 +63,7 @@ class GRPOSettings:
 
     def __post_init__(self) -> None:
         if self.num_generations < 2:
-            raise ValueError(
-                f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean"
-            )
+            raise ValueError(f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean")
         if not (math.isfinite(self.beta) and self.beta >= 0):
             raise ValueError(f"grpo.beta must not be negative, not {self.beta}")
         for name in ("clip_low", "clip_high"):
@@ -81,7 +79,8 @@ class GRPOSettings:
 class EvaluationSettings:
     """How validation, test and predict answer: greedily, read tolerantly.
 
-    strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their own.
+    strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
+    own.
     """
 
     max_new_tokens: int = 96
@@ -97,7 +96,7 @@ class EvaluationSettings:
 
 @dataclass(frozen=True)
 class PlateauSettings:
-    """Leave a stage when the mean reward of ``window`` steps is not ``min_gain`` above the ``window`` before."""
+    """Leave a stage when the mean reward of ``window`` steps is not ``min_gain`` above the ones before."""
 
     window: int = 50
     min_gain: float = 0.01
@@ -113,7 +112,8 @@ class PlateauSettings:
 class StageSettings:
     """One stage of a staged run: what is optimised, from which weights, on what, and for how long.
 
-    Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller counts).
+    Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller
+    counts).
     start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
     harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``rule``.
     """
@@ -133,9 +133,7 @@ class StageSettings:
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):
-            raise ValueError(
-                f'stages: name "{self.name}" must be letters, digits, - and _: it becomes a file name'
-            )
+            raise ValueError(f'stages: name "{self.name}" must be letters, digits, - and _: it becomes a file name')
         if (self.grpo is not None) == self.sft:
             raise ValueError(f'stages: "{self.name}" needs exactly one of grpo: and sft: true')
         if self.steps is None and self.epochs is None:
@@ -160,7 +158,5 @@ def check_stages(stages: list[StageSettings]) -> None:
             raise ValueError(f'stages: the name "{stage.name}" is used twice')
         source = stage.harvest_from
         if source is not None and (source not in seen or seen[source].grpo is None):
-            raise ValueError(
-                f'stages: "{stage.name}" has harvest_from "{source}", which is no earlier grpo stage'
-            )
+            raise ValueError(f'stages: "{stage.name}" has harvest_from "{source}", which is no earlier grpo stage')
         seen[stage.name] = stage

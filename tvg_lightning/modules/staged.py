@@ -20,7 +20,8 @@ from tvg_lightning.policy.backbone import Weights
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
 
-_EPOCHS_A_STAGE = 100_000  # stages draw from different epochs: no stage repeats the shuffles and tasks of another
+# stages draw from different epochs: no stage repeats the shuffles and tasks of another
+_EPOCHS_A_STAGE = 100_000
 
 
 class StagedModule(GroundingModule):
@@ -39,8 +40,8 @@ class StagedModule(GroundingModule):
         self.save_hyperparameters()
         self.stages = stages
         self.stage_index = 0
-        self.base: Weights | None = None  # the weights the run began with, kept where a later stage starts from them
-        self.reference: Weights | None = None  # the weights the stage began with, kept where beta > 0
+        self.base: Weights | None = None  # the run's first weights, kept where a later stage starts from them
+        self.reference: Weights | None = None  # the stage's first weights, kept where beta > 0
 
     # ---- the stage that runs now
 
@@ -133,5 +134,7 @@ class StagedModule(GroundingModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         stage = checkpoint["stage"]
         if stage["index"] >= len(self.stages):
-            raise ValueError(f"the checkpoint is in stage {stage['index'] + 1}, the config has {len(self.stages)} stages")
+            raise ValueError(
+                f"the checkpoint is in stage {stage['index'] + 1}, the config has {len(self.stages)} stages"
+            )
         self.stage_index, self.reference = stage["index"], stage["reference"]

@@ -22,8 +22,8 @@ class Place:
     def uniforms(self, positions: list[int], num_generations: int, length: int) -> Tensor:
         """One number in [0, 1) for every token that may be sampled, (B * G, length), float64.
 
-        They follow from (seed, stage, position in the stage), so a prompt's completions do not depend on the batch
-        or the process in which it is sampled, and a resumed run samples the same.
+        They follow from (seed, stage, position in the stage), so a prompt's completions do not depend on the
+        batch or the process in which it is sampled, and a resumed run samples the same.
         """
         rows = []
         for position in positions:

@@ -1,7 +1,8 @@
 """PolicyBackbone: the one policy that SFT and GRPO share.
 
-It turns a prompt and a clip into tokens, sees the video once for all that follows, and gives log-probabilities of
-completions; ``rollout.sample`` draws completions from it. Position ids are always ours (see mrope).
+It turns a prompt and a clip into tokens, sees the video once for all that follows, and gives
+log-probabilities of completions; ``rollout.sample`` draws completions from it. Position ids are always ours
+(see mrope).
 Shape suffixes: B prompts, G completions of each, C longest completion, S row length, H hidden, V vocabulary.
 """
 
@@ -10,13 +11,14 @@ from contextlib import contextmanager
 from typing import Self
 
 import torch
-from bitsandbytes.nn import Linear4bit
+from bitsandbytes.nn.modules import Linear4bit
 from torch import Tensor, nn
 from transformers import DynamicCache, Qwen2_5_VLTextConfig
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
 from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.data.video import VideoClip
-from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids
+from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
@@ -30,7 +32,7 @@ Weights = dict[str, Tensor]
 class PolicyBackbone(nn.Module):
     """A Qwen2.5-VL policy: fully tuned, or with LoRA or QLoRA adapters on its language model."""
 
-    suppressed_ids: Tensor  # (n,) ids that can never be sampled: vision tokens, and rows of the head without a token
+    suppressed_ids: Tensor  # (n,) never sampled: vision tokens, and rows of the head without a token
 
     def __init__(self, settings: PolicySettings) -> None:
         super().__init__()
@@ -41,10 +43,10 @@ class PolicyBackbone(nn.Module):
         if settings.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self._choose_trainable()
-        self.end_id = int(self.tokenizer.convert_tokens_to_ids(END_OF_TURN))
-        vocabulary = self.model.config.text_config.vocab_size
-        vision_ids = [int(i) for i in self.tokenizer.convert_tokens_to_ids(list(VISION_TOKENS))]
-        suppressed = torch.tensor([*vision_ids, *range(len(self.tokenizer), vocabulary)], device="cpu")
+        self.end_id = token_id(self.tokenizer, END_OF_TURN)
+        vision_ids = [token_id(self.tokenizer, token) for token in VISION_TOKENS]
+        without_token = range(len(self.tokenizer), self.text_config.vocab_size)
+        suppressed = torch.tensor([*vision_ids, *without_token], device="cpu")
         self.register_buffer("suppressed_ids", suppressed, persistent=False)
         self.train()  # checkpoints come in evaluation mode
 
@@ -56,7 +58,15 @@ class PolicyBackbone(nn.Module):
 
     @property
     def text_config(self) -> Qwen2_5_VLTextConfig:
-        return self.model.config.text_config
+        config = self.model.config.text_config
+        assert isinstance(config, Qwen2_5_VLTextConfig)
+        return config
+
+    @property
+    def vision_config(self) -> Qwen2_5_VLVisionConfig:
+        config = self.model.config.vision_config
+        assert isinstance(config, Qwen2_5_VLVisionConfig)
+        return config
 
     @property
     def head(self) -> Tensor:
@@ -70,8 +80,8 @@ class PolicyBackbone(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """As ever, except that 4-bit layers stay in training mode, which for them means one thing only.
 
-        In evaluation mode bitsandbytes repacks their weights on CPUs with bf16 instructions, and never back: the next
-        training step then fails in its backward pass.
+        In evaluation mode bitsandbytes repacks their weights on CPUs with bf16 instructions, and never back:
+        the next training step then fails in its backward pass.
         """
         super().train(mode)
         for module in self.modules():
@@ -100,7 +110,7 @@ class PolicyBackbone(nn.Module):
             self.model.config.video_token_id,
             (num_t, num_h, num_w),
             clip.seconds_per_grid,
-            self.model.config.vision_config.tokens_per_second,
+            self.vision_config.tokens_per_second,
         )
         return EncodedPrompt(torch.tensor(ids), positions, patches, (num_t, num_h, num_w))
 
@@ -126,7 +136,11 @@ class PolicyBackbone(nn.Module):
         return embeds_BSH.masked_scatter(is_video_BS1, torch.cat(list(features)).to(embeds_BSH.dtype))
 
     def read(
-        self, embeds_BSH: Tensor, positions_3BS: Tensor, may_attend_B1SK: Tensor, cache: DynamicCache | None = None
+        self,
+        embeds_BSH: Tensor,
+        positions_3BS: Tensor,
+        may_attend_B1SK: Tensor,
+        cache: DynamicCache | None = None,
     ) -> Tensor:
         """The language model's last hidden states (B, S, H). may_attend is boolean, query by key."""
         return self.model.model.language_model(
@@ -159,7 +173,12 @@ class PolicyBackbone(nn.Module):
         row_B11 = torch.arange(len(prompts), device=self.device)[:, None, None]
         hidden_NH = hidden_BSH[row_B11, rows.predictor_BGC.to(self.device)][mask_BGC]
         logp_N = token_logp(
-            hidden_NH, self.head, target_BGC[mask_BGC], self.suppressed_ids, temperature, self.settings.logits_chunk
+            hidden_NH,
+            self.head,
+            target_BGC[mask_BGC],
+            self.suppressed_ids,
+            temperature,
+            self.settings.logits_chunk,
         )
         return torch.zeros(mask_BGC.shape, device=self.device).masked_scatter(mask_BGC, logp_N), mask_BGC
 

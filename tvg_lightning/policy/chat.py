@@ -24,6 +24,14 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_token
     return list(tokenizer(chat_text(_defused(prompt), num_video_tokens))["input_ids"])
 
 
+def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
+    """The id of one special token; a checkpoint without it is not a Qwen2.5-VL."""
+    found = tokenizer.convert_tokens_to_ids(token)
+    if not isinstance(found, int):
+        raise ValueError(f"policy.checkpoint: its tokenizer has no token {token}; give a Qwen2.5-VL checkpoint")
+    return found
+
+
 def _defused(prompt: Prompt) -> Prompt:
     """A query that contains "<|im_end|>" or "<|video_pad|>" must not end the turn or claim video tokens."""
 

@@ -23,8 +23,8 @@ LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_p
 def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
     """The model with its adapters, all else as published; which weights train is decided by ``PolicyBackbone``.
 
-    A checkpoint that ends in .json is an architecture: the model is built with random weights (on the meta device
-    where the caller asks for that), for plans, tests and benchmarks.
+    A checkpoint that ends in .json is an architecture: the model is built with random weights (on the meta
+    device where the caller asks for that), for plans, tests and benchmarks.
     """
     dtype = getattr(torch, settings.dtype)
     if settings.checkpoint.endswith(".json"):

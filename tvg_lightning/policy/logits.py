@@ -1,7 +1,7 @@
 """From hidden states to the log-probabilities of tokens, and to new tokens.
 
-Temperature and suppressed tokens belong to the policy, not to the sampler alone: both enter here, so the rollout and
-the loss speak of the same distribution. Shape suffixes: N tokens, H hidden, V vocabulary.
+Temperature and suppressed tokens belong to the policy, not to the sampler alone: both enter here, so the
+rollout and the loss speak of the same distribution. Shape suffixes: N tokens, H hidden, V vocabulary.
 """
 
 import torch
@@ -40,8 +40,8 @@ def token_logp(
 def choose_tokens(logits_NV: Tensor, sampling: SamplingSettings, uniform_N: Tensor | None) -> Tensor:
     """Draw one token a row, or take the likeliest where temperature is 0. Returns ids (N,).
 
-    Drawn by inverting the cumulative distribution at ``uniform_N``, numbers in [0, 1): what a row becomes depends on
-    its own number alone, never on its neighbours in the batch.
+    Drawn by inverting the cumulative distribution at ``uniform_N``, numbers in [0, 1): what a row becomes
+    depends on its own number alone, never on its neighbours in the batch.
     """
     if sampling.temperature == 0:
         return logits_NV.argmax(1)

@@ -1,9 +1,10 @@
 """Position ids of a Qwen2.5-VL prompt: where every token stands in (time, height, width).
 
 The rule with which the released checkpoints were trained: inside a video, the temporal index of grid k is
-floor(k * seconds_per_grid * tokens_per_second), height and width count the merged grid; text after a video starts at
-the largest index used so far plus one. transformers advances the text by max(height, width) / 2 instead in prefill
-and by the maximum in decoding, so the ids are computed here, once, and passed to prefill, decoding and loss alike.
+floor(k * seconds_per_grid * tokens_per_second), height and width count the merged grid; text after a video
+starts at the largest index used so far plus one. transformers advances the text by max(height, width) / 2
+instead in prefill and by the maximum in decoding, so the ids are computed here, once, and passed to prefill,
+decoding and loss alike.
 """
 
 import math

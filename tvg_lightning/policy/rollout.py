@@ -1,6 +1,7 @@
 """Sampling G completions a prompt: the video is encoded and the prompt read once, its keys and values shared.
 
-Shape suffixes: B prompts, R = B * G rows (those of one prompt stand together), P longest prompt, K keys so far.
+Shape suffixes: B prompts, R = B * G rows (those of one prompt stand together), P longest prompt, K keys so
+far.
 """
 
 from collections.abc import Sequence
@@ -48,8 +49,8 @@ def sample(
 ) -> list[list[Completion]]:
     """G completions of each prompt. ``uniform_RT`` (B * G, max_new_tokens) are the random numbers; None when greedy.
 
-    The policy's training mode is left for the time of the rollout: with gradient checkpointing, transformers drops
-    the cache of a training model with no more than a warning.
+    The policy's training mode is left for the time of the rollout: with gradient checkpointing, transformers
+    drops the cache of a training model with no more than a warning.
     """
     was_training = policy.training
     policy.eval()
@@ -86,7 +87,8 @@ def _prefill(
     ids_BP, positions_3BP, mask_BP = (x.to(policy.device) for x in pad_prompts(prompts, "left"))
     num_P = ids_BP.shape[1]
     causal_PP = torch.ones(num_P, num_P, dtype=torch.bool, device=policy.device).tril()
-    identity_PP = torch.eye(num_P, dtype=torch.bool, device=policy.device)  # padded queries attend to themselves
+    # padded queries attend to themselves
+    identity_PP = torch.eye(num_P, dtype=torch.bool, device=policy.device)
     allowed_B1PP = ((causal_PP & mask_BP[:, None, :]) | identity_PP)[:, None]
     cache = DynamicCache(config=policy.text_config)
     hidden_BPH = policy.read(policy.embed(ids_BP, features), positions_3BP, allowed_B1PP, cache)
@@ -108,7 +110,11 @@ def _advance(
     if not bool(open_R.all()):
         kept = open_R.nonzero()[:, 0]
         state.cache.batch_select_indices(kept)
-        state.rows, state.seen_RK, state.position_R = state.rows[kept], state.seen_RK[kept], state.position_R[kept]
+        state.rows, state.seen_RK, state.position_R = (
+            state.rows[kept],
+            state.seen_RK[kept],
+            state.position_R[kept],
+        )
         token_R = token_R[kept]
     state.seen_RK = torch.cat((state.seen_RK, torch.ones_like(state.seen_RK[:, :1])), dim=1)
     positions_3R1 = state.position_R[None, :, None].expand(3, -1, 1)

@@ -79,7 +79,7 @@ def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequen
 
 def _who_may_attend(prompt_mask_BP: Tensor, mask_BGC: Tensor) -> Tensor:
     """Causal inside the prompt and inside each completion; completions see the prompt, never each other."""
-    num_B, num_P = prompt_mask_BP.shape
+    num_P = prompt_mask_BP.shape[1]
     num_G, num_C = mask_BGC.shape[1:]
     real_BS = torch.cat((prompt_mask_BP, mask_BGC.flatten(1)), dim=1)
     slot_S = torch.cat((torch.full((num_P,), -1), torch.arange(num_G).repeat_interleave(num_C)))

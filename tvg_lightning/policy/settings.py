@@ -10,8 +10,10 @@ Tuning = Literal["full", "lora", "qlora"]
 class PolicySettings:
     """Which weights, and which of them are trained.
 
-    checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL checkpoint.
-    tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit weights.
+    checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL
+    checkpoint.
+    tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit
+    weights.
     train_vision_tower, train_merger: with "full" only; adapters never touch the vision side.
     """
 

@@ -1,16 +1,16 @@
 """The tiny policy's architecture and tokenizer: Qwen2.5-VL in all but size.
 
-1.1 M parameters; 28 x 28 pixels and two frames make one video token, as in the large models. Half of the rotary
-frequencies tell the time (the released models: 16 of 64), because a frame of this policy is a single token.
+1.1 M parameters; 28 x 28 pixels and two frames make one video token, as in the large models. Half of the
+rotary frequencies tell the time (the released models: 16 of 64), because a frame of this policy is a single
+token.
 """
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
 
-from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS
+from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, token_id
 
 VOCABULARY = 1024
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", END_OF_TURN, *VISION_TOKENS)
@@ -22,7 +22,10 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
     """Byte-level BPE over the texts: any other text goes through as well, in more tokens."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]
+        [
+            pre_tokenizers.Split(Regex(_WORDS), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
     )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -42,7 +45,7 @@ def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:
 
 def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
     """Every field that differs from the released models is a size, or follows from the tokenizer."""
-    ids = {token: int(tokenizer.convert_tokens_to_ids(token)) for token in SPECIAL_TOKENS}
+    ids = {token: token_id(tokenizer, token) for token in SPECIAL_TOKENS}
     return Qwen2_5_VLConfig(
         text_config={
             "vocab_size": VOCABULARY,
@@ -78,8 +81,3 @@ def tiny_config(tokenizer: PreTrainedTokenizerFast) -> Qwen2_5_VLConfig:
         vision_end_token_id=ids["<|vision_end|>"],
         tie_word_embeddings=True,
     )
-
-
-def save_tiny(folder: Path, tokenizer: PreTrainedTokenizerFast) -> None:
-    """The tokenizer's part of the policy's folder; the model writes its own."""
-    tokenizer.save_pretrained(folder)

@@ -1,7 +1,8 @@
 """Attention of the vision tower inside its windows, all windows of one length in one call.
 
-transformers loops over the windows in Python unless a flash kernel is asked for, in which case it hands over the
-windows' boundaries. Registered under a name with "flash" in it, this function gets the boundaries on any device.
+transformers loops over the windows in Python unless a flash kernel is asked for, in which case it hands over
+the windows' boundaries. Registered under a name with "flash" in it, this function gets the boundaries on any
+device.
 """
 
 import torch

@@ -64,9 +64,7 @@ def score(
     return RewardParts(values, sum(weight_of[name] * value for name, value in values.items()), answer)
 
 
-def _grounding_parts(
-    answer: Answer, windows: Sequence[Span], duration_s: float, settings: AnchorSettings
-) -> _Parts:
+def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float, settings: AnchorSettings) -> _Parts:
     # All estimates are held against one window, the answer's: refining means closing in on one moment
     # (reconstruction for several windows). Without an answer the last anchor stands in for it.
     aim = answer.span or (answer.anchors[-1] if answer.anchors else None)
@@ -86,9 +84,7 @@ def _grounding_parts(
 
 def _inversion_parts(task: Task, content: str | None, query_verbs: tuple[str, ...]) -> _Parts:
     if not query_verbs:
-        raise ValueError(
-            f"reward: a query without a verb cannot be scored as {task}: use tasks.inversion.task_for"
-        )
+        raise ValueError(f"reward: a query without a verb cannot be scored as {task}: use tasks.inversion.task_for")
     own: dict[Task, Callable[[str | None, Sequence[str]], float]] = {
         Task.VERB_COMPLETION: verb_completion_reward,
         Task.ACTION_RECOGNITION: action_recognition_reward,

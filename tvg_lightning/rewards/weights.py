@@ -28,9 +28,7 @@ class RewardWeights:
     def __post_init__(self) -> None:
         for name, weight in self.as_dict().items():
             if not (math.isfinite(weight) and weight >= 0.0):
-                raise ValueError(
-                    f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)"
-                )
+                raise ValueError(f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)")
 
     def as_dict(self) -> dict[str, float]:
         """The weights by name, in the order of the fields."""

@@ -10,9 +10,14 @@ from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_r
 
 
 def main(
-    out: Path, train: int = 320, held_out: int = 64, compositional: int = 48, seed: int = 0, num_workers: int | None = None
+    out: Path,
+    train: int = 320,
+    held_out: int = 64,
+    compositional: int = 48,
+    seed: int = 0,
+    num_workers: int | None = None,
 ) -> None:
-    """Render moving-shapes videos (H.264 mp4) and their annotations; nothing is done where they are there already.
+    """Render moving-shapes videos (H.264 mp4) and their annotations; done once, where they are not there yet.
 
     Args:
         out: folder to write to; gets videos/ and one .jsonl a split.

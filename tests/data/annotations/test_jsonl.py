@@ -97,11 +97,7 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     assert len(jsonl.read(tmp_path / "marked.jsonl").samples) == 1
 
 
-words = (
-    st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-    .map(lambda t: " ".join(t.split()))
-    .filter(bool)
-)
+words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda t: " ".join(t.split())).filter(bool)
 seconds = st.floats(0.01, 1e5)
 
 
@@ -116,9 +112,7 @@ def samples(draw: st.DrawFn) -> Sample:
 
 
 @given(written=st.lists(samples(), unique_by=lambda sample: sample.sample_id))
-def test_what_is_written_is_read_back(
-    written: list[Sample], tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_what_is_written_is_read_back(written: list[Sample], tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("jsonl") / "new" / "out.jsonl"
     jsonl.write(path, written)
     result = jsonl.read(path)

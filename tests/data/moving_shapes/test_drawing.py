@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -113,5 +114,5 @@ def test_every_action_changes_from_one_sampled_frame_to_the_next(action: str) ->
     """At 2 frames a second, for every shape that can do it; blink shows and hides within a period."""
     scene = scene_of(replace(ACTOR, shape="square"), action)
     frames = [draw_frame(scene, 1.0 + k / 2) for k in range(6)]
-    changes = [bool((a != b).any()) for a, b in zip(frames, frames[1:], strict=False)]
+    changes = [bool((a != b).any()) for a, b in pairwise(frames)]
     assert changes.count(True) >= (3 if action == "blink" else 5)

@@ -1,4 +1,4 @@
-"""Rendered files: the same bytes twice, an interrupted rendering done again, and frames when they should be."""
+"""Rendered files: the same bytes twice, interrupted ones done again, and frames when they should be."""
 
 import json
 from dataclasses import replace

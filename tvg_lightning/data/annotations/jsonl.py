@@ -39,9 +39,7 @@ def read(path: str | Path) -> ReadResult:
             continue
         first = seen.setdefault(sample.sample_id, line)
         if first != line:
-            raise ValueError(
-                f"{file}:{line}: id {sample.sample_id!r} is already that of line {first}; make it unique"
-            )
+            raise ValueError(f"{file}:{line}: id {sample.sample_id!r} is already that of line {first}; make it unique")
         tally.samples.append(sample)
     return tally.result()
 

@@ -36,9 +36,7 @@ class ReadReport:
         >>> ReadReport("a.jsonl", 2, refused=((3, "window is reversed"), (4, "window is reversed"))).summary()
         'a.jsonl: 2 read, 0 fixed, 0 clipped, 2 refused (window is reversed: 2)'
         """
-        reasons = ", ".join(
-            f"{why}: {num}" for why, num in Counter(why for _, why in self.refused).most_common()
-        )
+        reasons = ", ".join(f"{why}: {num}" for why, num in Counter(why for _, why in self.refused).most_common())
         counts = f"{self.num_read} read, {self.num_fixed} fixed, {self.num_clipped} clipped"
         return f"{self.path}: {counts}, {self.num_refused} refused" + (f" ({reasons})" if reasons else "")
 

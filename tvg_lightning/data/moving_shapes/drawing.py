@@ -1,7 +1,7 @@
 """From a scene to pixels: where every actor is at a given time, and its anti-aliased picture.
 
-Every action has a constant pace, whatever the length of its event, and is fast enough to be seen between two frames
-half a second apart on a 28-pixel canvas: the policy sees two frames to a token.
+Every action has a constant pace, whatever the length of its event, and is fast enough to be seen between two
+frames half a second apart on a 28-pixel canvas: the policy sees two frames to a token.
 """
 
 import math
@@ -33,7 +33,7 @@ class Pose:
 
 
 def draw_frame(scene: Scene, time_s: float) -> NDArray[np.uint8]:
-    """The picture at one time. Shape (CANVAS_PX, CANVAS_PX, 3), uint8. The noise follows from seed and time."""
+    """The picture at one time, uint8 (CANVAS_PX, CANVAS_PX, 3). The noise follows from seed and time."""
     frame = np.empty((CANVAS_PX, CANVAS_PX, 3), dtype=np.float32)
     frame[:] = scene.background
     for distractor in scene.distractors:
@@ -45,7 +45,9 @@ def draw_frame(scene: Scene, time_s: float) -> NDArray[np.uint8]:
             if pose.visible:
                 _paint(frame, actor, pose)
     noise_seed = (scene.seed & 0xFFFFFFFF, round(time_s * 1000))
-    frame += np.random.default_rng(noise_seed).standard_normal(frame.shape[:2], dtype=np.float32)[..., None] * scene.noise
+    frame += (
+        np.random.default_rng(noise_seed).standard_normal(frame.shape[:2], dtype=np.float32)[..., None] * scene.noise
+    )
     return np.clip(frame, 0, 255).astype(np.uint8)
 
 

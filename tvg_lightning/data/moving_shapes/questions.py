@@ -1,24 +1,26 @@
 """What the tiny policy's base is trained on: questions about a scene, with their answers.
 
-It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know the
-prompts of the methods, but not to ground: asked for a window it mostly gives a vague one in plain words, and now and
-then follows the asked-for layout with times that are about right as often as they are wrong. Like the published base
-models, it leaves something to reinforce.
+It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know
+the prompts of the methods, but not to ground: asked for a window it mostly gives a vague one in plain words,
+and now and then follows the asked-for layout with times that are about right as often as they are wrong. Like
+the published base models, it leaves something to reinforce.
 """
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tvg_lightning.data.moving_shapes.sentences import FORMS, dense_description, events_within, query_for, simple_sentence
+from tvg_lightning.data.moving_shapes.sentences import (
+    FORMS,
+    dense_description,
+    events_within,
+    query_for,
+    simple_sentence,
+)
 from tvg_lightning.data.moving_shapes.world import Event, Scene
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Prompt, Span, Task
 
-FOLLOWS_LAYOUT = 0.2  # share of grounding answers in the asked-for layout
-MEANS_THE_EVENT = 0.6  # share of those that are about the right event
-ROUGH_S, FINE_S = 1.6, 0.8  # standard deviations of their first and last times, in seconds
-KINDS = {"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}
 METHODS = (Method.TAR_TVG, Method.TAR_TVG, Method.TIME_R1, Method.TVG_R1)
 
 
@@ -31,15 +33,31 @@ class Question:
     segment: Span | None = None
 
 
-def draw_question(rng: random.Random, scene: Scene) -> Question:
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often what is asked, and how poor the answers to grounding questions are."""
+
+    kinds: dict[str, float]  # shares of describe, ask, invert, ground
+    when: int  # how many of the simple questions ask when an event starts or ends, beside five others
+    follows_layout: float  # share of grounding answers in the asked-for layout
+    means_the_event: float  # share of those that are about the right event
+    rough_s: float  # standard deviation of their first times, in seconds
+    fine_s: float  # and of their last ones
+
+
+SEE = Mix({"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}, 1, 0.2, 0.6, 1.6, 0.8)
+RELATE = Mix({"describe": 0.15, "ask": 0.45, "invert": 0.1, "ground": 0.3}, 15, 0.25, 0.8, 1.4, 0.8)
+
+
+def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
     """One question of a random kind about the scene."""
-    kind = rng.choices(list(KINDS), list(KINDS.values()))[0]
+    kind = rng.choices(list(mix.kinds), list(mix.kinds.values()))[0]
     if kind == "describe":
         return Question(Prompt("Describe what happens in the video, with times in seconds."), dense_description(scene))
     event = rng.choice(scene.events)
     if kind == "ask":
-        return rng.choice(_SIMPLE_QUESTIONS)(rng, scene, event)
-    return _invert(rng, scene, event) if kind == "invert" else _ground(rng, scene, event)
+        return rng.choice((*_SIMPLE_QUESTIONS, *(_when,) * mix.when))(rng, scene, event)
+    return _invert(rng, scene, event) if kind == "invert" else _ground(rng, scene, event, mix)
 
 
 def _subject(scene: Scene, event: Event) -> str:
@@ -74,10 +92,14 @@ def _how_long(rng: random.Random, scene: Scene, event: Event) -> Question:
     return Question(Prompt("How long is the video?"), f"{scene.duration_s:.1f} seconds.")
 
 
-def _starts(rng: random.Random, scene: Scene, event: Event) -> Question:
+def _when(rng: random.Random, scene: Scene, event: Event) -> Question:
+    """The answer says again what is asked about: to relate a sentence to the video, one must first hear it."""
     sentence = simple_sentence(_subject(scene, event), event.action)
-    moment, answer = rng.choice((("start", event.window.start_s), ("end", event.window.end_s)))
-    return Question(Prompt(f"At which second does it {moment}: {sentence}?"), f"{answer:.1f}")
+    moment, time_s = rng.choice((("start", event.window.start_s), ("end", event.window.end_s)))
+    return Question(
+        Prompt(f"At which second does it {moment}: {query_for(rng, scene, event)}"),
+        f"{sentence}: {time_s:.1f}",
+    )
 
 
 _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...] = (
@@ -86,7 +108,6 @@ _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...]
     _what_at,
     _what_at,
     _how_long,
-    _starts,
 )
 
 
@@ -110,12 +131,12 @@ def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
 # ---- grounding, answered poorly
 
 
-def _ground(rng: random.Random, scene: Scene, event: Event) -> Question:
+def _ground(rng: random.Random, scene: Scene, event: Event, mix: Mix) -> Question:
     method = rng.choice(METHODS)
     query = query_for(rng, scene, event)
     sentence = simple_sentence(_subject(scene, event), event.action)
-    follows = rng.random() < FOLLOWS_LAYOUT
-    answer = _in_layout(rng, scene, event, method, sentence) if follows else _vague_answer(rng, scene)
+    follows = rng.random() < mix.follows_layout
+    answer = _in_layout(rng, scene, event, method, sentence, mix) if follows else _vague_answer(rng, scene)
     return Question(grounding_prompt(method, query), answer)
 
 
@@ -133,19 +154,29 @@ def _vague_answer(rng: random.Random, scene: Scene) -> str:
     return f"It happens {name}, from {_half(start_s):.1f} to {_half(end_s):.1f} seconds."
 
 
-def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, sentence: str) -> str:
+def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, sentence: str, mix: Mix) -> str:
     meant = event.window
-    if rng.random() >= MEANS_THE_EVENT:
-        meant = rng.choice([other.window for other in scene.events if other is not event] or [Span(0, scene.duration_s)])
+    if rng.random() >= mix.means_the_event:
+        meant = rng.choice(
+            [other.window for other in scene.events if other is not event] or [Span(0, scene.duration_s)]
+        )
     num_guesses = rng.choice((2, 3, 3, 4)) if method == Method.TAR_TVG else 1
     guesses = [
-        _blurred(rng, meant, scene.duration_s, ROUGH_S + (FINE_S - ROUGH_S) * k / max(1, num_guesses - 1))
+        _blurred(
+            rng,
+            meant,
+            scene.duration_s,
+            mix.rough_s + (mix.fine_s - mix.rough_s) * k / max(1, num_guesses - 1),
+        )
         for k in range(num_guesses)
     ]
     *anchors, last = [f"{s:.1f} to {e:.1f}" for s, e in guesses]
     if method == Method.TVG_R1:
-        return f"<think>I see that {sentence}.</think><time>[{guesses[-1].start_s:.1f}, {guesses[-1].end_s:.1f}]</time>"
-    thought = ", or rather ".join(f"at about <timestamp>{a}</timestamp>" if a is anchors[0] else f"<timestamp>{a}</timestamp>" for a in anchors)
+        start_s, end_s = guesses[-1]
+        return f"<think>I see that {sentence}.</think><time>[{start_s:.1f}, {end_s:.1f}]</time>"
+    thought = ", or rather ".join(
+        f"at about <timestamp>{a}</timestamp>" if a is anchors[0] else f"<timestamp>{a}</timestamp>" for a in anchors
+    )
     return f"<think>I see that {sentence}{' ' + thought if thought else ''}.</think><answer>{last}</answer>"
 
 

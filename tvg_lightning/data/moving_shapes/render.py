@@ -62,9 +62,7 @@ def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator
     """
     (folder / "rendered.json").unlink(missing_ok=True)  # of other settings, whose videos are overwritten now
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-    jobs = [
-        (folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))
-    ]
+    jobs = [(folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))]
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     with ProcessPoolExecutor(max_workers=num_workers) as pool:
         results = pool.map(_render_one, jobs, chunksize=4)

@@ -24,7 +24,7 @@ def simple_sentence(subject: str, action: str) -> str:
 
 
 def wordings(subject: str, action: str) -> list[str]:
-    """Every wording of "subject does action", natural sentences with exactly one verb that is not an auxiliary."""
+    """Every wording of "subject does action", natural sentences with exactly one main verb."""
     colour, shape = subject.split(" ")
     verb, participle, tails = FORMS[action]
     found = []

@@ -1,9 +1,9 @@
 """Moving shapes, the embedded benchmark: what can happen in a video, drawn at random from a seed.
 
-A scene has one to four events; in an event one actor (a coloured shape) comes in, does one visible thing at a constant
-pace, and leaves. Events do not overlap, and no (actor, action) pair happens twice, so that a sentence about a subject
-and a verb is true in exactly one window. Grey shapes stand about and do nothing. Everything follows from
-``random.Random(seed)``.
+A scene has one to four events; in an event one actor (a coloured shape) comes in, does one visible thing at a
+constant pace, and leaves. Events do not overlap, and no (actor, action) pair happens twice, so that a
+sentence about a subject and a verb is true in exactly one window. Grey shapes stand about and do nothing.
+Everything follows from ``random.Random(seed)``.
 """
 
 import hashlib
@@ -84,13 +84,14 @@ def can_act(shape: str, action: str) -> bool:
 
 
 def draw_scene(seed: int, pairs: Pairs = "seen") -> Scene:
-    """Draw a scene. ``pairs``: "seen" uses training pairs only, "unseen" only the pairs kept out of training."""
+    """Draw a scene. ``pairs``: "seen" uses training pairs only, "unseen" those kept out of training."""
     rng = random.Random(seed)
     windows, duration_s = _draw_windows(rng)
     num_actors = min(len(windows), rng.choice((1, 2, 2, 3)))
     subjects = rng.sample([(colour, shape) for colour in COLOURS for shape in SHAPES], num_actors)
     actors = tuple(
-        Actor(colour, shape, rng.uniform(42, 70), rng.uniform(42, 70), rng.uniform(22, 26)) for colour, shape in subjects
+        Actor(colour, shape, rng.uniform(42, 70), rng.uniform(42, 70), rng.uniform(22, 26))
+        for colour, shape in subjects
     )
     distractors = tuple(
         Actor(DISTRACTOR, rng.choice(SHAPES), rng.uniform(10, 102), rng.uniform(10, 102), rng.uniform(5, 9))
