@@ -281,3 +281,18 @@ def test_a_negative_reward_weight_is_refused_by_name(
     with pytest.raises((SystemExit, ValueError)) as refused:
         train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=[stage("only", 1, grpo=bad)]))])
     assert "reward.soft_iou" in str(refused.value) + capsys.readouterr().err
+
+
+def test_predict_on_a_real_clip(shared: Path, whole_run: Path, tmp_path: Path, shapes: Path) -> None:
+    """It runs through; what the tiny policy says about a kitchen means nothing."""
+    annotations = shared / "data/annotations/charades_sta__microsoft_VideoX/charades_sta_test.txt"
+    line = next(x for x in annotations.read_text(encoding="utf-8").splitlines() if x.startswith("3MSZA"))
+    query = line.strip().split("##")[1]
+    record = {"video": "3MSZA.mp4", "duration": 30.96, "query": query, "windows": []}
+    (tmp_path / "real.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
+    changes = {"videos": shared / "data/videos/tvg_benchmark_clips", "predict": tmp_path / "real.jsonl"}
+    args = [f"--data.{key}={value}" for key, value in changes.items()]
+    train.main(["predict", "--config", str(write_config(tmp_path, shapes)), *args])
+    (found,) = [json.loads(line) for line in (tmp_path / "predictions-rank0.jsonl").read_text("utf-8").splitlines()]
+    assert found["query"] == query and found["text"]
+    assert len(found["frame_times_s"]) == 8 and 0 <= found["frame_times_s"][-1] < 31

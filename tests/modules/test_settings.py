@@ -15,6 +15,7 @@ from tvg_lightning.modules.settings import (
 )
 from tvg_lightning.policy.settings import SamplingSettings
 from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.tasks.mixture import Mixture
 
 REWARD = RewardWeights(iou=1.0)
 GRPO = GRPOSettings(reward=REWARD)
@@ -122,3 +123,12 @@ def test_the_factor_after_the_last_step() -> None:
     assert OptimizerSettings(schedule="linear").factor(4, 4) == 0.0
     assert OptimizerSettings(schedule="cosine").factor(9, 4) == pytest.approx(0.0)
     assert OptimizerSettings(warmup_steps=4, schedule="linear").factor(4, 4) == 1.0
+
+
+def test_a_task_that_no_reward_counts_for_is_refused() -> None:
+    grpo = GRPOSettings(reward=RewardWeights(iou=1.0))
+    with pytest.raises(ValueError, match="action_recognition"):
+        StageSettings("only", grpo=grpo, steps=1, mixture=Mixture(tvg=0.5, action_recognition=0.5))
+    with pytest.raises(ValueError, match="tvg"):
+        inverted = GRPOSettings(reward=RewardWeights(verb_completion=1.0))
+        StageSettings("only", grpo=inverted, steps=1)

@@ -1,7 +1,7 @@
 """What a user decides about training; every value is checked before any weight loads."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from tvg_lightning.advantage import AdvantageScale
@@ -9,6 +9,7 @@ from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, Reduction
 from tvg_lightning.policy.settings import SamplingSettings
 from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
 
 
@@ -146,6 +147,9 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
         if self.harvest_from is not None and not self.sft:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
+        for task in Task if self.grpo is not None else ():
+            if asdict(self.mixture)[task] > 0 and not self.grpo.reward.applies_to(task):
+                raise ValueError(f'stages: "{self.name}": mixture has {task}, but no weight in grpo.reward counts for it')
 
 
 def check_stages(stages: list[StageSettings]) -> None:

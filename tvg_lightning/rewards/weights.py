@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Self
 
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import Method, Task
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,16 @@ class RewardWeights:
     def as_dict(self) -> dict[str, float]:
         """The weights by name, in the order of the fields."""
         return asdict(self)
+
+    def applies_to(self, task: Task) -> bool:
+        """Whether some weight above 0 counts for a completion of this task (see ``rewards.total``).
+
+        >>> RewardWeights(iou=1.0).applies_to(Task.VERB_COMPLETION)
+        False
+        """
+        inversions = {t.value for t in Task if t is not Task.TVG}
+        own = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
+        return any(weight > 0.0 for name, weight in self.as_dict().items() if name in own | {"format"})
 
     @classmethod
     def published(cls, method: Method) -> Self:

@@ -17,7 +17,7 @@ from tvg_lightning.data.moving_shapes.sentences import (
     query_for,
     simple_sentence,
 )
-from tvg_lightning.data.moving_shapes.world import Event, Scene
+from tvg_lightning.data.moving_shapes.world import COLOURS, SHAPES, Event, Scene
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Prompt, Span, Task
 
@@ -37,7 +37,7 @@ class Question:
 class Mix:
     """How often what is asked, and how poor the answers to grounding questions are."""
 
-    kinds: dict[str, float]  # shares of describe, ask, invert, ground
+    kinds: dict[str, float]  # shares of describe, ask, invert, ground, repeat
     when: int  # how many of the simple questions ask when an event starts or ends, beside five others
     follows_layout: float  # share of grounding answers in the asked-for layout
     means_the_event: float  # share of those that are about the right event
@@ -46,7 +46,7 @@ class Mix:
 
 
 SEE = Mix({"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}, 1, 0.2, 0.6, 1.6, 0.8)
-RELATE = Mix({"describe": 0.15, "ask": 0.45, "invert": 0.1, "ground": 0.3}, 15, 0.25, 0.8, 1.4, 0.8)
+RELATE = Mix({"describe": 0.1, "ask": 0.35, "invert": 0.1, "ground": 0.2, "repeat": 0.25}, 15, 0.25, 0.8, 1.4, 0.8)
 
 
 def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
@@ -54,6 +54,8 @@ def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
     kind = rng.choices(list(mix.kinds), list(mix.kinds.values()))[0]
     if kind == "describe":
         return Question(Prompt("Describe what happens in the video, with times in seconds."), dense_description(scene))
+    if kind == "repeat":
+        return _repeat(rng)
     event = rng.choice(scene.events)
     if kind == "ask":
         return rng.choice((*_SIMPLE_QUESTIONS, *(_when,) * mix.when))(rng, scene, event)
@@ -109,6 +111,21 @@ _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...]
     _what_at,
     _how_long,
 )
+
+
+def _repeat(rng: random.Random) -> Question:
+    """Words without sense, which no look at the video helps to guess: how a small model learns to listen at all."""
+    words = [
+        *COLOURS,
+        *SHAPES,
+        *(form for verb, participle, _ in FORMS.values() for form in (verb, participle)),
+        "the",
+        "is",
+    ]
+    text = " ".join(
+        f"{rng.randint(0, 64) / 2:.1f}" if rng.random() < 0.2 else rng.choice(words) for _ in range(rng.randint(4, 12))
+    )
+    return Question(Prompt(f'Repeat this: "{text}"'), text)
 
 
 # ---- inversion tasks, answered truthfully; the layout is followed in most cases
