@@ -149,7 +149,9 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
         for task in Task if self.grpo is not None else ():
             if asdict(self.mixture)[task] > 0 and not self.grpo.reward.applies_to(task):
-                raise ValueError(f'stages: "{self.name}": mixture has {task}, but no weight in grpo.reward counts for it')
+                raise ValueError(
+                    f'stages: "{self.name}": mixture has {task}, but no weight in grpo.reward counts for it'
+                )
 
 
 def check_stages(stages: list[StageSettings]) -> None:

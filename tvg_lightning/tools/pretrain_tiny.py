@@ -101,7 +101,9 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     policy = _fresh_policy(out, [d.scene for d in drawn])
     log = _teach_tower(policy, drawn, settings)
     log += _fit(policy, drawn, settings, SEE, settings.see_steps, settings.lr)
-    log += _fit(policy, drawn, settings, RELATE, settings.relate_steps, settings.lr / 2)
+    policy.model.save_pretrained(out)
+    policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
+    log += _fit(policy, drawn, settings, RELATE, settings.relate_steps, settings.lr)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
     (out / "pretrain_log.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -175,7 +177,8 @@ def _fit(
     lr: float,
 ) -> list[dict[str, float]]:
     """The training loop on one mix of questions: AdamW, one cycle, answers only in the loss."""
-    optimizer = torch.optim.AdamW(policy.parameters(), lr=lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
+    trained = [p for p in policy.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps, pct_start=0.1)
     rng = random.Random(settings.seed)
     log: list[dict[str, float]] = []
@@ -186,7 +189,7 @@ def _fit(
         loss = _loss(policy, [(d, draw_question(rng, d.scene, mix)) for d in rng.choices(drawn, k=settings.batch_size)])
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(policy.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(trained, 1.0)
         optimizer.step()
         schedule.step()
         losses.append(loss.item())

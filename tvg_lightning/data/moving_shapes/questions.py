@@ -46,7 +46,7 @@ class Mix:
 
 
 SEE = Mix({"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}, 1, 0.2, 0.6, 1.6, 0.8)
-RELATE = Mix({"describe": 0.1, "ask": 0.35, "invert": 0.1, "ground": 0.2, "repeat": 0.25}, 15, 0.25, 0.8, 1.4, 0.8)
+RELATE = Mix({"describe": 0.05, "ask": 0.7, "invert": 0.05, "ground": 0.15, "repeat": 0.05}, 30, 0.25, 0.8, 1.4, 0.8)
 
 
 def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
@@ -97,11 +97,8 @@ def _how_long(rng: random.Random, scene: Scene, event: Event) -> Question:
 def _when(rng: random.Random, scene: Scene, event: Event) -> Question:
     """The answer says again what is asked about: to relate a sentence to the video, one must first hear it."""
     sentence = simple_sentence(_subject(scene, event), event.action)
-    moment, time_s = rng.choice((("start", event.window.start_s), ("end", event.window.end_s)))
-    return Question(
-        Prompt(f"At which second does it {moment}: {query_for(rng, scene, event)}"),
-        f"{sentence}: {time_s:.1f}",
-    )
+    times = f"{event.window.start_s:.1f} to {event.window.end_s:.1f}"
+    return Question(Prompt(f"When is it: {query_for(rng, scene, event)}"), f"{sentence}: {times}")
 
 
 _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...] = (

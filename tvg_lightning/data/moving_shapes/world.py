@@ -87,11 +87,9 @@ def draw_scene(seed: int, pairs: Pairs = "seen") -> Scene:
     """Draw a scene. ``pairs``: "seen" uses training pairs only, "unseen" those kept out of training."""
     rng = random.Random(seed)
     windows, duration_s = _draw_windows(rng)
-    num_actors = min(len(windows), rng.choice((1, 2, 2, 3)))
-    subjects = rng.sample([(colour, shape) for colour in COLOURS for shape in SHAPES], num_actors)
     actors = tuple(
-        Actor(colour, shape, rng.uniform(42, 70), rng.uniform(42, 70), rng.uniform(22, 26))
-        for colour, shape in subjects
+        Actor(colour, rng.choice(SHAPES), rng.uniform(42, 70), rng.uniform(42, 70), rng.uniform(22, 26))
+        for colour in rng.sample(list(COLOURS), len(windows))
     )
     distractors = tuple(
         Actor(DISTRACTOR, rng.choice(SHAPES), rng.uniform(10, 102), rng.uniform(10, 102), rng.uniform(5, 9))
@@ -120,27 +118,20 @@ def _draw_windows(rng: random.Random) -> tuple[list[Span], float]:
 
 
 def _draw_events(
-    rng: random.Random, windows: list[Span], acting: tuple[Actor, ...], pairs: Pairs
+    rng: random.Random, windows: list[Span], actors: tuple[Actor, ...], pairs: Pairs
 ) -> tuple[Event, ...] | None:
-    """Give every window an (actor, action) pair, none twice; every acting actor gets one if there is room."""
-    order = list(range(len(acting))) + [rng.randrange(len(acting)) for _ in range(len(windows) - len(acting))]
-    rng.shuffle(order)
-    used: set[tuple[int, str]] = set()
+    """Give every window an actor and an action that it may do; None where an actor may do nothing."""
     events = []
-    for window, index in zip(windows, order, strict=True):
-        actor = acting[index]
+    for index, (window, actor) in enumerate(zip(windows, actors, strict=True)):
         allowed = [
             action
             for action in ACTIONS
             if can_act(actor.shape, action)
-            and (index, action) not in used
             and (pairs == "any" or is_unseen_pair(actor.colour, actor.shape, action) == (pairs == "unseen"))
         ]
         if not allowed:
             return None
-        action = rng.choice(allowed)
-        used.add((index, action))
-        events.append(Event(index, action, window, rng.choice((-1, 1))))
+        events.append(Event(index, rng.choice(allowed), window, rng.choice((-1, 1))))
     return tuple(events)
 
 
