@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tvg_lightning.data.moving_shapes.questions import SEE, Question, draw_question
+from tvg_lightning.data.moving_shapes.questions import RELATE, SEE, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import dense_description, simple_sentence, wordings
 from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
@@ -36,14 +36,13 @@ TRUE_ANSWERS = {
     "What shakes in the video?": {"The red circle."},
     "How long is the video?": {"14.0 seconds."},
     **{
-        f"At which second does it {moment}: {query}": {answer}
-        for subject, action, window in (
-            ("red circle", "rise", ("1.0", "4.0")),
-            ("blue cross", "rise", ("5.0", "8.0")),
-            ("red circle", "shake", ("9.0", "12.5")),
+        f"When is it: {query}": {f"{simple_sentence(subject, action)}: {times}"}
+        for subject, action, times in (
+            ("red circle", "rise", "1.0 to 4.0"),
+            ("blue cross", "rise", "5.0 to 8.0"),
+            ("red circle", "shake", "9.0 to 12.5"),
         )
         for query in wordings(subject, action)
-        for moment, answer in zip(("start", "end"), window, strict=True)
     },
 }
 
@@ -140,3 +139,10 @@ def test_every_scene_can_be_asked_about() -> None:
         rng, scene = random.Random(seed), draw_scene(seed, "any")
         for question in (draw_question(rng, scene) for _ in range(10)):
             assert question.answer and question.prompt.user
+
+
+def test_repeating_asks_for_nothing_that_is_seen() -> None:
+    questions = [draw_question(random.Random(seed), SCENE, RELATE) for seed in range(400)]
+    repeated = [q for q in questions if q.prompt.user.startswith("Repeat this: ")]
+    assert len(repeated) > 5
+    assert all(q.prompt.user == f'Repeat this: "{q.answer}"' for q in repeated)

@@ -46,7 +46,7 @@ class Mix:
 
 
 SEE = Mix({"describe": 0.35, "ask": 0.25, "invert": 0.15, "ground": 0.25}, 1, 0.2, 0.6, 1.6, 0.8)
-RELATE = Mix({"describe": 0.05, "ask": 0.7, "invert": 0.05, "ground": 0.15, "repeat": 0.05}, 30, 0.25, 0.8, 1.4, 0.8)
+RELATE = Mix({"describe": 0.1, "ask": 0.4, "invert": 0.05, "ground": 0.4, "repeat": 0.05}, 20, 0.3, 0.8, 1.4, 0.8)
 
 
 def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
@@ -95,10 +95,9 @@ def _how_long(rng: random.Random, scene: Scene, event: Event) -> Question:
 
 
 def _when(rng: random.Random, scene: Scene, event: Event) -> Question:
-    """The answer says again what is asked about: to relate a sentence to the video, one must first hear it."""
-    sentence = simple_sentence(_subject(scene, event), event.action)
-    times = f"{event.window.start_s:.1f} to {event.window.end_s:.1f}"
-    return Question(Prompt(f"When is it: {query_for(rng, scene, event)}"), f"{sentence}: {times}")
+    """First all that happens, then the one thing that was asked about: the way in which it can be found."""
+    prompt = Prompt(f"When is it: {query_for(rng, scene, event)}")
+    return Question(prompt, f"{dense_description(scene)} So {timed_event(scene, event)}.")
 
 
 _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...] = (
@@ -148,9 +147,8 @@ def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
 def _ground(rng: random.Random, scene: Scene, event: Event, mix: Mix) -> Question:
     method = rng.choice(METHODS)
     query = query_for(rng, scene, event)
-    sentence = simple_sentence(_subject(scene, event), event.action)
     follows = rng.random() < mix.follows_layout
-    answer = _in_layout(rng, scene, event, method, sentence, mix) if follows else _vague_answer(rng, scene)
+    answer = _in_layout(rng, scene, event, method, mix) if follows else _vague_answer(rng, scene)
     return Question(grounding_prompt(method, query), answer)
 
 
@@ -168,7 +166,7 @@ def _vague_answer(rng: random.Random, scene: Scene) -> str:
     return f"It happens {name}, from {_half(start_s):.1f} to {_half(end_s):.1f} seconds."
 
 
-def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, sentence: str, mix: Mix) -> str:
+def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, mix: Mix) -> str:
     meant = event.window
     if rng.random() >= mix.means_the_event:
         meant = rng.choice(
@@ -185,13 +183,13 @@ def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, s
         for k in range(num_guesses)
     ]
     *anchors, last = [f"{s:.1f} to {e:.1f}" for s, e in guesses]
+    thought = f"{dense_description(scene)} So {_subject(scene, event)} {FORMS[event.action][0]}"
+    if anchors:
+        thought += ": " + ", or rather ".join(f"<timestamp>{anchor}</timestamp>" for anchor in anchors)
     if method == Method.TVG_R1:
         start_s, end_s = guesses[-1]
-        return f"<think>I see that {sentence}.</think><time>[{start_s:.1f}, {end_s:.1f}]</time>"
-    thought = ", or rather ".join(
-        f"at about <timestamp>{a}</timestamp>" if a is anchors[0] else f"<timestamp>{a}</timestamp>" for a in anchors
-    )
-    return f"<think>I see that {sentence}{' ' + thought if thought else ''}.</think><answer>{last}</answer>"
+        return f"<think>{thought}.</think><time>[{start_s:.1f}, {end_s:.1f}]</time>"
+    return f"<think>{thought}.</think><answer>{last}</answer>"
 
 
 def _blurred(rng: random.Random, window: Span, duration_s: float, deviation_s: float) -> Span:

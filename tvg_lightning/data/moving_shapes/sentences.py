@@ -48,10 +48,12 @@ def events_within(scene: Scene, span: Span) -> list[Event]:
     return [e for e in scene.events if e.window.start_s < span.end_s and e.window.end_s > span.start_s]
 
 
+def timed_event(scene: Scene, event: Event) -> str:
+    """One event and its window: "red circle rises: 2.0 to 5.5"."""
+    subject = scene.actors[event.actor].subject
+    return f"{subject} {FORMS[event.action][0]}: {event.window.start_s:.1f} to {event.window.end_s:.1f}"
+
+
 def dense_description(scene: Scene) -> str:
-    """All events with their windows: "2.0 to 5.5: the red circle rises. 7.0 to 10.0: …"."""
-    return " ".join(
-        f"{event.window.start_s:.1f} to {event.window.end_s:.1f}: "
-        f"{simple_sentence(scene.actors[event.actor].subject, event.action)}."
-        for event in scene.events
-    )
+    """All events with their windows: "red circle rises: 2.0 to 5.5, blue cross spins: 7.0 to 10.0."."""
+    return ", ".join(timed_event(scene, event) for event in scene.events) + "."
