@@ -16,6 +16,7 @@ from tvg_lightning.data.moving_shapes.sentences import (
     events_within,
     query_for,
     simple_sentence,
+    timed_event,
 )
 from tvg_lightning.data.moving_shapes.world import COLOURS, SHAPES, Event, Scene
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
