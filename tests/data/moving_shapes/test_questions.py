@@ -36,11 +36,11 @@ TRUE_ANSWERS = {
     "What shakes in the video?": {"The red circle."},
     "How long is the video?": {"14.0 seconds."},
     **{
-        f"When is it: {query}": {f"{simple_sentence(subject, action)}: {times}"}
-        for subject, action, times in (
-            ("red circle", "rise", "1.0 to 4.0"),
-            ("blue cross", "rise", "5.0 to 8.0"),
-            ("red circle", "shake", "9.0 to 12.5"),
+        f"When is it: {query}": {f"{dense_description(SCENE)} So {said}: {times}."}
+        for subject, action, said, times in (
+            ("red circle", "rise", "red circle rises", "1.0 to 4.0"),
+            ("blue cross", "rise", "blue cross rises", "5.0 to 8.0"),
+            ("red circle", "shake", "red circle shakes", "9.0 to 12.5"),
         )
         for query in wordings(subject, action)
     },

@@ -31,8 +31,8 @@ SCENE = Scene(
 
 def test_descriptions_by_hand() -> None:
     assert simple_sentence("red circle", "rise") == "the red circle rises"
-    assert dense_description(SCENE) == "1.0 to 4.5: the red circle rises. 6.0 to 10.0: the blue cross shakes."
-    assert dense_description(replace(SCENE, events=())) == ""
+    assert dense_description(SCENE) == "red circle rises: 1.0 to 4.5, blue cross shakes: 6.0 to 10.0."
+    assert dense_description(replace(SCENE, events=SCENE.events[:1])) == "red circle rises: 1.0 to 4.5."
 
 
 @pytest.mark.parametrize(
