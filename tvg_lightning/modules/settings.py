@@ -147,8 +147,9 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
         if self.harvest_from is not None and not self.sft:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
-        for task in Task if self.grpo is not None else ():
-            if asdict(self.mixture)[task] > 0 and not self.grpo.reward.applies_to(task):
+        shares = asdict(self.mixture)
+        for task in Task:
+            if self.grpo is not None and shares[task] > 0 and not self.grpo.reward.applies_to(task):
                 raise ValueError(
                     f'stages: "{self.name}": mixture has {task}, but no weight in grpo.reward counts for it'
                 )
