@@ -146,3 +146,13 @@ def test_repeating_asks_for_nothing_that_is_seen() -> None:
     repeated = [q for q in questions if q.prompt.user.startswith("Repeat this: ")]
     assert len(repeated) > 5
     assert all(q.prompt.user == f'Repeat this: "{q.answer}"' for q in repeated)
+
+
+def test_looking_up_finds_one_of_the_listed() -> None:
+    questions = [draw_question(random.Random(seed), SCENE, RELATE) for seed in range(400)]
+    found = [q for q in questions if q.prompt.user.startswith("Find: ")]
+    assert len(found) > 50
+    for question in found:
+        wanted, _, text = question.prompt.user.removeprefix("Find: ").partition(". ")
+        assert question.answer.startswith(f"So {wanted}: ")
+        assert question.answer.removeprefix("So ").removesuffix(".") in text.removesuffix(".").split(", ")
