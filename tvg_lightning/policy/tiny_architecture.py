@@ -1,6 +1,6 @@
 """The tiny policy's architecture and tokenizer: Qwen2.5-VL in all but size.
 
-1.1 M parameters; 28 x 28 pixels and two frames make one video token, as in the large models. Half of the
+1.5 M parameters; 28 x 28 pixels and two frames make one video token, as in the large models. Half of the
 rotary frequencies tell the time (the released models: 16 of 64), because a frame of this policy is a single
 token.
 """

@@ -219,7 +219,7 @@ def main(
     num_workers: int = 2,
     seed: int = 7,
 ) -> None:
-    """Train the tiny policy's base from scratch (about half an hour on 2 cores with the defaults).
+    """Train the tiny policy's base from scratch.
 
     Args:
         out: folder for config, weights, tokenizer and log.
