@@ -101,3 +101,9 @@ def test_a_checkpoint_that_is_not_there_is_named() -> None:
         PolicyBackbone(PolicySettings(checkpoint="/no/such/folder"))
     with pytest.raises(ValueError, match="train_merger"):
         PolicySettings(tuning="lora", train_merger=True)
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused(tiny: PolicyBackbone, tmp_path: Path) -> None:
+    tiny.model.save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match=r"policy.checkpoint: .* has no tokenizer.json"):
+        PolicyBackbone(PolicySettings(checkpoint=str(tmp_path)))

@@ -52,6 +52,10 @@ def architecture_model(path: Path, dtype: torch.dtype) -> Qwen2_5_VLForCondition
 def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer; an architecture alone has none and uses the tiny policy's."""
     source = str(TINY_FOLDER) if settings.checkpoint.endswith(".json") else _source(settings)
+    folder = Path(source)
+    if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
+        # transformers would make an empty one without a word
+        raise ValueError(f"policy.checkpoint: {folder} has no tokenizer.json; copy it there from the base model's folder")
     try:
         return AutoTokenizer.from_pretrained(source)
     except OSError as error:

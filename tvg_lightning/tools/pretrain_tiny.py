@@ -1,8 +1,10 @@
 """Train the tiny policy's base from scratch: it learns to see moving shapes and to speak of them, not to ground.
 
-First the vision tower alone learns to tell what each pair of frames shows, as the towers of the large models were
-trained before their language models met them; without that the language model waits thousands of steps for the
-tower to become worth listening to. Then all of it learns to answer questions.
+First the vision tower alone learns to name what each pair of frames shows and what its clock says, in the language
+model's own words: the video token of a purple square that shakes at second 12 points the way in which the embeddings
+of "purple", "square", "shakes" and "12.0" point, and is as long as one of them. So the language model finds a thing
+that it reads of by the same look at similar words with which it reads, and can still write to the token what it
+finds. Then the language model learns to answer questions; the tower stays as it is.
 Scenes are drawn at the sampled frames' times, without writing video files; a pool of scenes is drawn once and asked
 about many times. What the base was trained on is said in ``data/moving_shapes/questions.py``.
 """
@@ -20,21 +22,22 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, normalize
 from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.questions import RELATE, SEE, Mix, Question, draw_question
-from tvg_lightning.data.moving_shapes.sentences import events_within
+from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
 from tvg_lightning.data.video import VideoClip, VideoSampling, choose_frames, resize_frames, sampled_fps
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.policy.tiny_architecture import tiny_config, train_tokenizer
+from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens, tiny_config, train_tokenizer
 from tvg_lightning.schema import Prompt, Span
 
+Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the segment shown
 TINY_SAMPLING = VideoSampling(fps=2.0, max_frames=40, max_pixels=28 * 28)
 
 
@@ -43,12 +46,12 @@ class PretrainSettings:
     """One run of the base's training."""
 
     tower_steps: int = 1300  # the vision tower alone
-    see_steps: int = 2400  # all of it, mostly on descriptions
-    relate_steps: int = 1200  # and then mostly on when a given thing happens
+    see_steps: int = 800  # the language model, on what is seen
+    relate_steps: int = 1200  # and then on all that it may be asked
     batch_size: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.01
-    num_scenes: int = 5000
+    num_scenes: int = 6000
     num_workers: int = 2
     seed: int = 7
 
@@ -100,10 +103,11 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
         drawn = list(tqdm(pool.map(draw_clips, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
     policy = _fresh_policy(out, [d.scene for d in drawn])
     log = _teach_tower(policy, drawn, settings)
-    log += _fit(policy, drawn, settings, SEE, settings.see_steps, settings.lr)
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
-    log += _fit(policy, drawn, settings, RELATE, settings.relate_steps, settings.lr)
+    features: Features = {}
+    for mix, steps in ((SEE, settings.see_steps), (RELATE, settings.relate_steps)):
+        log += _fit(policy, drawn, features, settings, mix, steps)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
     (out / "pretrain_log.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
@@ -112,38 +116,45 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
 def _fresh_policy(out: Path, scenes: Sequence[Scene]) -> PolicyBackbone:
     """Random weights and a tokenizer trained on what will be said, saved to ``out`` and loaded from there."""
     rng = random.Random(0)
-    questions = [draw_question(rng, scene) for scene in scenes for _ in range(2)]
+    questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (SEE, RELATE)]
     tokenizer = train_tokenizer(
         f"{q.prompt.system or 'You are a helpful assistant.'}\nuser\n{q.prompt.user}\nassistant\n{q.answer}"
         for q in questions
     )
     tokenizer.save_pretrained(out)
-    config = tiny_config(tokenizer)
-    Qwen2_5_VLForConditionalGeneration._from_config(config).save_pretrained(out)
+    model = Qwen2_5_VLForConditionalGeneration._from_config(tiny_config(tokenizer))
+    make_times_alike(model.get_input_embeddings().weight, tokenizer)
+    model.save_pretrained(out)
     return PolicyBackbone(PolicySettings(checkpoint=str(out), train_vision_tower=True, train_merger=True))
 
 
 def what_is_seen(drawn: DrawnScene) -> Tensor:
-    """Action, colour and shape of the event in every pair of frames, as class numbers; the last class is "nothing"."""
+    """Action, colour and shape of the event in every pair of frames, and the half second, as class numbers (T, 4).
+
+    Where there is no event the first three are one past the last class.
+    """
     rows = []
     for first_s, second_s in zip(drawn.whole.times_s[::2], drawn.whole.times_s[1::2], strict=True):
         middle_s = (first_s + second_s) / 2
         events = events_within(drawn.scene, Span(middle_s, middle_s))
-        if not events:
-            rows.append((len(ACTIONS), len(COLOURS), len(SHAPES)))
-            continue
-        actor = drawn.scene.actors[events[0].actor]
-        rows.append((ACTIONS.index(events[0].action), list(COLOURS).index(actor.colour), SHAPES.index(actor.shape)))
+        seen = (len(ACTIONS), len(COLOURS), len(SHAPES))
+        if events:
+            actor = drawn.scene.actors[events[0].actor]
+            seen = (ACTIONS.index(events[0].action), list(COLOURS).index(actor.colour), SHAPES.index(actor.shape))
+        rows.append((*seen, round(2 * middle_s)))
     return torch.tensor(rows)
 
 
 def _teach_tower(
     policy: PolicyBackbone, drawn: Sequence[DrawnScene], settings: PretrainSettings
 ) -> list[dict[str, float]]:
-    """Train tower and merger to classify what each video token shows, through a linear read-out that is thrown away."""
-    num_classes = [len(ACTIONS) + 1, len(COLOURS) + 1, len(SHAPES) + 1]
-    readout = nn.Linear(policy.text_config.hidden_size, sum(num_classes))
-    optimizer = torch.optim.AdamW([*policy.model.model.visual.parameters(), *readout.parameters()], lr=settings.lr)
+    """Train tower and merger until a video token is most like the words for what it shows; the words stay."""
+    words = policy.model.model.language_model.embed_tokens.weight.detach()
+    named = [[f" {FORMS[action][0]}" for action in ACTIONS], [f" {c}" for c in COLOURS], [f" {s}" for s in SHAPES]]
+    nothing_3H = nn.Parameter(0.08 * torch.randn(len(named), words.shape[1]))  # no word: thrown away afterwards
+    classes = [words[[policy.tokenizer(name)["input_ids"][0] for name in names]] for names in named]
+    times = words[list(time_tokens(policy.tokenizer))]
+    optimizer = torch.optim.AdamW([*policy.model.model.visual.parameters(), nothing_3H], lr=settings.lr)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, settings.tower_steps, pct_start=0.1)
     prompts = [policy.encode(Prompt(""), d.whole) for d in drawn]
     labels = [what_is_seen(d) for d in drawn]
@@ -151,18 +162,21 @@ def _teach_tower(
     log: list[dict[str, float]] = []
     for step in tqdm(range(1, settings.tower_steps + 1), "teaching the tower", disable=None):
         chosen = rng.choices(range(len(drawn)), k=settings.batch_size)
-        scores = readout(torch.cat(policy.see([prompts[i] for i in chosen]))).split(num_classes, dim=1)
-        truth = torch.cat([labels[i] for i in chosen])
-        loss = torch.stack([cross_entropy(score, truth[:, k]) for k, score in enumerate(scores)]).sum()
+        seen_TH = torch.cat(policy.see([prompts[i] for i in chosen]))
+        truth_T4 = torch.cat([labels[i] for i in chosen])
+        groups = [*(torch.cat((c, n[None])) for c, n in zip(classes, nothing_3H, strict=True)), times]
+        scores = [16 * normalize(seen_TH, dim=1) @ normalize(group, dim=1).T for group in groups]
+        length_loss = (seen_TH.norm(dim=1) - 1).square().mean()  # as long as a word: see the top of the file
+        loss = length_loss + torch.stack([cross_entropy(s, truth_T4[:, k]) for k, s in enumerate(scores)]).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 0:
-            right = [round(float((score.argmax(1) == truth[:, k]).float().mean()), 3) for k, score in enumerate(scores)]
+            right = [round(float((s.argmax(1) == truth_T4[:, k]).float().mean()), 3) for k, s in enumerate(scores)]
             log.append(
                 {"tower_step": step, "loss": round(loss.item(), 4)}
-                | dict(zip(("action", "colour", "shape"), right, strict=True))
+                | dict(zip(("action", "colour", "shape", "time"), right, strict=True))
             )
             sys.stderr.write(f" {json.dumps(log[-1])}\n")
     return log
@@ -171,22 +185,23 @@ def _teach_tower(
 def _fit(
     policy: PolicyBackbone,
     drawn: Sequence[DrawnScene],
+    features: Features,
     settings: PretrainSettings,
     mix: Mix,
     steps: int,
-    lr: float,
 ) -> list[dict[str, float]]:
     """The training loop on one mix of questions: AdamW, one cycle, answers only in the loss."""
     trained = [p for p in policy.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, lr, steps, pct_start=0.1)
+    optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, steps, pct_start=0.1)
     rng = random.Random(settings.seed)
     log: list[dict[str, float]] = []
     losses: list[float] = []
     started = time.perf_counter()
     policy.train()
     for step in tqdm(range(1, steps + 1), "pretraining", disable=None):
-        loss = _loss(policy, [(d, draw_question(rng, d.scene, mix)) for d in rng.choices(drawn, k=settings.batch_size)])
+        asked = [(d, draw_question(rng, d.scene, mix)) for d in rng.choices(drawn, k=settings.batch_size)]
+        loss = _loss(policy, asked, features)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, 1.0)
@@ -201,21 +216,25 @@ def _fit(
     return log
 
 
-def _loss(policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]]) -> Tensor:
+def _loss(policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]], features: Features) -> Tensor:
     prompts = [policy.encode(question.prompt, drawn.clip(question.segment)) for drawn, question in asked]
+    keys = [(drawn.scene.seed, question.segment) for drawn, question in asked]
+    new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in features}
+    if new:
+        features.update(zip(new, policy.see(list(new.values())), strict=True))
     answers = [[policy.text_to_ids(question.answer)] for _, question in asked]
-    logp_B1C, mask_B1C = policy.logp(prompts, answers)
+    logp_B1C, mask_B1C = policy.logp(prompts, answers, [features[key] for key in keys])
     return sft_loss(logp_B1C[:, 0], mask_B1C[:, 0]).loss
 
 
 def main(
     out: Path,
     tower_steps: int = 1300,
-    see_steps: int = 2400,
+    see_steps: int = 800,
     relate_steps: int = 1200,
     batch_size: int = 32,
     lr: float = 2e-3,
-    num_scenes: int = 5000,
+    num_scenes: int = 6000,
     num_workers: int = 2,
     seed: int = 7,
 ) -> None:
@@ -224,8 +243,8 @@ def main(
     Args:
         out: folder for config, weights, tokenizer and log.
         tower_steps: steps of the vision tower alone.
-        see_steps: steps of all of it, mostly on descriptions.
-        relate_steps: steps of all of it, mostly on when a given thing happens.
+        see_steps: steps of the language model on what is seen.
+        relate_steps: steps of the language model on all that it may be asked.
         batch_size: questions a step.
         lr: peak learning rate of the one-cycle schedules.
         num_scenes: scenes that are drawn once and asked about many times.

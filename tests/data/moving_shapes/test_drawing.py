@@ -8,7 +8,15 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tvg_lightning.data.moving_shapes.drawing import BLINK_PERIOD_S, CANVAS_PX, Pose, draw_frame, pose_in
+from tvg_lightning.data.moving_shapes.drawing import (
+    BLINK_PERIOD_S,
+    CANVAS_PX,
+    CLOCK_GREY,
+    CLOCK_PX,
+    Pose,
+    draw_frame,
+    pose_in,
+)
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, Actor, Event, Scene, draw_scene
 from tvg_lightning.schema import Span
 
@@ -17,7 +25,7 @@ ACTOR = Actor("red", "square", 50.0, 60.0, 20.0)
 
 def scene_of(actor: Actor, action: str = "spin", noise: float = 0.0) -> Scene:
     event = Event(0, action, Span(1.0, 4.0), 1)
-    return Scene(5, 8.0, 10.0, (0, 0, 0), noise, (actor,), (), (event,))
+    return Scene(5, 8.0, 10.0, (0, 0, 0), noise, (actor,), (), (event,), clock=False)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +101,18 @@ def test_noise_has_its_standard_deviation() -> None:
     assert values.mean() == pytest.approx(49.5, abs=0.2)  # fractions are cut off
 
 
+def test_the_clock_tells_the_time() -> None:
+    dark = replace(scene_of(ACTOR), events=(), clock=True)
+    frame = draw_frame(dark, 9.0)[..., 0].astype(float) / CLOCK_GREY
+    assert frame[CLOCK_PX:-CLOCK_PX].max() == 0
+    assert frame[0].sum() == pytest.approx(CANVAS_PX / 4)  # 9 s: one second into the third round of 4 s
+    assert frame[-1].sum() == pytest.approx(CANVAS_PX * 9 / 32, abs=0.01)
+    assert (np.diff(frame[0]) <= 0).all()  # from the left
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_events_are_seen_in_their_windows_and_only_there(seed: int) -> None:
-    scene = replace(draw_scene(seed, "any"), noise=0.0)
+    scene = replace(draw_scene(seed, "any"), noise=0.0, clock=False)
     empty = draw_frame(replace(scene, events=()), 0.0)
     for k in range(round(4 * scene.duration_s)):
         time_s = k / 4

@@ -2,11 +2,12 @@
 
 import random
 import re
+from itertools import permutations
 
 import pytest
 
 from tvg_lightning.data.moving_shapes.questions import RELATE, SEE, Question, draw_question
-from tvg_lightning.data.moving_shapes.sentences import dense_description, simple_sentence, wordings
+from tvg_lightning.data.moving_shapes.sentences import simple_sentence, timed_event, wordings
 from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
@@ -29,14 +30,18 @@ SCENE = Scene(
     ),
 )
 TRUE_ANSWERS = {
-    "Describe what happens in the video, with times in seconds.": {dense_description(SCENE)},
+    "Describe what happens in the video, with times in seconds.": {
+        f"Seen: {', '.join(order)}." for order in permutations(timed_event(SCENE, e) for e in SCENE.events)
+    },
+    "What is red?": {"red circle rises.", "red circle shakes."},
+    "What is blue?": {"blue cross rises."},
     "What does the red circle do?": {"It rises, then shakes."},
     "What does the blue cross do?": {"It rises."},
     "What rises in the video?": {"The red circle, then the blue cross."},
     "What shakes in the video?": {"The red circle."},
     "How long is the video?": {"14.0 seconds."},
     **{
-        f"When is it: {query}": {f"{dense_description(SCENE)} So {said}: {times}."}
+        f"When is it: {query}": {f"{said}: {times}."}
         for subject, action, said, times in (
             ("red circle", "rise", "red circle rises", "1.0 to 4.0"),
             ("blue cross", "rise", "blue cross rises", "5.0 to 8.0"),
@@ -49,11 +54,11 @@ TRUE_ANSWERS = {
 
 @pytest.fixture(scope="module")
 def questions() -> list[Question]:
-    return [draw_question(random.Random(seed), SCENE) for seed in range(3000)]
+    return [draw_question(random.Random(seed), SCENE, mix) for seed in range(3000) for mix in (SEE, RELATE)]
 
 
 def test_a_question_follows_from_the_generator(questions: list[Question]) -> None:
-    assert [draw_question(random.Random(seed), SCENE) for seed in range(100)] == questions[:100]
+    assert [draw_question(random.Random(seed), SCENE, SEE) for seed in range(100)] == questions[:200:2]
 
 
 def test_simple_questions_are_answered_truthfully(questions: list[Question]) -> None:
@@ -63,7 +68,7 @@ def test_simple_questions_are_answered_truthfully(questions: list[Question]) -> 
             given.setdefault(question.prompt.user, set()).add(question.answer)
             assert question.segment is None
     assert given == {words: TRUE_ANSWERS[words] for words in given}
-    assert len(given) > 20 and set(list(TRUE_ANSWERS)[:6]) <= set(given)
+    assert len(given) > 20 and set(list(TRUE_ANSWERS)[:8]) <= set(given)
 
 
 def test_what_happens_at_a_time(questions: list[Question]) -> None:
@@ -139,20 +144,3 @@ def test_every_scene_can_be_asked_about() -> None:
         rng, scene = random.Random(seed), draw_scene(seed, "any")
         for question in (draw_question(rng, scene) for _ in range(10)):
             assert question.answer and question.prompt.user
-
-
-def test_repeating_asks_for_nothing_that_is_seen() -> None:
-    questions = [draw_question(random.Random(seed), SCENE, RELATE) for seed in range(400)]
-    repeated = [q for q in questions if q.prompt.user.startswith("Repeat this: ")]
-    assert len(repeated) > 5
-    assert all(q.prompt.user == f'Repeat this: "{q.answer}"' for q in repeated)
-
-
-def test_looking_up_finds_one_of_the_listed() -> None:
-    questions = [draw_question(random.Random(seed), SCENE, RELATE) for seed in range(400)]
-    found = [q for q in questions if q.prompt.user.startswith("Find: ")]
-    assert len(found) > 50
-    for question in found:
-        wanted, _, text = question.prompt.user.removeprefix("Find: ").partition(". ")
-        assert question.answer.startswith(f"So {wanted}: ")
-        assert question.answer.removeprefix("So ").removesuffix(".") in text.removesuffix(".").split(", ")

@@ -31,8 +31,13 @@ SCENE = Scene(
 
 def test_descriptions_by_hand() -> None:
     assert simple_sentence("red circle", "rise") == "the red circle rises"
-    assert dense_description(SCENE) == "red circle rises: 1.0 to 4.5, blue cross shakes: 6.0 to 10.0."
-    assert dense_description(replace(SCENE, events=SCENE.events[:1])) == "red circle rises: 1.0 to 4.5."
+    found = {dense_description(random.Random(seed), SCENE) for seed in range(20)}
+    assert found == {
+        "Seen: red circle rises: 1.0 to 4.5, blue cross shakes: 6.0 to 10.0.",
+        "Seen: blue cross shakes: 6.0 to 10.0, red circle rises: 1.0 to 4.5.",
+    }
+    one = replace(SCENE, events=SCENE.events[:1])
+    assert dense_description(random.Random(0), one) == "Seen: red circle rises: 1.0 to 4.5."
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ SPIN_DEG_PER_S = 75.0  # not a divisor of any shape's symmetry at 1 or 2 frames 
 BLINK_PERIOD_S = 1.5
 GROWTH_PERIOD_S = 3.0
 SHAKE_PX, SHAKE_HZ = 7.0, 1.3
+CLOCK_PX = 8  # height of its two bars
+CLOCK_PERIODS_S = (4.0, 32.0)  # the bar at the top is full every 4 s, the one at the bottom after 32 s
+CLOCK_GREY = 170
 
 
 @dataclass(slots=True)
@@ -44,11 +47,23 @@ def draw_frame(scene: Scene, time_s: float) -> NDArray[np.uint8]:
             pose = pose_in(actor, event, time_s - event.window.start_s)
             if pose.visible:
                 _paint(frame, actor, pose)
+    if scene.clock:
+        _draw_clock(frame, time_s)
     noise_seed = (scene.seed & 0xFFFFFFFF, round(time_s * 1000))
     frame += (
         np.random.default_rng(noise_seed).standard_normal(frame.shape[:2], dtype=np.float32)[..., None] * scene.noise
     )
     return np.clip(frame, 0, 255).astype(np.uint8)
+
+
+def _draw_clock(frame: NDArray[np.float32], time_s: float) -> None:
+    """The time, burnt in as in the pictures of a surveillance camera: two bars that grow from the left."""
+    for rows, period_s in zip(
+        (slice(0, CLOCK_PX), slice(CANVAS_PX - CLOCK_PX, CANVAS_PX)), CLOCK_PERIODS_S, strict=True
+    ):
+        length_px = time_s % period_s / period_s * CANVAS_PX
+        lit = np.clip(length_px - np.arange(CANVAS_PX, dtype=np.float32), 0, 1)
+        frame[rows] = (CLOCK_GREY * lit)[:, None]
 
 
 def pose_in(actor: Actor, event: Event, elapsed_s: float) -> Pose:

@@ -26,7 +26,7 @@ _X264 = {
     "crf": "20",
     "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:no-psy=1",
 }
-VERSION = 2  # raise when the world changes: rendered folders of another version are drawn anew
+VERSION = 3  # raise when the world changes: rendered folders of another version are drawn anew
 SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional": "unseen"}
 
 

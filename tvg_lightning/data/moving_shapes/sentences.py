@@ -54,6 +54,9 @@ def timed_event(scene: Scene, event: Event) -> str:
     return f"{subject} {FORMS[event.action][0]}: {event.window.start_s:.1f} to {event.window.end_s:.1f}"
 
 
-def dense_description(scene: Scene) -> str:
-    """All events with their windows: "red circle rises: 2.0 to 5.5, blue cross spins: 7.0 to 10.0."."""
-    return ", ".join(timed_event(scene, event) for event in scene.events) + "."
+def dense_description(rng: random.Random, scene: Scene) -> str:
+    """All events with their windows, in any order: "Seen: blue cross spins: 7.0 to 10.0, red circle rises: 2.0 to 5.5."
+
+    Where the order tells nothing, a window can only be known from what is seen in it.
+    """
+    return f"Seen: {', '.join(timed_event(scene, e) for e in rng.sample(scene.events, len(scene.events)))}."

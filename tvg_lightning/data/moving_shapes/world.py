@@ -2,7 +2,8 @@
 
 A scene has one to four events; in an event one actor (a coloured shape) comes in, does one visible thing at a
 constant pace, and leaves. Events do not overlap, and no (actor, action) pair happens twice, so that a
-sentence about a subject and a verb is true in exactly one window. Grey shapes stand about and do nothing.
+sentence about a subject and a verb is true in exactly one window. Grey shapes stand about and do nothing, and a
+clock is burnt into the picture.
 Everything follows from ``random.Random(seed)``.
 """
 
@@ -70,6 +71,7 @@ class Scene:
     actors: tuple[Actor, ...]
     distractors: tuple[Actor, ...]  # grey, always there, never doing anything
     events: tuple[Event, ...]  # in order of time
+    clock: bool = True  # whether the time is burnt into the picture
 
 
 def is_unseen_pair(colour: str, shape: str, action: str) -> bool:
