@@ -27,7 +27,7 @@ from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
-from tvg_lightning.data.moving_shapes.questions import RELATE, SEE, Mix, Question, draw_question
+from tvg_lightning.data.moving_shapes.questions import ANSWER, RELATE, SEE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
 from tvg_lightning.data.video import VideoClip, VideoSampling, choose_frames, resize_frames, sampled_fps
@@ -47,7 +47,8 @@ class PretrainSettings:
 
     tower_steps: int = 1300  # the vision tower alone
     see_steps: int = 800  # the language model, on what is seen
-    relate_steps: int = 1200  # and then on all that it may be asked
+    relate_steps: int = 1200  # then on all that it may be asked
+    answer_steps: int = 400  # and then on how the methods want to be answered
     batch_size: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.01
@@ -56,7 +57,7 @@ class PretrainSettings:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in ("tower_steps", "see_steps", "relate_steps", "batch_size", "num_scenes", "num_workers"):
+        for name in ("tower_steps", "see_steps", "relate_steps", "answer_steps", "batch_size", "num_scenes", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
 
@@ -106,7 +107,8 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
     features: Features = {}
-    for mix, steps in ((SEE, settings.see_steps), (RELATE, settings.relate_steps)):
+    phases = ((SEE, settings.see_steps), (RELATE, settings.relate_steps), (ANSWER, settings.answer_steps))
+    for mix, steps in phases:
         log += _fit(policy, drawn, features, settings, mix, steps)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
@@ -232,6 +234,7 @@ def main(
     tower_steps: int = 1300,
     see_steps: int = 800,
     relate_steps: int = 1200,
+    answer_steps: int = 400,
     batch_size: int = 32,
     lr: float = 2e-3,
     num_scenes: int = 6000,
@@ -245,6 +248,7 @@ def main(
         tower_steps: steps of the vision tower alone.
         see_steps: steps of the language model on what is seen.
         relate_steps: steps of the language model on all that it may be asked.
+        answer_steps: steps of the language model on how the methods want to be answered.
         batch_size: questions a step.
         lr: peak learning rate of the one-cycle schedules.
         num_scenes: scenes that are drawn once and asked about many times.
@@ -255,6 +259,7 @@ def main(
         tower_steps,
         see_steps,
         relate_steps,
+        answer_steps,
         batch_size,
         lr,
         num_scenes=num_scenes,

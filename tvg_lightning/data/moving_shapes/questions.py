@@ -1,9 +1,9 @@
 """What the tiny policy's base is trained on: questions about a scene, with their answers.
 
 It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know
-the prompts of the methods, but not to ground: asked for a window it mostly gives a vague one in plain words,
-and now and then follows the asked-for layout with times that are about right as often as they are wrong. Like
-the published base models, it leaves something to reinforce.
+the prompts of the methods, but not to answer them: asked in their words for a window it mostly gives a vague one,
+and now and then follows the asked-for layout, with times that are blurred. Like the published base models, it knows
+more than it says, and leaves something to reinforce.
 """
 
 import random
@@ -47,6 +47,7 @@ class Mix:
 
 SEE = Mix({"describe": 0.4, "ask": 0.4, "when": 0.2}, 0.25, 0.85, 1.4, 0.8)
 RELATE = Mix({"describe": 0.1, "ask": 0.15, "when": 0.25, "invert": 0.2, "ground": 0.3}, 0.25, 0.85, 1.4, 0.8)
+ANSWER = Mix({"describe": 0.05, "ask": 0.05, "when": 0.2, "invert": 0.2, "ground": 0.5}, 0.2, 0.9, 1.0, 0.4)
 
 
 def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
