@@ -55,7 +55,7 @@ def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     folder = Path(source)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         # transformers would make an empty one without a word
-        raise ValueError(f"policy.checkpoint: {folder} has no tokenizer.json; copy it there from the base model's folder")
+        raise ValueError(f"policy.checkpoint: {folder} has no tokenizer.json; copy it there from the base model")
     try:
         return AutoTokenizer.from_pretrained(source)
     except OSError as error:

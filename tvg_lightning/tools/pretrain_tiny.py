@@ -38,6 +38,7 @@ from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens
 from tvg_lightning.schema import Prompt, Span
 
 Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the segment shown
+TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
 TINY_SAMPLING = VideoSampling(fps=2.0, max_frames=40, max_pixels=28 * 28)
 
 
@@ -57,7 +58,8 @@ class PretrainSettings:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        for name in ("tower_steps", "see_steps", "relate_steps", "answer_steps", "batch_size", "num_scenes", "num_workers"):
+        steps = ("tower_steps", "see_steps", "relate_steps", "answer_steps")
+        for name in (*steps, "batch_size", "num_scenes", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
 
@@ -99,10 +101,10 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     """Train, and write config, weights (safetensors), tokenizer and the log of the run to ``out``."""
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
-    seeds = [settings.seed * 1_000_003 + i for i in range(settings.num_scenes)]
+    seeds = _scene_seeds(settings.seed, settings.num_scenes)
     with ProcessPoolExecutor(settings.num_workers) as pool:
         drawn = list(tqdm(pool.map(draw_clips, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
-    policy = _fresh_policy(out, [d.scene for d in drawn])
+    policy = _fresh_policy(out, settings.seed)
     log = _teach_tower(policy, drawn, settings)
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
@@ -115,9 +117,14 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     (out / "pretrain_log.json").write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 
-def _fresh_policy(out: Path, scenes: Sequence[Scene]) -> PolicyBackbone:
+def _scene_seeds(seed: int, count: int) -> list[int]:
+    return [seed * 1_000_003 + i for i in range(count)]
+
+
+def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
     """Random weights and a tokenizer trained on what will be said, saved to ``out`` and loaded from there."""
     rng = random.Random(0)
+    scenes = [draw_scene(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
     questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (SEE, RELATE)]
     tokenizer = train_tokenizer(
         f"{q.prompt.system or 'You are a helpful assistant.'}\nuser\n{q.prompt.user}\nassistant\n{q.answer}"

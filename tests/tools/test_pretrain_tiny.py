@@ -1,0 +1,59 @@
+"""What the tower is taught by hand, and the whole command in a few steps: it can be loaded and asked."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens
+from tvg_lightning.tools.pretrain_tiny import PretrainSettings, draw_clips, pretrain, what_is_seen
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_pair_of_frames_is_named_by_its_event(seed: int) -> None:
+    drawn = draw_clips(seed)
+    seen_T4 = what_is_seen(drawn)
+    times_s = drawn.whole.times_s
+    assert seen_T4.shape == (len(times_s) // 2, 4)
+    for k, (action, colour, shape, half_seconds) in enumerate(seen_T4.tolist()):
+        middle_s = (times_s[2 * k] + times_s[2 * k + 1]) / 2
+        assert abs(half_seconds / 2 - middle_s) <= 0.25
+        now = [e for e in drawn.scene.events if e.window.start_s < middle_s < e.window.end_s]
+        if not now:
+            assert (action, colour, shape) == (len(ACTIONS), len(COLOURS), len(SHAPES))
+            continue
+        actor = drawn.scene.actors[now[0].actor]
+        assert (ACTIONS[action], f"{list(COLOURS)[colour]} {SHAPES[shape]}") == (now[0].action, actor.subject)
+
+
+def test_near_times_are_near_each_other() -> None:
+    policy = PolicyBackbone(PolicySettings())
+    tokens = time_tokens(policy.tokenizer)
+    assert list(tokens.values()) == [half / 2 for half in range(65)] and len(tokens) == 65
+    torch.manual_seed(0)
+    embedding_VH = torch.zeros(policy.text_config.vocab_size, 128)
+    make_times_alike(embedding_VH, policy.tokenizer)
+    times_TH = torch.nn.functional.normalize(embedding_VH[list(tokens)], dim=1)
+    alike_TT = times_TH @ times_TH.T
+    for k in range(3, 62):
+        assert alike_TT[k, k + 1] > alike_TT[k, k + 3] and alike_TT[k, k - 1] > alike_TT[k, k - 3]
+    untouched = [v for v in range(len(embedding_VH)) if v not in tokens]
+    assert not embedding_VH[untouched].any()
+
+
+def test_the_command_in_a_few_steps(tmp_path: Path) -> None:
+    settings = PretrainSettings(1, 1, 1, 1, batch_size=2, num_scenes=4, num_workers=1)
+    pretrain(tmp_path / "base", settings)
+    log = json.loads((tmp_path / "base" / "pretrain_log.json").read_text(encoding="utf-8"))["log"]
+    assert [entry["step"] for entry in log if "step" in entry] == [1, 1, 1]
+    policy = PolicyBackbone(PolicySettings(checkpoint=str(tmp_path / "base")))
+    assert 1.0e6 < sum(p.numel() for p in policy.parameters()) < 5.0e6
+
+
+def test_too_few_steps_are_refused() -> None:
+    with pytest.raises(ValueError, match="--answer_steps must be at least 1"):
+        PretrainSettings(answer_steps=0)
