@@ -83,7 +83,7 @@ def test_a_broken_line_names_file_and_line(record: Any, message: str, tmp_path: 
 
 
 def test_one_id_twice_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"own\.jsonl:3: id 'a' is already that of line 1"):
+    with pytest.raises(ValueError, match=r"own\.jsonl:3: id 'a' is already that of 1"):
         jsonl.read(save(tmp_path, {**GOOD, "id": "a"}, GOOD, {**GOOD, "id": "a"}))
 
 

@@ -1,34 +1,37 @@
-"""What a reader of annotations did to a file, line by line: nothing is changed or left out without a word."""
+"""What was done to a file of annotations, record by record: nothing is changed or left out without a word."""
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tvg_lightning.schema import Sample, Span
 
+Note = tuple[int | str, str]  # where (the line, or the key in a JSON file), and what or why
+
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """Which lines were changed or left out, and why, as (line, reason)."""
+    """Which records were changed or left out, and why."""
 
     path: str
     num_read: int  # samples that came out
-    fixed: tuple[tuple[int, str], ...] = ()  # read after a harmless repair
-    clipped: tuple[tuple[int, str], ...] = ()  # read with a window cut to the video
-    refused: tuple[tuple[int, str], ...] = ()  # not read
+    fixed: tuple[Note, ...] = ()  # read after a harmless repair
+    clipped: tuple[Note, ...] = ()  # read with a window cut to the video
+    refused: tuple[Note, ...] = ()  # not read
 
     @property
     def num_fixed(self) -> int:
-        return len({line for line, _ in self.fixed})
+        return len({place for place, _ in self.fixed})
 
     @property
     def num_clipped(self) -> int:
-        return len({line for line, _ in self.clipped})
+        return len({place for place, _ in self.clipped})
 
     @property
     def num_refused(self) -> int:
-        return len({line for line, _ in self.refused})
+        return len({place for place, _ in self.refused})
 
     def summary(self) -> str:
         """One line for a log: the counts, and the reasons for refusal.
@@ -55,32 +58,33 @@ class Tally:
 
     path: Path
     samples: list[Sample] = field(default_factory=list)
-    fixed: list[tuple[int, str]] = field(default_factory=list)
-    clipped: list[tuple[int, str]] = field(default_factory=list)
-    refused: list[tuple[int, str]] = field(default_factory=list)
+    fixed: list[Note] = field(default_factory=list)
+    clipped: list[Note] = field(default_factory=list)
+    refused: list[Note] = field(default_factory=list)
 
-    def fit(self, line: int, windows: list[Span], duration_s: float) -> tuple[Span, ...] | None:
-        """The windows within [0, duration_s]; None, with the line refused, if one of them cannot be true.
+    def fit(self, place: int | str, windows: Sequence[Span], duration_s: float) -> tuple[Span, ...] | None:
+        """The windows within [0, duration_s]; None, with the record refused, if one of them cannot be true.
 
-        One impossible window among several refuses the whole line: without it the truth would be another.
+        One impossible window among several refuses the whole record: without it the truth would be another.
         """
-        fitted, notes = [], []
+        fitted: list[Span] = []
+        notes: list[Note] = []
         for window in windows:
             why = impossible(window, duration_s)
             if why is not None:
-                self.refused.append((line, why))
+                self.refused.append((place, why))
                 return None
             fitted.append(Span(max(window.start_s, 0.0), min(window.end_s, duration_s)))
             if fitted[-1] != window:
-                notes.append((line, f"{tuple(window)} cut to {tuple(fitted[-1])}"))
+                notes.append((place, f"{tuple(window)} cut to {tuple(fitted[-1])}"))
         self.clipped += notes
         return tuple(fitted)
 
-    def query(self, line: int, text: str) -> str:
+    def query(self, place: int | str, text: str) -> str:
         """The sentence with single blanks and none around it; a change is noted."""
         tidy = " ".join(text.split())
         if tidy != text:
-            self.fixed.append((line, "blanks in the query"))
+            self.fixed.append((place, "blanks in the query"))
         return tidy
 
     def result(self) -> ReadResult:

@@ -1,0 +1,69 @@
+"""What one line of an annotation file says, before anyone judges whether it can be true.
+
+A reader of a data set only translates its form: ``records(path, …)`` gives a ``Record`` for every annotated
+query, windows as published. ``clean`` then makes the samples to train and evaluate on, clipping and refusing
+with a note; ``score`` takes the records as they are, because published figures are over published windows.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvg_lightning.data.annotations.report import ReadResult, Tally
+from tvg_lightning.schema import Sample, Span
+
+Place = int | str  # where in its file a record stands: the line, or the key in a JSON file
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One annotated query as its file has it. Times are seconds from the start of the (cut) video."""
+
+    place: Place
+    sample_id: str
+    video: str  # path of the file, relative to the data's video folder
+    duration_s: float | None  # None: no source tells the length of the video
+    query: str
+    windows: tuple[Span, ...]  # () where the truth is unknown
+    cut: Span | None = None
+    fixed: tuple[str, ...] = ()  # what the reader itself had to mend
+
+
+def clean(path: Path, records: Iterable[Record]) -> ReadResult:
+    """The samples that can be used, with every repair, clip and refusal noted.
+
+    ValueError, naming the file and both places, where two records have one id.
+    """
+    tally = Tally(path)
+    seen: dict[str, Place] = {}
+    for record in records:
+        first = seen.setdefault(record.sample_id, record.place)
+        if first != record.place:
+            raise ValueError(
+                f"{path}:{record.place}: id {record.sample_id!r} is already that of {first}; make it unique"
+            )
+        tally.fixed += [(record.place, why) for why in record.fixed]
+        query = tally.query(record.place, record.query)
+        why = _refusal(record, query)
+        if why is not None:
+            tally.refused.append((record.place, why))
+            continue
+        assert record.duration_s is not None
+        windows = tally.fit(record.place, record.windows, record.duration_s)
+        if windows is not None:
+            tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
+    return tally.result()
+
+
+def _refusal(record: Record, query: str) -> str | None:
+    if not query:
+        return "query is empty"
+    if record.duration_s is None:
+        return "video has no length"
+    if not (math.isfinite(record.duration_s) and record.duration_s > 0):
+        return "duration is not a positive number of seconds"
+    cut = record.cut
+    if cut is not None and not (math.isfinite(cut.end_s) and 0 <= cut.start_s < cut.end_s):
+        return "cut is not 0 <= start < end"
+    return None
