@@ -2,7 +2,7 @@
 
     python -m benchmarks.quickstart 0 1 2
 
-Each run lies in runs/seeds/<seed>; a run that has its summary.json is not repeated.
+Each run lies in runs/seeds/<seed> and is always made anew: what lies there from before is of another day's code.
 """
 
 import argparse
@@ -10,6 +10,8 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,17 @@ FIGURES = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "VC", "AR", "VD", "format_rate"
 ROOT = Path("runs/seeds")
 
 
-def train(seed: int) -> None:
+def fresh_folders(seeds: Sequence[int], root: Path) -> dict[int, Path]:
+    """Where each seed's run will lie; a ValueError, before any is trained, where something lies there already."""
+    folders = {seed: root / str(seed) for seed in seeds}
+    taken = [str(folder) for folder in folders.values() if folder.exists()]
+    if taken:
+        raise ValueError(f"there are runs already in {', '.join(taken)}: remove them or give other seeds")
+    return folders
+
+
+def train(seed: int, folder: Path) -> None:
     """One run of the quickstart; only the seed and the place of its files differ."""
-    folder = ROOT / str(seed)
     command = [sys.executable, "train.py", "fit", "--config", "configs/quickstart.yaml"]
     command += ["--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
     command += ["--trainer.logger.init_args.save_dir", str(folder)]
@@ -32,7 +42,7 @@ def table(summaries: list[list[dict[str, Any]]], split: str | None = None) -> st
     for stages in zip(*summaries, strict=True):
         rows = [stage if split is None else stage[split] for stage in stages]
         cells = [_spread([row[figure] for row in rows]) for figure in FIGURES]
-        anchors = zip(*(row["anchor_mIoU"] for row in rows), strict=False)
+        anchors = zip_longest(*(row["anchor_mIoU"] for row in rows))  # some seeds may lack a later anchor
         cells.append(" ".join(_spread(list(values)) for values in anchors))
         cells.append(_spread([stage["seconds"] for stage in stages], digits=0))
         lines.append(f"| {stages[0]['stage']} | " + " | ".join(cells) + " |")
@@ -40,23 +50,24 @@ def table(summaries: list[list[dict[str, Any]]], split: str | None = None) -> st
 
 
 def _spread(values: list[float | None], digits: int = 3) -> str:
+    """Mean ± standard deviation of the seeds that have the figure; of a single one there is no deviation."""
     known = [value for value in values if value is not None]
     if not known:
         return ""
-    return f"{statistics.fmean(known):.{digits}f} ± {statistics.stdev(known) if len(known) > 1 else 0:.{digits}f}"
+    mean = f"{statistics.fmean(known):.{digits}f}"
+    return mean if len(known) == 1 else f"{mean} ± {statistics.stdev(known):.{digits}f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", nargs="+", type=int)
-    seeds = parser.parse_args().seeds
-    for seed in seeds:
-        if not (ROOT / str(seed) / "summary.json").is_file():
-            train(seed)
-    summaries = [json.loads((ROOT / str(seed) / "summary.json").read_text(encoding="utf-8")) for seed in seeds]
+    folders = fresh_folders(parser.parse_args().seeds, ROOT)
+    for seed, folder in folders.items():
+        train(seed, folder)
+    summaries = [json.loads((folder / "summary.json").read_text(encoding="utf-8")) for folder in folders.values()]
     others = [key for key, value in summaries[0][0].items() if isinstance(value, dict)]
     for split in (None, *others):
-        print(f"\n{split or 'held_out'}\n\n{table(summaries, split)}")
+        sys.stdout.write(f"\n{split or 'held_out'}\n\n{table(summaries, split)}\n")
 
 
 if __name__ == "__main__":
