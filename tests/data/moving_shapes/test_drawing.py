@@ -25,7 +25,12 @@ ACTOR = Actor("red", "square", 50.0, 60.0, 20.0)
 
 def scene_of(actor: Actor, action: str = "spin", noise: float = 0.0) -> Scene:
     event = Event(0, action, Span(1.0, 4.0), 1)
-    return Scene(5, 8.0, 10.0, (0, 0, 0), noise, (actor,), (), (event,), clock=False)
+    return Scene(5, 8.0, 10.0, (0, 0, 0), noise, (actor,), (), (event,))
+
+
+def between_the_bars(scene: Scene, time_s: float) -> NDArray[np.uint8]:
+    """The picture without the rows of the clock's two bars, at the top and at the bottom."""
+    return draw_frame(scene, time_s)[CLOCK_PX:-CLOCK_PX]
 
 
 @pytest.mark.parametrize(
@@ -60,7 +65,7 @@ def test_poses_by_hand(action: str, direction: int, elapsed_s: float, pose: Pose
 
 def drawn(actor: Actor, time_s: float = 1.0) -> NDArray[np.float64]:
     """How much of every pixel is covered: red by red level."""
-    frame = draw_frame(scene_of(actor), time_s)
+    frame = between_the_bars(scene_of(actor), time_s)
     return frame[..., 0].astype(np.float64) / COLOURS["red"][0]
 
 
@@ -76,7 +81,7 @@ def drawn(actor: Actor, time_s: float = 1.0) -> NDArray[np.float64]:
 def test_areas_by_hand(shape: str, area: float) -> None:
     cover = drawn(replace(ACTOR, shape=shape))
     assert cover.sum() == pytest.approx(area, rel=0.02)
-    rows, columns = np.mgrid[:CANVAS_PX, :CANVAS_PX] + 0.5
+    rows, columns = np.mgrid[CLOCK_PX : CANVAS_PX - CLOCK_PX, :CANVAS_PX] + 0.5
     assert (cover * columns).sum() / cover.sum() == pytest.approx(50.0, abs=0.2)
     assert (cover * rows).sum() / cover.sum() == pytest.approx(60.0, abs=0.2)
 
@@ -96,13 +101,13 @@ def test_a_frame_is_a_function_of_scene_and_time() -> None:
 
 def test_noise_has_its_standard_deviation() -> None:
     grey = replace(scene_of(ACTOR, noise=4.0), background=(50, 50, 50), events=())
-    values = draw_frame(grey, 0.5).astype(np.float64)
+    values = between_the_bars(grey, 0.5).astype(np.float64)
     assert values.std() == pytest.approx(4.0, rel=0.05)
     assert values.mean() == pytest.approx(49.5, abs=0.2)  # fractions are cut off
 
 
 def test_the_clock_tells_the_time() -> None:
-    dark = replace(scene_of(ACTOR), events=(), clock=True)
+    dark = replace(scene_of(ACTOR), events=())
     frame = draw_frame(dark, 9.0)[..., 0].astype(float) / CLOCK_GREY
     assert frame[CLOCK_PX:-CLOCK_PX].max() == 0
     assert frame[0].sum() == pytest.approx(CANVAS_PX / 4)  # 9 s: one second into the third round of 4 s
@@ -112,12 +117,12 @@ def test_the_clock_tells_the_time() -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_events_are_seen_in_their_windows_and_only_there(seed: int) -> None:
-    scene = replace(draw_scene(seed, "any"), noise=0.0, clock=False)
-    empty = draw_frame(replace(scene, events=()), 0.0)
+    scene = replace(draw_scene(seed, "any"), noise=0.0)
+    empty = between_the_bars(replace(scene, events=()), 0.0)
     for k in range(round(4 * scene.duration_s)):
         time_s = k / 4
         event = next((e for e in scene.events if e.window.start_s <= time_s < e.window.end_s), None)
-        changed = bool((draw_frame(scene, time_s) != empty).any())
+        changed = bool((between_the_bars(scene, time_s) != empty).any())
         if event is None:
             assert not changed
         elif event.action == "blink":
@@ -130,6 +135,6 @@ def test_events_are_seen_in_their_windows_and_only_there(seed: int) -> None:
 def test_every_action_changes_from_one_sampled_frame_to_the_next(action: str) -> None:
     """At 2 frames a second, for every shape that can do it; blink shows and hides within a period."""
     scene = scene_of(replace(ACTOR, shape="square"), action)
-    frames = [draw_frame(scene, 1.0 + k / 2) for k in range(6)]
+    frames = [between_the_bars(scene, 1.0 + k / 2) for k in range(6)]
     changes = [bool((a != b).any()) for a, b in pairwise(frames)]
     assert changes.count(True) >= (3 if action == "blink" else 5)

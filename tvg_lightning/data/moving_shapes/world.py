@@ -71,7 +71,6 @@ class Scene:
     actors: tuple[Actor, ...]
     distractors: tuple[Actor, ...]  # grey, always there, never doing anything
     events: tuple[Event, ...]  # in order of time
-    clock: bool = True  # whether the time is burnt into the picture
 
 
 def is_unseen_pair(colour: str, shape: str, action: str) -> bool:
