@@ -33,6 +33,7 @@ from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Sce
 from tvg_lightning.data.video import VideoClip, VideoSampling, choose_frames, resize_frames, sampled_fps
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.chat import DEFAULT_SYSTEM
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens, tiny_config, train_tokenizer
 from tvg_lightning.schema import Prompt, Span
@@ -127,8 +128,7 @@ def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
     scenes = [draw_scene(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
     questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (SEE, RELATE)]
     tokenizer = train_tokenizer(
-        f"{q.prompt.system or 'You are a helpful assistant.'}\nuser\n{q.prompt.user}\nassistant\n{q.answer}"
-        for q in questions
+        f"{q.prompt.system or DEFAULT_SYSTEM}\nuser\n{q.prompt.user}\nassistant\n{q.answer}" for q in questions
     )
     tokenizer.save_pretrained(out)
     model = Qwen2_5_VLForConditionalGeneration._from_config(tiny_config(tokenizer))

@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from tvg_lightning.data.moving_shapes.questions import RELATE, SEE, Question, draw_question
+from tvg_lightning.data.moving_shapes.questions import ANSWER, RELATE, SEE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import simple_sentence, timed_event, wordings
 from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
@@ -52,13 +52,26 @@ TRUE_ANSWERS = {
 }
 
 
+MIXES = (SEE, RELATE, ANSWER)
+
+
+def drawn(mix: Mix, num: int = 3000) -> list[Question]:
+    return [draw_question(random.Random(seed), SCENE, mix) for seed in range(num)]
+
+
 @pytest.fixture(scope="module")
 def questions() -> list[Question]:
-    return [draw_question(random.Random(seed), SCENE, mix) for seed in range(3000) for mix in (SEE, RELATE)]
+    return [question for mix in MIXES for question in drawn(mix)]
 
 
 def test_a_question_follows_from_the_generator(questions: list[Question]) -> None:
-    assert [draw_question(random.Random(seed), SCENE, SEE) for seed in range(100)] == questions[:200:2]
+    assert [question for mix in MIXES for question in drawn(mix)] == questions
+
+
+@pytest.mark.parametrize("mix", MIXES)
+def test_shares_are_whole_and_only_what_is_grounded_is_answered_poorly(mix: Mix) -> None:
+    assert sum(mix.kinds.values()) == pytest.approx(1.0)
+    assert ("ground" in mix.kinds) == (mix.poorness is not None)
 
 
 def test_simple_questions_are_answered_truthfully(questions: list[Question]) -> None:
@@ -118,11 +131,16 @@ def grounding_questions(questions: list[Question]) -> list[tuple[Question, Metho
     return [(q, prompts[q.prompt]) for q in questions if q.prompt in prompts]
 
 
+@pytest.mark.parametrize("mix", [RELATE, ANSWER])
+def test_the_layout_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
+    asked = grounding_questions(drawn(mix))
+    assert mix.poorness is not None and len(asked) / 3000 == pytest.approx(mix.kinds["ground"], abs=0.03)
+    followed = sum(q.answer.startswith("<think>") for q, _ in asked)
+    assert followed / len(asked) == pytest.approx(mix.poorness.follows_layout, abs=0.03)
+
+
 def test_grounding_is_answered_readably(questions: list[Question]) -> None:
-    grounding = grounding_questions(questions)
-    in_layout = [(q, method) for q, method in grounding if q.answer.startswith("<think>")]
-    assert len(in_layout) / len(grounding) == pytest.approx(SEE.follows_layout, abs=0.05)
-    for question, method in grounding:
+    for question, method in grounding_questions(questions):
         answer = read_tolerant(question.answer, method)
         assert question.segment is None
         assert answer.well_formed == question.answer.startswith("<think>")
@@ -142,5 +160,5 @@ def test_tar_tvg_layouts_hold_one_to_three_anchors(questions: list[Question]) ->
 def test_every_scene_can_be_asked_about() -> None:
     for seed in range(100):
         rng, scene = random.Random(seed), draw_scene(seed, "any")
-        for question in (draw_question(rng, scene) for _ in range(10)):
+        for question in (draw_question(rng, scene, mix) for mix in MIXES for _ in range(10)):
             assert question.answer and question.prompt.user

@@ -35,22 +35,29 @@ class Question:
 
 
 @dataclass(frozen=True, slots=True)
-class Mix:
-    """How often what is asked, and how poor the answers to grounding questions are."""
+class Poorness:
+    """How poor the answers to grounding questions are."""
 
-    kinds: dict[str, float]  # shares of describe, ask, when, invert, ground
-    follows_layout: float  # share of grounding answers in the asked-for layout
+    follows_layout: float  # share of them in the asked-for layout
     means_the_event: float  # share of those that are about the right event
     rough_s: float  # standard deviation of their first times, in seconds
     fine_s: float  # and of their last ones
 
 
-SEE = Mix({"describe": 0.4, "ask": 0.4, "when": 0.2}, 0.25, 0.85, 1.4, 0.8)
-RELATE = Mix({"describe": 0.1, "ask": 0.15, "when": 0.25, "invert": 0.2, "ground": 0.3}, 0.25, 0.85, 1.4, 0.8)
-ANSWER = Mix({"describe": 0.05, "ask": 0.05, "when": 0.2, "invert": 0.2, "ground": 0.5}, 0.2, 0.9, 1.0, 0.4)
+@dataclass(frozen=True, slots=True)
+class Mix:
+    """How often what is asked."""
+
+    kinds: dict[str, float]  # shares of describe, ask, when, invert, ground
+    poorness: Poorness | None = None  # of the answers to "ground", where that is asked
 
 
-def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
+SEE = Mix({"describe": 0.4, "ask": 0.4, "when": 0.2})
+RELATE = Mix({"describe": 0.1, "ask": 0.15, "when": 0.25, "invert": 0.2, "ground": 0.3}, Poorness(0.25, 0.85, 1.4, 0.8))
+ANSWER = Mix({"describe": 0.05, "ask": 0.05, "when": 0.2, "invert": 0.2, "ground": 0.5}, Poorness(0.2, 0.9, 1.0, 0.4))
+
+
+def draw_question(rng: random.Random, scene: Scene, mix: Mix) -> Question:
     """One question of a random kind about the scene."""
     kind = rng.choices(list(mix.kinds), list(mix.kinds.values()))[0]
     event = rng.choice(scene.events)
@@ -66,7 +73,8 @@ def draw_question(rng: random.Random, scene: Scene, mix: Mix = SEE) -> Question:
         case "invert":
             return _invert(rng, scene, event)
         case "ground":
-            return _ground(rng, scene, event, mix)
+            assert mix.poorness is not None, "a mix that asks to ground says how poorly it is answered"
+            return _ground(rng, scene, event, mix.poorness)
     raise AssertionError(f"no such kind of question: {kind}")
 
 
@@ -136,11 +144,11 @@ def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
 # ---- grounding, answered poorly
 
 
-def _ground(rng: random.Random, scene: Scene, event: Event, mix: Mix) -> Question:
+def _ground(rng: random.Random, scene: Scene, event: Event, poorness: Poorness) -> Question:
     method = rng.choice(METHODS)
     query = query_for(rng, scene, event)
-    follows = rng.random() < mix.follows_layout
-    answer = _in_layout(rng, scene, event, method, mix) if follows else _vague_answer(rng, scene)
+    follows = rng.random() < poorness.follows_layout
+    answer = _in_layout(rng, scene, event, method, poorness) if follows else _vague_answer(rng, scene)
     return Question(grounding_prompt(method, query), answer)
 
 
@@ -158,9 +166,9 @@ def _vague_answer(rng: random.Random, scene: Scene) -> str:
     return f"It happens {name}, from {_half(start_s):.1f} to {_half(end_s):.1f} seconds."
 
 
-def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, mix: Mix) -> str:
+def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, poorness: Poorness) -> str:
     meant = event.window
-    if rng.random() >= mix.means_the_event:
+    if rng.random() >= poorness.means_the_event:
         meant = rng.choice(
             [other.window for other in scene.events if other is not event] or [Span(0, scene.duration_s)]
         )
@@ -170,7 +178,7 @@ def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, m
             rng,
             meant,
             scene.duration_s,
-            mix.rough_s + (mix.fine_s - mix.rough_s) * k / max(1, num_guesses - 1),
+            poorness.rough_s + (poorness.fine_s - poorness.rough_s) * k / max(1, num_guesses - 1),
         )
         for k in range(num_guesses)
     ]
