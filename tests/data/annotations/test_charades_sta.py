@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,27 @@ def test_lines_by_hand(tmp_path: Path) -> None:
     assert report.refused == ((3, "window is reversed"), (4, "video has no length"))
 
 
+def test_the_lengths_are_found_beside_the_lines(tmp_path: Path) -> None:
+    annotations = tmp_path / "charades_sta_test.txt"
+    annotations.write_text("AAAAA 24.3 30.4##person turn a light on.\n")
+    (blind,) = charades_sta.records(annotations)
+    assert blind.duration_s is None, "enough to score against, not to make a sample of"
+    (tmp_path / "Charades_v1_test.csv").write_text(LENGTHS)
+    (record,) = charades_sta.records(annotations)
+    assert record.duration_s == 30.96 and record.sample_id == "charades_sta_test:1"
+
+
+def test_the_json_form_has_its_own_durations(tmp_path: Path) -> None:
+    path = tmp_path / "test.json"
+    video = {"duration": 6.25, "timestamps": [[0, 7], [8, 7]], "sentences": ["a person sits.", "a person runs."]}
+    path.write_text(json.dumps({"BBBBB": {**video, "verb": ["sits", "runs"], "action": 0}}))
+    result = clean(path, charades_sta.records(path))
+    assert result.samples == (Sample("BBBBB_0", "BBBBB.mp4", 6.25, "a person sits.", (Span(0.0, 6.25),)),)
+    assert result.report.refused == (("BBBBB_1", "window is reversed"),)
+    with pytest.raises(ValueError, match="this form has its durations in it"):
+        charades_sta.records(path, tmp_path / "lengths.csv")
+
+
 @pytest.mark.parametrize(
     "line",
     ["AAAAA 1.0 2.0 a person sits.", "AAAAA 1.0##a person sits.", "AAAAA 1.0 2.0##", "AAAAA one 2.0##a"],
@@ -70,3 +92,21 @@ def test_the_original_test_split(shared: Path) -> None:
         "charades_sta_test:1", "3MSZA.mp4", 30.96, "person turn a light on.", (Span(24.3, 30.4),)
     )
     assert all(0 <= w.start_s < w.end_s <= s.duration_s for s in result.samples for w in s.windows)
+
+
+def test_the_original_training_split_clips_and_refuses_by_hand_made_lengths(shared: Path, tmp_path: Path) -> None:
+    """The lengths of the training videos are not at hand, but those of the four reversed windows are known."""
+    folder = shared / "data" / "annotations" / "charades_sta__microsoft_VideoX"
+    lines = (folder / "charades_sta_train.txt").read_text().splitlines()
+    lengths = {"LEOL6": 6.25, "AKKWU": 12.17}
+    videos = sorted({line.split()[0] for line in lines})
+    (tmp_path / "l.csv").write_text("id,length\n" + "".join(f"{v},{lengths.get(v, 500.0)}\n" for v in videos))
+    result = read(folder / "charades_sta_train.txt", tmp_path / "l.csv")
+    assert len(lines) == 12408 == result.report.num_read + 4 and len(videos) == 5338
+    assert [why for _, why in result.report.refused] == ["window is reversed"] * 4
+
+
+def test_the_json_of_invert4tvg_has_the_layout(shared: Path) -> None:
+    path = shared / "data" / "annotations" / "invert4tvg_verbs" / "val_vs.json"
+    (first, *_) = charades_sta.records(path)
+    assert first.sample_id == "3MSZA_0" and first.duration_s == 30.96 and first.windows == (Span(24.3, 30.4),)

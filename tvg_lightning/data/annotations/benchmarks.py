@@ -1,19 +1,59 @@
-"""The published data sets by name: which reader a name means, and which second file it needs.
+"""The published data sets by name: which reader a name means, and which of them need a second file.
 
 Some data sets keep half of what a reader must know in a second file (Charades' lengths, NExT-GQA's
 questions). It may be given; otherwise it is looked for beside the annotations under its published name.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
-from tvg_lightning.data.annotations import charades_sta, jsonl
+from tvg_lightning.data.annotations import (
+    activitynet_captions,
+    charades_sta,
+    didemo,
+    jsonl,
+    nextgqa,
+    qvhighlights,
+    rextime,
+    tacos,
+    time_r1,
+    tvg_r1,
+    tvgbench,
+)
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
 
-BenchmarkName = Literal["jsonl", "charades_sta"]
+BenchmarkName = Literal[
+    "jsonl",
+    "charades_sta",
+    "activitynet_captions",
+    "qvhighlights",
+    "nextgqa",
+    "rextime",
+    "tvgbench",
+    "tacos",
+    "didemo",
+    "time_r1",
+    "tvg_r1",
+]
 BENCHMARKS: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
+
+_READERS: Mapping[BenchmarkName, Callable[[Path], Iterator[Record]]] = {
+    "jsonl": jsonl.records,
+    "activitynet_captions": activitynet_captions.records,
+    "qvhighlights": qvhighlights.records,
+    "rextime": rextime.records,
+    "tvgbench": tvgbench.records,
+    "tacos": tacos.records,
+    "didemo": didemo.records,
+    "time_r1": time_r1.records,
+    "tvg_r1": tvg_r1.records,
+}
+_READERS_OF_TWO: Mapping[BenchmarkName, Callable[[Path, Path | None], Iterator[Record]]] = {
+    "charades_sta": charades_sta.records,
+    "nextgqa": nextgqa.records,
+}
 
 
 def read(benchmark: BenchmarkName, annotations: Path, companion: Path | None = None) -> ReadResult:
@@ -23,20 +63,8 @@ def read(benchmark: BenchmarkName, annotations: Path, companion: Path | None = N
 
 def records(benchmark: BenchmarkName, annotations: Path, companion: Path | None = None) -> Iterator[Record]:
     """Every annotated query of a data set as published; ValueError naming the file for one of another form."""
-    if benchmark == "charades_sta":
-        return charades_sta.records(annotations, companion or _charades_lengths(annotations))
-    assert benchmark == "jsonl", benchmark
-    return jsonl.records(annotations)
-
-
-def _charades_lengths(annotations: Path) -> Path:
-    """``Charades_v1_test.csv`` for ``charades_sta_test.txt``."""
-    split = annotations.stem.removeprefix("charades_sta_")
-    return _beside(annotations, f"Charades_v1_{split}.csv")
-
-
-def _beside(annotations: Path, name: str) -> Path:
-    path = annotations.with_name(name)
-    if not path.is_file():
-        raise ValueError(f"{annotations}: needs {name} beside it; put it there, or say where it is with companion")
-    return path
+    if benchmark in _READERS_OF_TWO:
+        return _READERS_OF_TWO[benchmark](annotations, companion)
+    if companion is not None:
+        raise ValueError(f"{benchmark} needs no second file; leave companion out")
+    return _READERS[benchmark](annotations)

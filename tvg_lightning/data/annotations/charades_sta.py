@@ -1,29 +1,46 @@
 """Charades-STA as published: lines ``3MSZA 24.3 30.4##person turn a light on.``, lengths in Charades' csv.
 
-In the originals 562 of 3,720 test windows and 1,805 of 12,408 training windows end after their video, by up
-to 1.5 s: they are clipped. Four training windows are reversed: they are refused.
+Or the json in ActivityNet's layout (see ``per_video``), whose ids are ``3MSZA_0``. In the originals 562 of 3,720
+test windows and 1,805 of 12,408 training windows end after their video, by up to 1.5 s: they are clipped. Four
+training windows are reversed: they are refused.
 """
 
-import csv
-import io
 import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import read_text
+from tvg_lightning.data.annotations import per_video
+from tvg_lightning.data.annotations.fields import read_table, read_text, video_file
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.schema import Span
 
 _LINE = re.compile(r"(?P<video>\S+) (?P<start>\S+) (?P<end>\S+?)##(?P<query>.*\S.*)")
 
 
-def records(annotations: Path, lengths: Path, video_suffix: str = ".mp4") -> Iterator[Record]:
-    """All lines of ``charades_sta_test.txt``, with the durations of ``Charades_v1_test.csv``.
+def records(annotations: Path, lengths: Path | None = None) -> Iterator[Record]:
+    """All queries; ``lengths`` is the csv (default: ``Charades_v1_test.csv`` beside ``charades_sta_test.txt``).
 
-    ValueError with file and line where the form is broken.
+    Without it the lines have no durations: they can be scored against, but no sample can be made of them.
     """
-    durations_s = read_lengths(lengths)
+    if not read_text(annotations).lstrip().startswith("{"):
+        return _of_lines(annotations, lengths)
+    if lengths is not None:
+        raise ValueError(f"{annotations}: this form has its durations in it; leave the companion out")
+    return per_video.records(annotations)
+
+
+def _of_lines(annotations: Path, lengths: Path | None) -> Iterator[Record]:
+    lines = list(_read_lines(annotations))
+    split = annotations.stem.removeprefix("charades_sta_")
+    usual = annotations.with_name(f"Charades_v1_{split}.csv")
+    can_do_without = lengths is None and not usual.exists()  # to score, but not to train
+    durations_s = {} if can_do_without else read_lengths(lengths or usual)
+    for line, video, window, query in lines:
+        yield Record(line, f"{annotations.stem}:{line}", video_file(video), durations_s.get(video), query, (window,))
+
+
+def _read_lines(annotations: Path) -> Iterator[tuple[int, str, Span, str]]:
     for line, text in enumerate(read_text(annotations).split("\n"), start=1):
         if not text.strip():
             continue
@@ -31,20 +48,15 @@ def records(annotations: Path, lengths: Path, video_suffix: str = ".mp4") -> Ite
         if match is None:
             raise ValueError(f"{annotations}:{line}: not of the form 'VIDEO START END##SENTENCE': {text[:80]!r}")
         window = Span(*(_seconds(match[key], f"{annotations}:{line}: {key}") for key in ("start", "end")))
-        video, sample_id = match["video"], f"{annotations.stem}:{line}"
-        yield Record(line, sample_id, video + video_suffix, durations_s.get(video), match["query"], (window,))
+        yield line, match["video"], window, match["query"]
 
 
-def read_lengths(path: str | Path) -> dict[str, float]:
+def read_lengths(file: Path) -> dict[str, float]:
     """Video id to seconds, from the columns ``id`` and ``length``."""
-    file = Path(path)
     durations_s: dict[str, float] = {}
-    rows = csv.DictReader(io.StringIO(read_text(file)))
-    if not {"id", "length"} <= set(rows.fieldnames or ()):
-        raise ValueError(f"{file}:1: the columns id and length are needed, found {rows.fieldnames}")
-    for row in rows:
-        where = f"{file}:{rows.line_num}: length"
-        duration_s = _seconds(row["length"] or "", where)
+    for line, row in read_table(file, ("id", "length")):
+        where = f"{file}:{line}: length"
+        duration_s = _seconds(row["length"], where)
         if not (duration_s > 0 and math.isfinite(duration_s)):
             raise ValueError(f"{where}: must be a positive number of seconds, got {duration_s}")
         durations_s[row["id"]] = duration_s

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import number, read_jsonl, span, text
+from tvg_lightning.data.annotations.fields import at, number, read_jsonl, span, text
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
 from tvg_lightning.schema import Sample, Span
@@ -29,10 +29,9 @@ def read(path: str | Path) -> ReadResult:
 def records(file: Path) -> Iterator[Record]:
     """Every line; ValueError with file and line for one that is not of the form above."""
     for line, given in read_jsonl(file):
-        try:
-            yield _to_record(file, line, given)
-        except ValueError as error:
-            raise ValueError(f"{file}:{line}: {error}") from error
+        with at(file, line):
+            record = _to_record(file, line, given)
+        yield record
 
 
 def write(path: str | Path, samples: Iterable[Sample]) -> None:

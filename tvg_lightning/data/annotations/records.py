@@ -6,8 +6,9 @@ with a note; ``score`` takes the records as they are, because published figures 
 """
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
@@ -54,6 +55,19 @@ def clean(path: Path, records: Iterable[Record]) -> ReadResult:
         if windows is not None:
             tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
     return tally.result()
+
+
+def numbered(records: Iterable[Record]) -> Iterator[Record]:
+    """The records, with a number added to an id that came before: for releases that do not promise unique ids."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        counts[record.sample_id] += 1
+        number = counts[record.sample_id]
+        if number == 1:
+            yield record
+        else:
+            why = "id occurs again: a number is added"
+            yield replace(record, sample_id=f"{record.sample_id}#{number}", fixed=(*record.fixed, why))
 
 
 def _refusal(record: Record, query: str) -> str | None:

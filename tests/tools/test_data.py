@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tvg_lightning.__main__ import main
+from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.schema import Sample, Span
+from tvg_lightning.tools.data import convert, inspect
+
+PNG = b"\x89PNG"
+
+
+def save(folder: Path) -> Path:
+    path = folder / "val.json"
+    times, sentences = [[1, 2], [9, 3], [8, 11]], ["a goat eats", "it stops", " it leaves"]
+    path.write_text(json.dumps({"v_g": {"duration": 10, "timestamps": times, "sentences": sentences}}))
+    return path
+
+
+def test_inspect_says_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    inspect("activitynet_captions", save(tmp_path))
+    said = capsys.readouterr().out
+    assert "3 records of 1 videos\n2 read, 1 fixed, 1 clipped, 1 refused\n" in said
+    assert "  refused window is reversed: 1 (v_g_1)\n" in said and said.endswith("\npicture: inspect_val.png\n")
+    assert (tmp_path / "inspect_val.png").read_bytes().startswith(PNG)
+
+
+def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ["--benchmark=activitynet_captions", f"--annotations={save(tmp_path)}"]
+    main(["data", "inspect", *args, "--examples=0", f"--out={tmp_path / 'new' / 'goats.png'}"])
+    assert "  refused window is reversed: 1\n" in capsys.readouterr().out
+    assert (tmp_path / "new" / "goats.png").read_bytes().startswith(PNG)
+    main(["data", "convert", *args, f"--out={tmp_path / 'val.jsonl'}"])
+    assert len(jsonl.read(tmp_path / "val.jsonl").samples) == 2
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "inspect", "--benchmark=qvhighlights", args[1]])
+    assert str(caught.value).startswith(f"error: {tmp_path / 'val.json'}:1: another form: qid, query, vid, duration")
+
+
+def test_convert_writes_what_can_be_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out" / "val.jsonl"
+    convert("activitynet_captions", save(tmp_path), out)
+    result = jsonl.read(out)
+    assert result.samples == (
+        Sample("v_g_0", "v_g.mp4", 10.0, "a goat eats", (Span(1.0, 2.0),)),
+        Sample("v_g_2", "v_g.mp4", 10.0, "it leaves", (Span(8.0, 10.0),)),
+    )
+    assert not (result.report.fixed or result.report.clipped or result.report.refused)
+    said = capsys.readouterr().out
+    assert "window is reversed: 1 (v_g_1)" in said and said.endswith(f"\nwritten: {out}\n")
+
+
+def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"val\.json exists already: remove it or choose another name"):
+        convert("activitynet_captions", path, path)
+    assert path.read_bytes() == before
+
+
+def test_examples_below_zero_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="examples: expected 0 or more, got -1"):
+        inspect("activitynet_captions", save(tmp_path), out=tmp_path / "a.png", examples=-1)

@@ -1,0 +1,98 @@
+"""What is in a file of annotations, in words and numbers: what was done to it and where, and how long things are."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from tvg_lightning.data.annotations.records import Place, Record
+from tvg_lightning.data.annotations.report import Note, ReadReport, ReadResult
+from tvg_lightning.schema import Sample, Span
+
+QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
+
+
+def describe(records: Sequence[Record], result: ReadResult, examples: int = 3) -> str:
+    """The report with the first ``examples`` places of every reason, then numbers of windows, lengths, repetitions."""
+    report, samples = result.report, result.samples
+    counts = f"{report.num_fixed} fixed, {report.num_clipped} clipped, {report.num_refused} refused"
+    lines = [
+        report.path,
+        f"{len(records)} records of {len({record.video for record in records})} videos",
+        f"{report.num_read} read, {counts}",
+        *_reasons(records, report, examples),
+        "",
+        f"windows a query: {_window_counts(samples)}",
+        f"queries asked again of the same video: {_repetitions(records)}",
+    ]
+    return "\n".join([*lines, "", *_lengths(samples)]) + "\n"
+
+
+def durations_s(samples: Sequence[Sample]) -> list[float]:
+    """One a video, or one a part where files are cut."""
+    return list({(sample.video, sample.cut): sample.duration_s for sample in samples}.values())
+
+
+def _reasons(records: Sequence[Record], report: ReadReport, examples: int) -> Iterator[str]:
+    for what, notes in (("fixed", report.fixed), ("refused", report.refused)):
+        for why, num in Counter(why for _, why in notes).most_common():
+            yield _reason(what, why, num, [_name(place) for place, other in notes if other == why], examples)
+    if report.clipped:
+        why = f"window beyond its video, by up to {_furthest_s(records, report.clipped):.2f} s"
+        changes = [f"{_name(place)} {change}" for place, change in report.clipped]
+        yield _reason("clipped", why, len(changes), changes, examples)
+
+
+def _reason(what: str, why: str, num: int, places: Sequence[str], examples: int) -> str:
+    rest = "; …" if len(places) > examples else ""
+    return f"  {what:<8}{why}: {num}" + (f" ({'; '.join(places[:examples])}{rest})" if examples else "")
+
+
+def _name(place: Place) -> str:
+    return f"line {place}" if isinstance(place, int) else place
+
+
+def _furthest_s(records: Sequence[Record], clipped: Sequence[Note]) -> float:
+    places = {place for place, _ in clipped}
+    return max(
+        max(window.end_s - record.duration_s, -window.start_s)
+        for record in records
+        if record.place in places and record.duration_s is not None
+        for window in record.windows
+    )
+
+
+def _window_counts(samples: Sequence[Sample]) -> str:
+    """
+    >>> _window_counts([Sample("1", "a.mp4", 9.0, "q", ())])
+    'unknown 1'
+    """
+    counts = Counter(len(sample.windows) for sample in samples)
+    several = sum(num for windows, num in counts.items() if windows > 1)
+    parts = [("one", counts[1]), ("several", several), ("unknown", counts[0])]
+    return ", ".join(f"{name} {num}" for name, num in parts if num) or "none"
+
+
+def _repetitions(records: Sequence[Record]) -> str:
+    """How many records repeat an earlier (video, query), and how many such pairs have more than one truth."""
+    truths: dict[tuple[str, Span | None, str], set[tuple[Span, ...]]] = {}
+    for record in records:
+        truths.setdefault((record.video, record.cut, record.query), set()).add(record.windows)
+    differing = sum(len(windows) > 1 for windows in truths.values())
+    more = f" ({differing} of the queries with different windows)" if differing else ""
+    return f"{len(records) - len(truths)}{more}"
+
+
+def _lengths(samples: Sequence[Sample]) -> Iterator[str]:
+    windows = [(window, sample.duration_s) for sample in samples for window in sample.windows]
+    rows = {
+        "video, s": durations_s(samples),
+        "window, s": [window.end_s - window.start_s for window, _ in windows],
+        "window / video": [(window.end_s - window.start_s) / duration_s for window, duration_s in windows],
+        "words a query": [float(len(sample.query.split())) for sample in samples],
+    }
+    yield " " * 15 + "".join(f"{name:>10}" for name in [*QUANTILES, "mean"])
+    for name, values in rows.items():
+        if values:
+            numbers = [*np.quantile(values, list(QUANTILES.values())), np.mean(values)]
+            yield f"{name:<15}" + "".join(f"{number:>10.2f}" for number in numbers)

@@ -1,0 +1,54 @@
+"""``python -m tvg_lightning data inspect | convert``: what is in a file of annotations, and as our own JSONL."""
+
+import sys
+from pathlib import Path
+
+from tvg_lightning.data.annotations import benchmarks, jsonl
+from tvg_lightning.data.annotations.benchmarks import BenchmarkName
+from tvg_lightning.data.annotations.describe import describe
+from tvg_lightning.data.annotations.picture import draw
+from tvg_lightning.data.annotations.records import clean
+
+
+def inspect(
+    benchmark: BenchmarkName,
+    annotations: Path,
+    companion: Path | None = None,
+    out: Path | None = None,
+    examples: int = 3,
+) -> None:
+    """Say what was read, fixed, clipped and refused, and draw how long videos and windows are.
+
+    Args:
+        benchmark: whose form the file has; jsonl is this project's own.
+        annotations: file to read.
+        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
+        out: picture to write (default: inspect_<name of the file>.png in this folder).
+        examples: how many places to name for each reason.
+    """
+    if examples < 0:
+        raise ValueError(f"examples: expected 0 or more, got {examples}")
+    records = list(benchmarks.records(benchmark, annotations, companion))
+    result = clean(annotations, records)
+    picture = out or Path(f"inspect_{annotations.stem}.png")
+    title = f"{benchmark} · {annotations.name} · {result.report.num_read} of {len(records)} queries"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw(result.samples, title).savefig(picture, format="png")
+    sys.stdout.write(f"{describe(records, result, examples)}\npicture: {picture}\n")
+
+
+def convert(benchmark: BenchmarkName, annotations: Path, out: Path, companion: Path | None = None) -> None:
+    """Write the samples that can be used as our own JSONL, to train and evaluate on.
+
+    Args:
+        benchmark: whose form the file has.
+        annotations: file to read.
+        out: file to write; give it to data.train or data.val.
+        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists already: remove it or choose another name")
+    records = list(benchmarks.records(benchmark, annotations, companion))
+    result = clean(annotations, records)
+    jsonl.write(out, result.samples)
+    sys.stdout.write(f"{describe(records, result)}\nwritten: {out}\n")
