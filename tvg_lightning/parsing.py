@@ -5,10 +5,11 @@ quantifiers, tags found by ``str.find``), because a policy in training does emit
 """
 
 import re
-from typing import Final
+from typing import Final, Literal
 
 from tvg_lightning.schema import Answer, Method, Span
 from tvg_lightning.spans import is_usable
+from tvg_lightning.timestrings import stated_windows
 
 _END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>")
 _TAGS: Final = ("<think>", "</think>", "<answer>", "</answer>")
@@ -19,18 +20,8 @@ _STRICT_ANCHOR: Final = re.compile(rf"\s*+({_NUMBER})\s++to\s++({_NUMBER})\s*+")
 _JSON_NUMBER: Final = r"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+"
 _JSON_PAIR: Final = re.compile(rf"\s*+\[\s*+({_JSON_NUMBER})\s*+,\s*+({_JSON_NUMBER})\s*+\]\s*+")
 _THOUGHT_TO_ANSWER: Final = re.compile(r"</think>\s*+<answer>")
-_THOUGHT_TO_TIME: Final = re.compile(r"</think>\s*+<time>")
 
-# mm:ss and hh:mm:ss before plain numbers: the first alternative that fits is kept
-_TIME: Final = r"(?:\d{1,4}:\d{2}(?::\d{2})?+(?:\.\d++)?+|\d++(?:\.\d++)?+)"
-_UNIT: Final = r"(?:\s?(?:seconds?|secs?|s)\b)?+"
-_BETWEEN: Final = (
-    r"""["'\]>]?+\s*+(?:(?:to|and|until|till|through)\b|[-–—~→,;])?+\s*+"""
-    r"""(?:and\s++)?+["'*]*+(?:(?:end|finish|stop)\w*+["'*]*+\s*+(?:time\s*+)?+(?:at\b|is\b|[:=])?+\s*+)?+["'*\[<]?+"""
-)
-_LOOSE_PAIR: Final = re.compile(
-    rf"(?<![\w.:])({_TIME}){_UNIT}({_BETWEEN})({_TIME}){_UNIT}(?!\w|:\d|\.\d)", re.IGNORECASE
-)
+ReversedPairs = Literal["reject", "swap"]
 
 
 def read_strict(text: str, method: Method) -> Answer:
@@ -40,9 +31,10 @@ def read_strict(text: str, method: Method) -> Answer:
     ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of layout
     there is no span.
 
-    TVG_R1 (released rule): the text opens with ``<think>`` and goes from ``</think>`` to ``<time>``, anything
-    after it allowed; the span is the FIRST ``<time>`` as JSON ``[a, b]``. Its IoU and format terms are
-    separate, so the span is read even where the layout fails, and a good layout may hold an unreadable time.
+    TVG_R1 (released rule): the text opens with a ``<think>…</think>`` and has a ``<time>…</time>`` after it,
+    anything between them and behind allowed; the span is the FIRST ``<time>`` as JSON ``[a, b]``. Its IoU and
+    format terms are separate, so the span is read even where the layout fails, and a good layout may hold an
+    unreadable time.
 
     TAR_TVG (reconstruction: the rule is not public): the lineage's layout with each of the four tags once, at
     least one ``<timestamp>a to b</timestamp>`` inside the thought and none outside, and every time usable,
@@ -65,42 +57,55 @@ def read_strict(text: str, method: Method) -> Answer:
 def read_tolerant(text: str, method: Method) -> Answer:
     """Read a completion for evaluation: any layout, any way of writing a time; ``well_formed`` stays strict.
 
-    The span is the last window found in, in this order: the last ``<answer>`` or ``<time>`` (one that the
-    length limit cut off counts); else what is left of the text once thoughts are taken out, a thought without
-    end to the end of the text. Numbers inside a thought are never taken for the answer.
+    What the strict rule reads in a layout kept is the answer. Else it is one of ``read_all``'s windows: for TVG_R1
+    the first, as its released evaluation takes the first two numbers; else the last, as the lineage's rule does.
+    Only usable windows count: a reversed pair is rejected for every method. The released evaluations of Time-R1 and
+    TVG-R1 do not swap it either and give it IoU 0; for TAR_TVG, whose code is not public, it is our reconstruction.
 
     >>> read_tolerant("It happens in 64.0 - 72.0 seconds.", Method.TIME_R1)
     Answer(well_formed=False, span=Span(start_s=64.0, end_s=72.0), anchors=())
     """
-    body = _strip(text)
     strict = read_strict(text, method)
-    anchors = tuple(
-        window for inside in _all_inside(_thought(body), "timestamp") for window in read_windows(inside)[-1:]
-    )
-    outside = _without_thoughts(body)
-    for place in (_final_tag(outside), outside):
-        windows = read_windows(place) if place is not None else []
+    thought = _thought(_strip(text))
+    anchors = tuple(window for inside in _all_inside(thought, "timestamp") for window in read_windows(inside)[-1:])
+    if strict.well_formed and strict.span is not None:
+        return Answer(True, strict.span, anchors)
+    windows = [window for window in read_all(text, method) if is_usable(window)]
+    pick = 0 if method is Method.TVG_R1 else -1
+    return Answer(strict.well_formed, windows[pick] if windows else None, anchors)
+
+
+def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject") -> list[Span]:
+    """Every window of the final answer, in order, as the text states it.
+
+    The final answer is the first of these that holds a window: for TVG_R1 the first ``<time>``; the last ``<answer>``
+    or ``<time>`` (one that the length limit cut off counts); what is left of the text once thoughts are taken out. A
+    thought without end goes on to the tag of an answer, or to the end of the text; its numbers are never the answer.
+
+    A single instant such as ``[5, 5]`` is kept: it is what the text says, though its IoU is 0. A pair with
+    start > end is left out, or turned round under ``reversed_pairs="swap"`` (which neither released evaluation does).
+
+    >>> read_all("<think>1 to 2</think><answer>5 to 8, and 9 to 7", Method.TIME_R1, reversed_pairs="swap")
+    [Span(start_s=5.0, end_s=8.0), Span(start_s=7.0, end_s=9.0)]
+    """
+    outside = _without_thoughts(_strip(text))
+    places = [_final_tag(outside), outside]
+    if method is Method.TVG_R1:
+        places.insert(0, _first_time(outside))
+    for place in places:
+        windows = _ordered(stated_windows(place), reversed_pairs) if place is not None else []
         if windows:
-            return Answer(strict.well_formed, windows[-1], anchors)
-    return Answer(strict.well_formed, None, anchors)
+            return windows
+    return []
 
 
 def read_windows(text: str) -> list[Span]:
     """Every usable window of a text, in order, however it is written; pairs with start >= end are left out.
 
-    Reads ``a to b``, ``a - b``, ``a and b``, ``[a, b]`` and lists of them, ``Start: a, End: b``, JSON objects
-    with start and end, mm:ss and hh:mm:ss (fractions allowed), and units as in 12.5s.
-
-    >>> read_windows("[[1, 2.5], [00:59, 01:03]]")
+    >>> read_windows("[[1, 2.5], [00:59, 01:03], [9, 7]]")
     [Span(start_s=1.0, end_s=2.5), Span(start_s=59.0, end_s=63.0)]
     """
-    windows = []
-    for start, between, end in _LOOSE_PAIR.findall(text):
-        span = Span(_seconds(start), _seconds(end))
-        # two numbers with nothing but blanks between them are not a window
-        if between.strip() and is_usable(span):
-            windows.append(span)
-    return windows
+    return [window for window in stated_windows(text) if is_usable(window)]
 
 
 def read_inverted(text: str) -> str | None:
@@ -134,8 +139,9 @@ def _read_tar_tvg(body: str) -> Answer:
 
 
 def _read_tvg_r1(body: str) -> Answer:
-    change = _THOUGHT_TO_TIME.search(body)
-    well_formed = body.startswith("<think>") and change is not None and body.find("</time>", change.end()) >= 0
+    after_thought = body.find("</think>") if body.startswith("<think>") else -1
+    timed = body.find("<time>", after_thought) if after_thought >= 0 else -1
+    well_formed = timed >= 0 and body.find("</time>", timed) >= 0
     opened = body.find("<time>")
     closed = body.find("</time>", opened) if opened >= 0 else -1
     span = _fit(_JSON_PAIR, body[opened + len("<time>") : closed]) if closed >= 0 else None
@@ -176,7 +182,9 @@ def _without_thoughts(body: str) -> str:
         kept.append(body[at:opened])
         closed = body.find("</think>", opened)
         if closed < 0:
-            return " ".join(kept)
+            # a thought without end lasts to the end of the text, or to the tag that opens an answer
+            answers = [start for tag in ("<answer>", "<time>") if (start := body.find(tag, opened)) >= 0]
+            return " ".join([*kept, body[min(answers) :]] if answers else kept)
         at = closed + len("</think>")
     kept.append(body[at:])
     rest = " ".join(kept)
@@ -192,6 +200,12 @@ def _final_tag(text: str) -> str | None:
     start = opened + len(name) + 2
     closed = text.find(f"</{name}>", start)
     return text[start:closed] if closed >= 0 else text[start:]
+
+
+def _first_time(text: str) -> str | None:
+    """What the first ``<time>`` holds, up to its end tag or to where the text was cut off."""
+    _, opened, rest = text.partition("<time>")
+    return rest.partition("</time>")[0] if opened else None
 
 
 def _last_inside(text: str, name: str) -> str:
@@ -222,14 +236,12 @@ def _fit(pattern: re.Pattern[str], text: str) -> Span | None:
     return _usable(*match.groups()) if match else None
 
 
+def _ordered(windows: list[Span], reversed_pairs: ReversedPairs) -> list[Span]:
+    if reversed_pairs == "swap":
+        return [Span(min(window), max(window)) for window in windows]
+    return [window for window in windows if window.start_s <= window.end_s]
+
+
 def _usable(start: str, end: str) -> Span | None:
     span = Span(float(start), float(end))
     return span if is_usable(span) else None
-
-
-def _seconds(time: str) -> float:
-    """Seconds of ``12.5``, ``01:02`` or ``01:02:03.5``."""
-    total_s = 0.0
-    for part in time.split(":"):
-        total_s = 60.0 * total_s + float(part)
-    return total_s

@@ -1,0 +1,230 @@
+import json
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tvg_lightning.parsing import read_all
+from tvg_lightning.schema import Method, Span
+from tvg_lightning.timestrings import stated_windows
+
+# ---- times and what stands between them
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("12.0 to 15.5", [(12, 15.5)]),
+        ("From 1 to 2 seconds.", [(1, 2)]),
+        ("12.5s - 15s", [(12.5, 15)]),
+        ("12.5–15 s", [(12.5, 15)]),
+        ("3-4", [(3, 4)]),
+        ("3–4 and 7—9", [(3, 4), (7, 9)]),
+        ("between 3 and 4 seconds, and between 5 and 6 seconds", [(3, 4), (5, 6)]),
+        ("3 and 4 seconds", [(3, 4)]),
+        ("between 1 and 2, then 5 to 9", [(1, 2), (5, 9)]),
+        ("12.5 sec. to 15 sec.", [(12.5, 15)]),
+        ("1500 ms to 2500 ms", [(1.5, 2.5)]),
+        (".5 to 1e1", [(0.5, 10)]),
+        ("**12.5** to **15** seconds", [(12.5, 15)]),
+        (r"\( 12.5 \) to $15$", [(12.5, 15)]),
+        # prose
+        ("It happens between 1 minute 5 seconds and 1:20", [(65, 80)]),
+        ("1 minute and 50 seconds to 2 minutes", [(110, 120)]),
+        ("from 1h2m3s to 1h 2m 10s", [(3723, 3730)]),
+        ("from 1 hour, 1 minute and 1 s to 2 hours", [(3661, 7200)]),
+        ("1 to 2 minutes", [(60, 120)]),
+        ("from 30 to 1 minute 5 seconds", [(30, 65)]),
+        ("from 30 to 1 minute", [(30, 60)]),
+        ("1 s to 2 minutes", [(1, 120)]),
+        ("between 1 minute and 80 seconds", [(60, 80)]),
+        ("from the 12th second until 15.5s", [(12, 15.5)]),
+        ("from second 12 to about second 15", [(12, 15)]),
+        ("12-second mark to the 15-second mark", [(12, 15)]),
+        ("starting at 3.2 seconds and lasting until 7", [(3.2, 7)]),
+        ("It starts at 3.2 s, when the man (number 7) sits down, and ends at 7 s.", [(3.2, 7)]),
+        ("at 12.5, ending at 15", [(12.5, 15)]),
+        ("0:12 → 0:15, then 0:20 --> 0:25", [(12, 15), (20, 25)]),
+        # clocks
+        ("0:59 to 1:01", [(59, 61)]),
+        ("1:05 to 80", [(65, 80)]),
+        ("[[01:00:00, 01:00:01.5]]", [(3600, 3601.5)]),
+        ("[[00:00:05,01:02:03]]", [(5, 3723)]),
+        ("00:00:12,500 --> 00:00:15,000", [(12.5, 15)]),
+        ("75:30 - 120:00 min", [(4530, 7200)]),
+        # lists, brackets, keys
+        ("[12, 15.5]", [(12, 15.5)]),
+        ("[1.5,2.5]", [(1.5, 2.5)]),
+        ("[-0.5, 3]", [(-0.5, 3)]),
+        ("[[1, 2], [3, 4.5]]", [(1, 2), (3, 4.5)]),
+        ("```json\n[\n  [1.0, 2.0],\n  [3.0, 4.0]\n]\n```", [(1, 2), (3, 4)]),
+        ("[[1, 2, 0.9], [3, 4, 0.8]]", [(1, 2), (3, 4)]),  # with a score
+        ("[3], [5, 9]", [(5, 9)]),
+        ('["00:10", "01:05"]', [(10, 65)]),
+        ("<1.5, 2>, <3, 4>", [(1.5, 2), (3, 4)]),
+        ("Start: 55.0s, End: 59.0s", [(55, 59)]),
+        ("start=3, end=9", [(3, 9)]),
+        ("<start>3</start><end>5</end>", [(3, 5)]),
+        ('[{"start":"00:12.50","end":"00:15.00"},{"start":20,"end":25}]', [(12.5, 15), (20, 25)]),
+        ('{"start_time": 1, "label": "sit", "end_time": 21.8}', [(1, 21.8)]),
+        # as stated
+        ("5 to 3", [(5, 3)]),
+        ("[[5, 5]]", [(5, 5)]),
+    ],
+)
+def test_windows(text: str, windows: list[tuple[float, float]]) -> None:
+    assert [tuple(window) for window in stated_windows(text)] == windows
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        ("", []),
+        ("9 10", []),  # blanks alone make no window
+        ("only 12 seconds", []),
+        ("12 seconds. 15 seconds", []),
+        ("starting at 3 and lasting 4 seconds", []),  # the second is a length
+        ("video1 to 2x", []),
+        ("v1.2.3 to 4", []),
+        ("1/2 and #3", []),
+        ("1:2:3:4 to 5", []),
+        ("frame 30 of 64", []),
+        ("frames 30 to 64, which is 1.0 to 2.1 s", [(1, 2.1)]),
+        ("12 to 14 frames", []),
+        ("from 20% to 40%", []),
+        ("20 to 40 percent", []),
+        ("at 20% (12.5 s) to 40% (15 s)", []),
+        ("2 men and 3 dogs", []),
+        ("the 3 dogs jump from 12 to 14 seconds", [(12, 14)]),
+        ("2 and 3 are the men, 12 to 14", [(12, 14)]),  # a bare "and" gives way to a surer window
+        ("12 and 14 s, 20 and 25 s, 2 and 3 men", [(12, 14), (20, 25)]),
+        ("1. 2.3 - 4.5\n2. 5 - 6.5", [(2.3, 4.5), (5, 6.5)]),
+        ("1) 2.3 - 4.5", [(2.3, 4.5)]),
+        ("1, 2.3 - 4.5", [(2.3, 4.5)]),
+        ("Event 1: 12 - 15", [(12, 15)]),
+        ("Event 1 - 12 to 15", [(12, 15)]),
+        ("Segment 3\n- 20 - 25\n- 30 - 35", [(20, 25), (30, 35)]),
+        ("82, 150, 0.9", [(82, 150)]),
+        ("1 to " + "9" * 400, []),  # not finite
+    ],
+)
+def test_numbers_that_are_no_times(text: str, windows: list[tuple[float, float]]) -> None:
+    assert [tuple(window) for window in stated_windows(text)] == windows
+
+
+@pytest.mark.parametrize(
+    "text", ["١ to ٢", "１２ to １５", "1 ſ to 2 ſ", "² to ³", "1\u2028to\u20282", "\ud800 1 to 2"]
+)
+def test_foreign_characters_never_raise(text: str) -> None:
+    assert len(stated_windows(text)) <= 1
+
+
+# ---- the formats that the TimeLens instructions ask for
+
+
+class Format(NamedTuple):
+    asked: str  # the words of the instruction that no other instruction has
+    head: str
+    window: str
+    between: str = ", "
+    tail: str = ""
+    heads: str | None = None  # the head where there are several windows
+    num_clock_parts: int = 0  # 2: mm:ss, 3: hh:mm:ss, 0: seconds
+
+    def time(self, hundredths: int) -> str:
+        if not self.num_clock_parts:
+            return str(hundredths // 100) if hundredths % 100 == 0 else str(hundredths / 100)
+        minutes, seconds = divmod(hundredths // 100, 60)
+        if self.num_clock_parts == 2:
+            return f"{minutes:02d}:{seconds:02d}"
+        return f"{minutes // 60:02d}:{minutes % 60:02d}:{seconds:02d}"
+
+    def write(self, windows: list[tuple[int, int]]) -> str:
+        head = self.heads if len(windows) > 1 and self.heads is not None else self.head
+        written = [self.window.format(self.time(start), self.time(end)) for start, end in windows]
+        return head + self.between.join(written) + self.tail
+
+    def read(self, text: str) -> list[list[float]]:
+        """The windows of a text known to have this format: fill in the blanks between head and tail."""
+        head = next(head for head in (self.head, self.heads) if head is not None and text.startswith(head))
+        assert text.endswith(self.tail)
+        body = text[len(head) : len(text) - len(self.tail)]
+        blanks = re.escape(self.window).replace(r"\{\}", r"(\d[\d.:]*)")
+        matches = list(re.finditer(blanks, body))
+        assert self.between.join(match[0] for match in matches) == body, text  # nothing was left out
+        return [[self.to_seconds(time) for time in match.groups()] for match in matches]
+
+    def to_seconds(self, time: str) -> float:
+        if not self.num_clock_parts:
+            return float(time)
+        parts = [int(part) for part in time.split(":")]
+        assert len(parts) == self.num_clock_parts
+        return float(sum(part * 60**k for k, part in enumerate(reversed(parts))))
+
+
+FORMATS = [
+    Format("'[start]s - [end]s'", "", "{}s - {}s"),
+    Format("'Time intervals: [start] - [end]'", "Time intervals: ", "{} - {}"),
+    Format("'[start]-[end]'", "", "{}-{}"),
+    Format("'From [start] to [end] seconds.' For", "From ", "{} to {} seconds", ", and from ", "."),
+    Format("'It appears from [start]", "From ", "{} to {} seconds", ", and from ", ".", heads="It appears from "),
+    Format("'Segments: [start]s to [end]s'", "Segments: ", "{}s to {}s", ", and "),
+    Format("'[start] to [end] seconds'", "", "{} to {} seconds", ", and "),
+    Format("'This can be observed", "This can be observed from ", "{}s to {}s", ", and from ", "."),
+    Format("parentheses", "", "({}, {})"),
+    Format("<[start], [end]>", "", "<{}, {}>"),
+    Format("'Between [start]", "Between ", "{} and {} seconds", ", and between ", "."),
+    Format("'[start], [end]'", "", "{}, {}", "; "),
+    Format("'The time span is", "The time span is ", "{}-{} seconds", ", and ", ".", heads="The time spans are "),
+    Format("[[MM:SS, MM:SS]]", "[", "[{}, {}]", ", ", "]", num_clock_parts=2),
+    Format("[[HH:MM:SS, HH:MM:SS]]", "[", "[{}, {}]", ", ", "]", num_clock_parts=3),
+    Format("'The event occurs between", "The event occurs between ", "{} and {} seconds", ", and between ", "."),
+    Format("strictly as a JSON array of [start, end]", "[", "[{}, {}]", ", ", "]"),
+    Format("as an array of [start, end] pairs in seconds", "[", "[{}, {}]", ", ", "]"),
+    Format("e.g.: [[start, end]]", "[", "[{}, {}]", ", ", "]"),
+    Format("[[[start]s, [end]s]]", "[", "[{}s, {}s]", ", ", "]"),
+    Format("'Start: [start]s, End: [end]s'", "", "Start: {}s, End: {}s", "; "),
+    Format("'Beginning: [start]s, Ending: [end]s'", "", "Beginning: {}s, Ending: {}s", "; "),
+    Format("'It starts at", "It ", "starts at {}s and ends at {}s", ", and ", "."),
+    Format("'It happens from", "It happens from ", "{}s to {}s", ", and ", "."),
+    Format("'The time window is", "The time window is ", "{}s to {}s", ", and ", ".", heads="The time windows are "),
+    Format("'The event happens from", "The event happens from ", "{} to {} seconds", ", and from ", "."),
+    Format("'The temporal range is", "The temporal range is from ", "{} to {} seconds", ", and from ", "."),
+    Format("'Temporal bounds:", "Temporal bounds: ", "{}s to {}s", ", and ", "."),
+]
+
+HUNDREDTHS = st.integers(0, 5 * 3600 * 100)  # up to five hours
+BETWEEN = st.sampled_from([None, None, ", ", " and ", "; ", ",\n", "\n"])
+
+
+@given(st.sampled_from(FORMATS), st.lists(st.tuples(HUNDREDTHS, HUNDREDTHS), min_size=1, max_size=6), BETWEEN)
+def test_every_format_gives_its_windows_back(form: Format, windows: list[tuple[int, int]], between: str | None) -> None:
+    if between is not None:  # models do not keep to the separator they were given
+        form = form._replace(between=between)
+    unit = 100 if form.num_clock_parts else 1
+    stated = [Span(start // unit * unit / 100, end // unit * unit / 100) for start, end in windows]
+    text = form.write(windows)
+    assert stated_windows(text) == stated
+    assert read_all(text, Method.TIME_R1) == [span for span in stated if span.start_s <= span.end_s]
+    in_order = [Span(min(span), max(span)) for span in stated]
+    assert read_all(f"<think>1 to 9</think><answer>{text}", Method.TVG_R1, reversed_pairs="swap") == in_order
+
+
+def test_answers_in_twenty_five_formats(shared: Path) -> None:
+    """Every window of every answer, against a reader that is told the format by the question."""
+    path = shared / "data/predictions/text_answers_timelens/dialogs_000_599.jsonl"
+    num_answers = num_recovered = 0
+    for line in path.read_text(encoding="utf-8").splitlines():
+        turns = json.loads(line)["messages"]
+        for question, answer in zip(turns[::2], turns[1::2], strict=True):
+            content = question["content"]
+            asked = (content if isinstance(content, str) else content[-1]["text"]).splitlines()[-1]
+            (form,) = [form for form in FORMATS if form.asked in asked]
+            found = [list(window) for window in read_all(answer["content"], Method.TIME_R1)]
+            num_answers += 1
+            num_recovered += found == form.read(answer["content"])
+    assert num_answers > 2900
+    assert num_recovered / num_answers >= 0.995
