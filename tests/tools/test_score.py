@@ -1,0 +1,145 @@
+"""The command as people call it: one JSON object or a table on stdout, the rest on stderr."""
+
+import json
+import logging
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tvg_lightning import __main__
+from tvg_lightning.tools.score import main
+
+TRUTH = [
+    {"id": "x", "video": "a.mp4", "query": "one", "windows": [[0, 10]], "duration": 30},
+    {"id": "y", "video": "a.mp4", "query": "two", "windows": [[0, 10], [20, 25]], "duration": 30},
+    {"id": "z", "video": "a.mp4", "query": "three", "windows": [[0, 10]], "duration": 30},
+    {"id": "hidden", "video": "a.mp4", "query": "four", "windows": [], "duration": 30},
+]
+ANSWERS: list[dict[str, Any]] = [
+    {"qid": "x", "text": "<think>…</think><answer>0 to 20</answer>"},  # 0.5
+    {"qid": "y", "pred_relevant_windows": [[21, 25, 0.9]]},  # 0.8
+    {"qid": "who", "pred": [0, 1]},
+]
+
+
+def save(path: Path, lines: Sequence[Any]) -> Path:
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> tuple[Path, Path]:
+    return save(tmp_path / "truth.jsonl", TRUTH), save(tmp_path / "answers.jsonl", ANSWERS)
+
+
+def arguments(files: tuple[Path, Path], *more: str) -> list[str]:
+    return ["score", "--benchmark", "jsonl", "--annotations", str(files[0]), "--predictions", str(files[1]), *more]
+
+
+COUNTS = {
+    "num_queries": 3,
+    "num_missing": 1,
+    "num_unusable": 0,
+    "num_unknown": 1,
+    "num_repeated": 0,
+    "num_other_query": 0,
+    "num_without_truth": 1,
+}
+
+
+@pytest.mark.parametrize(
+    ("flags", "strict", "at_half"),
+    [
+        (["--json"], False, 200 / 3),
+        (["--json", "--strict"], True, 100 / 3),
+        (["--strict", "true", "--json=true"], True, 100 / 3),
+    ],
+)
+def test_the_command_of_the_readme(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], flags: list[str], strict: bool, at_half: float
+) -> None:
+    __main__.main(arguments(files, *flags))
+    (line,) = capsys.readouterr().out.splitlines()
+    figures = {"R1@0.3": 200 / 3, "R1@0.5": at_half, "R1@0.7": 100 / 3, "mIoU": 130 / 3}
+    assert json.loads(line) == pytest.approx({"benchmark": "jsonl", "strict": strict, **figures, **COUNTS})
+
+
+def test_flags_before_the_end_of_the_line(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["tvg_lightning", "score", "--json", "--strict", *arguments(files)[1:]])
+    __main__.main()
+
+
+def test_the_table(
+    files: tuple[Path, Path], capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    main("jsonl", *files)
+    assert capsys.readouterr().out == (
+        "  R1@0.3  R1@0.5  R1@0.7    mIoU\n"
+        "   66.67   66.67   33.33   43.33\n"
+        "3 queries, 1 missing, 1 unknown, 1 without truth\n"
+    )
+    assert caplog.messages == [
+        "3 predictions, read from text (1), pred_relevant_windows (1), pred (1)",
+        f"1 predictions are for no record, such as {files[1]}:3 ('who')",
+    ]
+
+
+def test_what_fits_badly_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    truth = save(tmp_path / "truth.jsonl", TRUTH[:2])
+    answers = [{"qid": "x", "pred": [0, 1], "query": "else", "answer": "5 to 6"}, {"qid": "y", "pred": [0, 1]}]
+    main("jsonl", truth, save(tmp_path / "other.jsonl", answers))
+    assert caplog.messages == [
+        "2 predictions, read from pred (2), not from answer (1)",
+        "1 predictions have a record's id and another sentence",
+    ]
+    caplog.clear()
+    main("jsonl", truth, save(tmp_path / "counted.jsonl", [{"qid": k, "pred": [0, 1]} for k in (0, 1)]))
+    assert caplog.messages[1] == "no id is that of a record: the ids were taken as positions in the annotations, from 0"
+
+
+def test_every_query_in_a_file(files: tuple[Path, Path], tmp_path: Path) -> None:
+    out = tmp_path / "out" / "each.jsonl"
+    main("jsonl", *files, per_query=out)
+    first, second, third = (json.loads(line) for line in out.read_text(encoding="utf-8").splitlines())
+    assert first == {
+        "qid": "x",
+        "video": "a.mp4",
+        "query": "one",
+        "prediction": [0, 20],
+        "window": [0, 10],
+        "iou": 0.5,
+        "place": f"{files[1]}:1",
+    }
+    assert (second["window"], second["iou"]) == ([20, 25], 0.8)
+    assert (third["prediction"], third["window"], third["iou"], third["place"]) == (None, None, 0, None)
+    with pytest.raises(ValueError, match=r"each\.jsonl exists already: remove it or choose another name"):
+        main("jsonl", *files, per_query=out)
+
+
+def test_a_method_reads_its_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    truth = save(tmp_path / "truth.jsonl", TRUTH[:1])
+    answers = [{"qid": "x", "text": "<think>t</think><time>[0, 10]</time> and not <time>[11, 12]</time>"}]
+    main("jsonl", truth, save(tmp_path / "a.jsonl", answers), method="tvg_r1", json=True)
+    assert json.loads(capsys.readouterr().out)["mIoU"] == 100
+
+
+def test_a_broken_line_is_one_error(files: tuple[Path, Path]) -> None:
+    save(files[1], [*ANSWERS, {"qid": "z", "pred": "x", "query": [3]}])
+    with pytest.raises(SystemExit, match=r"error: .*answers\.jsonl:4: query must be a text or a whole number") as error:
+        __main__.main(arguments(files, "--json"))
+    assert "\n" not in str(error.value)
+
+
+def test_a_flag_alone_is_on() -> None:
+    commands = {"score": main, "data": {"score": main}}
+    given = ["--json", "--strict", "false", "--method", "--json"]
+    expected = ["--json=true", "--strict", "false", "--method", "--json=true"]
+    assert __main__.with_flags_on(["score", *given], commands) == ["score", *expected]
+    assert __main__.with_flags_on(["data", "score", *given], commands) == ["data", "score", *expected]
+    for untouched in ([], ["--json"], ["data"], ["data", "other", "--json"], ["no-such", "--json"]):
+        assert __main__.with_flags_on(untouched, commands) == untouched

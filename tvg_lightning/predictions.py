@@ -1,0 +1,153 @@
+"""Answers of a model in a file, in the forms that people publish, as one span a question.
+
+A file is JSON lines, one JSON list, or a JSON object (question to answer, video to answers, or both nested);
+a folder is all its ``predictions*.jsonl``, as several processes write them. What a value is, is told by its
+form: ``[start, end]`` in seconds, a list of such windows with the best first (``[start, end, score]``; the first
+one counts even where a later one has a higher score, as in QVHighlights' own script), or a text, which is parsed.
+"""
+
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tvg_lightning.data.annotations.fields import at, is_number, read_json, read_jsonl, read_text
+from tvg_lightning.data.annotations.records import Place
+from tvg_lightning.parsing import read_tolerant
+from tvg_lightning.schema import Method, Span
+from tvg_lightning.spans import is_usable
+
+# The first key that a line has is the one that is read. The names at the end mean the truth in some published
+# files, which then hold the answer under a name further up.
+PREDICTION_KEYS = (
+    "pred_relevant_windows", "pred_windows", "pred_timestamps", "pred_timestamp", "pred_spans", "pred_span",
+    "predicted_windows", "predicted_span", "pred", "prediction", "output_text", "response", "output", "raw_text",
+    "span", "text", "timestamp", "answer",
+)  # fmt: skip
+QID_KEYS = ("qid", "id", "sample_id", "query_id", "question_id", "annotation_id")
+VIDEO_KEYS = ("video", "vid", "video_id", "video_name", "video_path", "path")
+QUERY_KEYS = ("query", "sentence", "question", "description", "caption")
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One answer: the question it is for, as far as the file tells, and what was answered."""
+
+    file: Path
+    place: Place
+    qid: str | None
+    video: str | None
+    query: str | None
+    span: Span | None  # None: unusable (nothing, no window in the text, not finite, start >= end)
+    key: str  # the key of the line that was read
+    keys_unread: tuple[str, ...] = ()  # and those that could have been
+
+    def where(self) -> str:
+        """``FILE:LINE``, for messages."""
+        return f"{self.file}:{self.place}"
+
+
+def read_predictions(path: Path, method: Method) -> list[Prediction]:
+    """Every answer of a file or of the files of a folder; ``method`` says how a text is laid out.
+
+    ValueError, naming the file and the line, for what is no answer in any of the forms above.
+    """
+    files = sorted(path.glob("predictions*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
+    predictions = [_to_prediction(file, *found, method) for file in files for found in _objects(file)]
+    if not predictions:
+        raise ValueError(f"{path}: holds no prediction")
+    return predictions
+
+
+def _objects(file: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+    """Every object of a file that holds an answer, with where it stands."""
+    if not file.is_file():
+        raise ValueError(f"{file}: no such file of predictions")
+    if not _is_one_value(read_text(file).strip()):
+        yield from read_jsonl(file)
+        return
+    whole = read_json(file)
+    if isinstance(whole, dict) and not _is_answer(whole):
+        yield from _of_mapping(file, whole)
+        return
+    for index, item in enumerate(whole if isinstance(whole, list) else [whole]):
+        if not isinstance(item, dict):
+            raise ValueError(f"{file}:item {index}: not a JSON object: {_brief(item)}")
+        yield f"item {index}", item
+
+
+def _is_one_value(content: str) -> bool:
+    """Whether a text is one JSON value; several lines of JSON are not."""
+    try:
+        return json.JSONDecoder().raw_decode(content)[1] == len(content)
+    except ValueError:
+        return content.startswith("[")
+
+
+def _of_mapping(file: Path, given: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """``{qid: answer}``, ``{video: {qid: answer}}``, ``{video: [{sentence, timestamp}, …]}``, or these in results."""
+    if not outer and isinstance(given.get("results"), dict):
+        given = given["results"]
+    for key, value in given.items():
+        name = f"{outer}_{key}" if outer else key
+        if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
+            yield from ((name, {"video": name, **item}) for item in value)
+        elif not isinstance(value, dict):
+            yield name, {"qid": name, "prediction": value}
+        elif _is_answer(value):
+            yield name, {"qid": name, **value}
+        elif not outer:
+            yield from _of_mapping(file, value, outer=key)
+        else:
+            raise ValueError(f"{file}:{name}: no prediction under any known key: {_brief(value)}")
+
+
+def _is_answer(given: Mapping[str, Any]) -> bool:
+    return any(key in given for key in PREDICTION_KEYS)
+
+
+def _to_prediction(file: Path, place: Place, given: Mapping[str, Any], method: Method) -> Prediction:
+    keys = tuple(key for key in PREDICTION_KEYS if key in given)
+    with at(file, place):
+        if not keys:
+            raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
+        span = _to_span(given[keys[0]], keys[0], method)
+        qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
+        if qid is None and (video is None or query is None):
+            raise ValueError("does not say which question it answers; write its qid, or video and query")
+    return Prediction(file, place, qid, video, query, span, keys[0], keys[1:])
+
+
+def _name(given: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
+    """The value of the first key that is there; a whole number is as good as its digits."""
+    key = next((key for key in keys if given.get(key) is not None), None)
+    if key is None:
+        return None
+    value = given[key]
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        raise ValueError(f"{key} must be a text or a whole number, got {_brief(value)}")
+    return str(value)
+
+
+def _to_span(value: Any, key: str, method: Method) -> Span | None:
+    if isinstance(value, str):
+        return read_tolerant(value, method).span
+    window = value[0] if isinstance(value, list) and value and isinstance(value[0], list) else value
+    if window is None or window == []:
+        return None
+    # a third number is the score, and only in a list of windows
+    lengths = (2,) if window is value else (2, 3)
+    if not (isinstance(window, list) and len(window) in lengths and all(t is None or is_number(t) for t in window)):
+        raise ValueError(f"{key} must be [start, end] in seconds, a list of windows or a text, got {_brief(value)}")
+    span = Span(*(math.nan if t is None else float(t) for t in window[:2]))
+    return span if is_usable(span) else None
+
+
+def _brief(value: Any) -> str:
+    """The beginning of a value, for messages."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:80]}…"

@@ -1,0 +1,197 @@
+"""Published figures from a file of predictions: which answer is whose, the IoU of every query, and the table.
+
+Truth is taken as published: windows that end after their video are not cut, and a window that cannot be true
+(reversed, zero length) is an IoU of 0 that stays in the denominator. Predictions are not cut either.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tvg_lightning.data.annotations.fields import VIDEO_SUFFIXES
+from tvg_lightning.data.annotations.records import Place, Record
+from tvg_lightning.metrics.iou import as_float64, recall_hits, recall_key
+from tvg_lightning.predictions import Prediction
+from tvg_lightning.schema import Span
+from tvg_lightning.spans import best_window, iou_to_windows, is_usable
+
+THRESHOLDS = (0.3, 0.5, 0.7)
+_LAST_NUMBER = re.compile(r"(?:.*_)?(\d+)", re.DOTALL)
+
+
+@dataclass(slots=True)
+class Matched:
+    """Which prediction answers which record."""
+
+    answers: dict[int, Prediction] = field(default_factory=dict)  # by the record's index
+    unknown: list[Prediction] = field(default_factory=list)  # for no record of the file
+    num_repeated: int = 0  # the same answer once more, as the last batch of several processes gives
+    num_other_query: int = 0  # under a record's id, but with another sentence
+    by_position: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class QueryScore:
+    """What one query scored: the IoU with the true window of highest IoU; 0 without a usable prediction."""
+
+    record: Record
+    prediction: Prediction | None  # None: missing
+    iou: float
+
+    @property
+    def window(self) -> Span | None:
+        """The true window that was scored against; None where nothing could be."""
+        span = self.prediction.span if self.prediction is not None else None
+        return best_window(span, self.record.windows) if span is not None else None
+
+
+def match(records: Sequence[Record], predictions: Sequence[Prediction]) -> Matched:
+    """Give every prediction to the record(s) that it answers.
+
+    By the record's id, or its ``VIDEO_ID``; failing that by video (name without folder and suffix) and query
+    (blanks and case apart); one answer to a question that is asked several times answers all of these, as many
+    answers as questions are taken in their order. If nothing fits, ids that end in 0, 1, … N-1 for the N
+    records, each once, are positions in the file, as Time-R1 writes ``charades_0``, unless a sentence differs.
+
+    ValueError where two predictions for one record differ, a repeated question cannot be told apart, or no
+    prediction fits any record.
+    """
+    by_id = _indices_by_id(records)
+    by_question: dict[tuple[str, str], list[int]] = {}
+    for index, record in enumerate(records):
+        by_question.setdefault(_question(record.video, record.query), []).append(index)
+    matched = Matched()
+    asked: dict[tuple[str, str], list[Prediction]] = {}
+    for prediction in predictions:
+        found = _index_by_id(by_id, prediction)
+        question = _question(prediction.video, prediction.query) if prediction.video and prediction.query else None
+        if found is not None:
+            _answer(matched, records, found, prediction)
+        elif question is not None and question in by_question:
+            asked.setdefault(question, []).append(prediction)
+        else:
+            matched.unknown.append(prediction)
+    for question, answers in asked.items():
+        for index, prediction in _in_order(by_question[question], answers):
+            _answer(matched, records, index, prediction)
+    return matched if matched.answers else _by_position(records, predictions)
+
+
+def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[QueryScore]:
+    """The IoU of every record that has a truth, in their order; ``answers`` by index, as from ``match``.
+
+    ValueError if the truth of all of them is unknown, as in test splits with hidden answers.
+    """
+    if not any(is_usable(window) for record in records for window in record.windows):
+        raise ValueError("the annotations hold no true window (hidden test answers?); score on a split that has them")
+    scores = []
+    for index, record in enumerate(records):
+        if record.windows:
+            prediction = answers.get(index)
+            span = prediction.span if prediction is not None else None
+            scores.append(QueryScore(record, prediction, iou_to_windows(span, record.windows)))
+    return scores
+
+
+def figures(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, float]:
+    """R1@m for m of 0.3, 0.5, 0.7 and mIoU over all queries, in percent and unrounded.
+
+    R1@m is the share of queries with IoU >= m; ``strict`` asks for > m, as Time-R1's evaluation does. The mean
+    is summed exactly, so the order of the files cannot show in it.
+    """
+    ious = [query.iou for query in scores]
+    hits = recall_hits(as_float64(ious, "ious"), THRESHOLDS, strict).tolist()
+    recalls = {recall_key(limit): 100 * num / len(ious) for limit, num in zip(THRESHOLDS, hits, strict=True)}
+    return {**recalls, "mIoU": 100 * math.fsum(ious) / len(ious)}
+
+
+def counts(scores: Sequence[QueryScore]) -> dict[str, int]:
+    """How many queries were scored, and for how many of them there was nothing to score."""
+    answers = [query.prediction for query in scores]
+    return {
+        "num_queries": len(scores),
+        "num_missing": sum(answer is None for answer in answers),
+        "num_unusable": sum(answer is not None and answer.span is None for answer in answers),
+    }
+
+
+def _indices_by_id(records: Iterable[Record]) -> dict[str, int]:
+    indices: dict[str, int] = {}
+    places: dict[str, Place] = {}
+    for index, record in enumerate(records):
+        if indices.setdefault(record.sample_id, index) != index:
+            first = places[record.sample_id]
+            raise ValueError(
+                f"annotations: id {record.sample_id!r} is at {first} and at {record.place}; make it unique"
+            )
+        places[record.sample_id] = record.place
+    return indices
+
+
+def _index_by_id(by_id: Mapping[str, int], prediction: Prediction) -> int | None:
+    if prediction.qid is None:
+        return None
+    if prediction.qid in by_id or prediction.video is None:
+        return by_id.get(prediction.qid)
+    return by_id.get(f"{_video_name(prediction.video)}_{prediction.qid}")
+
+
+def _question(video: str, query: str) -> tuple[str, str]:
+    return _video_name(video), _plain(query)
+
+
+def _video_name(video: str) -> str:
+    """Without folder and suffix; ``_210.0_360.0`` at the end of a QVHighlights name is no suffix."""
+    name = video.replace("\\", "/").rpartition("/")[2]
+    stem, dot, suffix = name.rpartition(".")
+    return stem if (dot + suffix).lower() in VIDEO_SUFFIXES else name
+
+
+def _plain(query: str) -> str:
+    """Without what people change in a sentence: blanks, case, the full stop."""
+    return " ".join(query.split()).casefold().rstrip(" .")
+
+
+def _in_order(indices: Sequence[int], answers: Sequence[Prediction]) -> list[tuple[int, Prediction]]:
+    """Which of the records of one question gets which of the answers to it."""
+    if len(indices) == len(answers):
+        return list(zip(indices, answers, strict=True))
+    if len(indices) == 1:
+        return [(indices[0], answer) for answer in answers]
+    if len({answer.span for answer in answers}) == 1:
+        return [(index, answers[0]) for index in indices]
+    raise ValueError(
+        f"{answers[0].where()}: this question is asked {len(indices)} times in the annotations and answered "
+        f"{len(answers)} times; write the qid of each"
+    )
+
+
+def _answer(matched: Matched, records: Sequence[Record], index: int, prediction: Prediction) -> None:
+    """Note an answer; the same once more is counted, another one refused."""
+    first = matched.answers.setdefault(index, prediction)
+    if first is not prediction:
+        if first.span != prediction.span:
+            raise ValueError(
+                f"{prediction.where()}: answers {records[index].sample_id!r} otherwise than {first.where()}; keep one"
+            )
+        matched.num_repeated += 1
+    elif prediction.query is not None and _plain(prediction.query) != _plain(records[index].query):
+        matched.num_other_query += 1
+
+
+def _by_position(records: Sequence[Record], predictions: Sequence[Prediction]) -> Matched:
+    numbers = [_LAST_NUMBER.fullmatch(prediction.qid or "") for prediction in predictions]
+    positions = [int(number[1]) for number in numbers if number is not None]
+    if len(predictions) == len(records) and sorted(positions) == list(range(len(records))):
+        matched = Matched(by_position=True)
+        for position, prediction in zip(positions, predictions, strict=True):
+            _answer(matched, records, position, prediction)
+        if not matched.num_other_query:
+            return matched
+    wanted, got = records[:1], predictions[:1]
+    raise ValueError(
+        "no prediction is for a record of the annotations; "
+        f"a record: {[(r.sample_id, r.video, r.query) for r in wanted]}, "
+        f"a prediction: {[(p.qid, p.video, p.query) for p in got]}; write the records' ids as qid"
+    )

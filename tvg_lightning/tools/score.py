@@ -1,0 +1,107 @@
+"""``python -m tvg_lightning score``: R1@m and mIoU of a file of predictions on a published data set."""
+
+import logging
+import sys
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from json import dumps
+from pathlib import Path
+
+from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
+from tvg_lightning.predictions import Prediction, read_predictions
+from tvg_lightning.schema import Method, MethodName
+from tvg_lightning.scoring import Matched, QueryScore, counts, figures, match, score
+
+logger = logging.getLogger(__name__)
+
+
+def main(
+    benchmark: BenchmarkName,
+    annotations: Path,
+    predictions: Path,
+    companion: Path | None = None,
+    method: MethodName = "time_r1",
+    strict: bool = False,
+    json: bool = False,
+    per_query: Path | None = None,
+) -> None:
+    """Score predictions against the truth as published.
+
+    Args:
+        benchmark: whose form the annotations have.
+        annotations: the file of the data set.
+        predictions: QVHighlights submissions, what predict wrote (file or folder), {"qid", "text"} or
+            {"qid", "pred": [start, end]} lines, and the like; JSON lines or JSON.
+        companion: second file of the data set, where it is not beside the first.
+        method: whose layout the texts have; prose with a time in it is read too.
+        strict: count IoU > m for R1@m instead of IoU >= m, as Time-R1 does.
+        json: print one JSON object instead of a table.
+        per_query: also write every query with its prediction, the window it was scored against, and the IoU.
+    """
+    if per_query is not None and per_query.exists():
+        raise ValueError(f"{per_query} exists already: remove it or choose another name")
+    truth = list(records(benchmark, annotations, companion))
+    given = read_predictions(predictions, Method(method))
+    matched = match(truth, given)
+    scores = score(truth, matched.answers)
+    tell(given, matched)
+    percent = figures(scores, strict)
+    numbers = {
+        **counts(scores),
+        "num_unknown": len(matched.unknown),
+        "num_repeated": matched.num_repeated,
+        "num_other_query": matched.num_other_query,
+        "num_without_truth": len(truth) - len(scores),
+    }
+    if per_query is not None:
+        write_per_query(per_query, scores)
+    if json:
+        sys.stdout.write(dumps({"benchmark": benchmark, "strict": strict, **percent, **numbers}) + "\n")
+    else:
+        sys.stdout.write(table(percent, numbers))
+
+
+def tell(given: Sequence[Prediction], matched: Matched) -> None:
+    """Say what was read where, and what does not fit the annotations."""
+    read = _listed(prediction.key for prediction in given)
+    unread = _listed(key for prediction in given for key in prediction.keys_unread)
+    logger.info("%d predictions, read from %s%s", len(given), read, f", not from {unread}" if unread else "")
+    if matched.by_position:
+        logger.warning("no id is that of a record: the ids were taken as positions in the annotations, from 0")
+    if matched.unknown:
+        examples = ", ".join(f"{p.where()} ({p.qid or p.query!r})" for p in matched.unknown[:3])
+        logger.warning("%d predictions are for no record, such as %s", len(matched.unknown), examples)
+    if matched.num_other_query:
+        logger.warning("%d predictions have a record's id and another sentence", matched.num_other_query)
+
+
+def _listed(keys: Iterable[str]) -> str:
+    return ", ".join(f"{key} ({num})" for key, num in Counter(keys).most_common())
+
+
+def table(percent: dict[str, float], numbers: dict[str, int]) -> str:
+    """The figures in two lines, the counts below; those of trouble only where there is any."""
+    head = "".join(f"{key:>8}" for key in percent)
+    row = "".join(f"{value:8.2f}" for value in percent.values())
+    told = ", ".join(f"{num} {key.removeprefix('num_').replace('_', ' ')}" for key, num in numbers.items() if num)
+    return f"{head}\n{row}\n{told}\n"
+
+
+def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
+    """One JSON line a query; ``place`` is null where it has no prediction."""
+    lines = []
+    for query in scores:
+        record, answer = query.record, query.prediction
+        span = answer.span if answer is not None else None
+        line = {
+            "qid": record.sample_id,
+            "video": record.video,
+            "query": record.query,
+            "prediction": span,
+            "window": query.window,
+            "iou": query.iou,
+            "place": answer.where() if answer is not None else None,
+        }
+        lines.append(dumps(line, ensure_ascii=False) + "\n")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(lines), encoding="utf-8")
