@@ -1,0 +1,150 @@
+"""From the ledger to the files that people use: traces to learn from, and what was refused, with the reason.
+
+Both are written anew as a whole, in the order of the annotations, so no run can double or lose a line.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tvg_lightning.parsing import read_strict
+from tvg_lightning.schema import Method, Sample, Task
+from tvg_lightning.spans import iou_to_windows
+from tvg_lightning.teacher.questions import Question
+from tvg_lightning.teacher.reply import Reply
+from tvg_lightning.traces import Trace, TraceWriter
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """An answer that cannot be learned from, or a question that got none (``text`` "")."""
+
+    sample_id: str
+    answer: int  # which answer of the question
+    video: str
+    query: str
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What a ledger holds for some annotations; ``num_open``: answers not asked for yet."""
+
+    traces: tuple[Trace, ...]
+    refused: tuple[Refused, ...]
+    num_open: int
+
+    def write(self, traces: Path, refused: Path) -> None:
+        """Each file appears whole or not at all."""
+        _replace(traces, lambda part: _write_traces(part, self.traces))
+        lines = "".join(json.dumps(asdict(record)) + "\n" for record in self.refused)
+        _replace(refused, lambda part: part.write_text(lines, encoding="ascii"))
+
+    def summary(self) -> str:
+        """Counts, and why answers were refused."""
+        reasons = Counter(record.reason.split(":")[0] for record in self.refused)
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        return f"{len(self.traces)} traces, {len(self.refused)} refused{f' ({why})' if why else ''}"
+
+
+def refusal(reply: Reply, method: Method) -> str | None:
+    """Why an answer cannot be learned from, a few words before any colon; None for a good one.
+
+    Good is the method's layout with a usable span in it. How near that span is to the truth is for `filter`.
+
+    >>> refusal(Reply("It rises at 3 s.", "stop", "", 7, 99), Method.TVG_R1)
+    'layout'
+    """
+    if reply.refusal:
+        return f"refused by the teacher: {reply.refusal}"
+    if reply.finish_reason == "content_filter":
+        return "content filter"
+    if reply.is_cut_off:
+        return "cut off at question.max_tokens"
+    if not reply.text.strip():
+        return "no text"
+    answer = read_strict(reply.text, method)
+    if not answer.well_formed:
+        return "layout"
+    return None if answer.span is not None else "no usable span"
+
+
+def trace_of(sample: Sample, reply: Reply, method: Method, group: int, rollout: int) -> Trace:
+    """An answer as a trace of the stage ``teacher``; nothing is rewarded here, so rewards are empty."""
+    answer = read_strict(reply.text, method)
+    known = bool(sample.windows)
+    return Trace(
+        stage="teacher",
+        step=0,
+        epoch=0,
+        sample_id=sample.sample_id,
+        video=sample.video,
+        task=Task.TVG,
+        query=sample.query,
+        windows=sample.windows,
+        duration_s=sample.duration_s,
+        text=reply.text,
+        well_formed=answer.well_formed,
+        anchors=answer.anchors,
+        answer=answer.span,
+        anchor_ious=tuple(iou_to_windows(anchor, sample.windows) for anchor in answer.anchors) if known else (),
+        answer_iou=iou_to_windows(answer.span, sample.windows) if known else None,
+        rewards={},
+        reward=0.0,
+        advantage=0.0,
+        num_tokens=reply.num_tokens,
+        group=group,
+        rollout=rollout,
+    )
+
+
+def collect(
+    samples: Sequence[Sample],
+    questions: Mapping[str, Question],
+    unreadable: Mapping[str, str],
+    replies: Mapping[str, Reply],
+    set_aside: Mapping[str, str],
+    method: Method,
+) -> Results:
+    """The results of all samples. ``questions`` and ``unreadable`` are by sample id, the others by key."""
+    traces: list[Trace] = []
+    refused: list[Refused] = []
+    num_open = 0
+    for group, sample in enumerate(samples):
+        if sample.sample_id in unreadable:
+            refused.append(_refused(sample, 0, f"video: {unreadable[sample.sample_id]}", ""))
+            continue
+        for rollout, key in enumerate(questions[sample.sample_id].keys):
+            reply = replies.get(key)
+            if reply is None and key in set_aside:
+                refused.append(_refused(sample, rollout, set_aside[key], ""))
+            elif reply is None:
+                num_open += 1
+            elif (reason := refusal(reply, method)) is not None:
+                refused.append(_refused(sample, rollout, reason, reply.text))
+            else:
+                traces.append(trace_of(sample, reply, method, group, rollout))
+    return Results(tuple(traces), tuple(refused), num_open)
+
+
+def _refused(sample: Sample, answer: int, reason: str, text: str) -> Refused:
+    return Refused(sample.sample_id, answer, sample.video, sample.query, reason, text)
+
+
+def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
+    with TraceWriter(path) as writer:
+        writer.write(traces)
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    part = path.with_name(f"{path.name}.part")
+    part.unlink(missing_ok=True)
+    try:
+        write(part)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)

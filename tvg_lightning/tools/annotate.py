@@ -1,0 +1,105 @@
+"""``python -m tvg_lightning annotate``: a teacher's reasoning for every query, from any OpenAI-compatible endpoint."""
+
+import asyncio
+import logging
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from tqdm import tqdm
+
+from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.data.video import VideoError
+from tvg_lightning.schema import Method, MethodName, Sample
+from tvg_lightning.teacher.annotator import Annotator
+from tvg_lightning.teacher.endpoint import Endpoint
+from tvg_lightning.teacher.ledger import Ledger
+from tvg_lightning.teacher.purse import Purse
+from tvg_lightning.teacher.questions import Question, make_question
+from tvg_lightning.teacher.results import collect
+from tvg_lightning.teacher.settings import BudgetSettings, EndpointSettings, QuestionSettings
+
+
+def main(
+    annotations: Path,
+    videos: Path,
+    out: Path,
+    endpoint: EndpointSettings,
+    method: MethodName = "tvg_r1",
+    question: QuestionSettings = QuestionSettings(),  # noqa: B008  # frozen
+    budget: BudgetSettings = BudgetSettings(),  # noqa: B008  # frozen
+) -> None:
+    """Ask a teacher every query; the same command goes on after any end, without paying twice. See docs/teacher.md.
+
+    Args:
+        annotations: the project's own JSONL.
+        videos: folder of the videos.
+        out: folder; gets ledger.jsonl (what was paid for), traces.jsonl (for data.targets) and refused.jsonl.
+        endpoint: the server and how it is called.
+        method: whose prompt and layout.
+        question: what is sent for a query.
+        budget: limits over all runs into this folder.
+    """
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the bar
+    result = jsonl.read(annotations)
+    sys.stdout.write(f"{result.report.summary()}\n")
+    client = Endpoint(endpoint)
+    if not videos.is_dir():
+        raise ValueError(f"{videos}: there is no such folder of videos")
+    questions, unreadable = _questions(result.samples, Method(method), videos, endpoint.model, question)
+    with Ledger(out / "ledger.jsonl") as ledger:
+        purse = Purse(budget, ledger.num_requests, ledger.tokens, question.max_tokens)
+        annotator = Annotator(client, ledger, purse, question, Method(method))
+        asyncio.run(_run(annotator, questions))
+        results = collect(result.samples, questions, unreadable, ledger.replies, annotator.set_aside, Method(method))
+        results.write(out / "traces.jsonl", out / "refused.jsonl")
+    sys.stdout.write(f"{out}: {results.summary()}; spent: {purse.summary()}\n")
+    if annotator.stopped is None:
+        return
+    rest = f"{annotator.stopped.reason}; {results.num_open} answers not asked for yet: run the same command to go on"
+    if annotator.stopped.is_fault:
+        raise ValueError(rest)
+    sys.stdout.write(f"stopped: {rest}\n")
+
+
+def _questions(
+    samples: Sequence[Sample], method: Method, videos: Path, model: str, settings: QuestionSettings
+) -> tuple[dict[str, Question], dict[str, str]]:
+    """Questions and what keeps others from being put, both by sample id."""
+    questions: dict[str, Question] = {}
+    unreadable: dict[str, str] = {}
+    for sample in tqdm(samples, desc="looking at videos", unit="query"):
+        try:
+            questions[sample.sample_id] = make_question(sample, method, videos, model, settings)
+        except VideoError as error:
+            unreadable[sample.sample_id] = str(error)
+    return questions, unreadable
+
+
+async def _run(annotator: Annotator, questions: Mapping[str, Question]) -> None:
+    """The run with its bar; Ctrl-C lets what is under way come in, a second one drops it."""
+    keys = [key for question in questions.values() for key in question.keys]
+    num_before = sum(annotator.is_answered(key) for key in keys)
+    loop = asyncio.get_running_loop()
+    run = loop.create_task(annotator.run(questions.values()))
+    with tqdm(total=len(keys), initial=num_before, unit="answer") as bar:
+
+        def show() -> None:
+            num_failed = len(annotator.set_aside)
+            bar.n = num_before + annotator.num_answered + num_failed
+            bar.set_postfix_str(f"{annotator.num_refused + num_failed} refused, {annotator.purse.summary()}")
+
+        def interrupt() -> None:
+            loop.add_signal_handler(signal.SIGINT, run.cancel)
+            bar.write("waiting for the answers under way; Ctrl-C again drops them", file=sys.stderr)
+            annotator.stop("interrupted")
+
+        annotator.on_change = show
+        loop.add_signal_handler(signal.SIGINT, interrupt)
+        try:
+            with suppress(asyncio.CancelledError):
+                await run
+        finally:
+            loop.remove_signal_handler(signal.SIGINT)
