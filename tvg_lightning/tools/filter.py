@@ -1,0 +1,102 @@
+"""``python -m tvg_lightning filter RULE``: training sets by difficulty, from a model's answers to them.
+
+The answers are traces (of ``annotate``, or of any GRPO run), or the predictions of ``train.py predict``: fresh
+rollouts of any checkpoint.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tvg_lightning import spans
+from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.data.annotations.fields import read_jsonl
+from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, draw_by_difficulty, sample_ious, split_by_teacher
+from tvg_lightning.predictions import read_predictions
+from tvg_lightning.schema import Method, MethodName, Sample
+from tvg_lightning.traces import TraceWriter, read_traces
+
+
+def tvg_r1(
+    traces: list[Path],
+    annotations: Path,
+    cold_start: Path,
+    reinforce: Path,
+    rule: TVGR1Rule = TVGR1Rule(),  # noqa: B008  # frozen
+) -> None:
+    """TVG-R1: the teacher's good answers for the cold start, the samples that are neither easy nor too hard for RL.
+
+    Args:
+        traces: files that annotate wrote.
+        annotations: the training set in the project's own JSONL.
+        cold_start: file of traces to write; give it to data.targets.
+        reinforce: file of annotations to write; give it to data.train of the RL stage.
+        rule: the two thresholds.
+    """
+    _refuse_existing(cold_start, reinforce)
+    samples = jsonl.read(annotations).samples
+    split = split_by_teacher(samples, [trace for path in traces for trace in read_traces(path)], rule)
+    _write(reinforce, split.reinforce)
+    with TraceWriter(cold_start) as writer:
+        writer.write(split.cold_start)
+    sys.stdout.write(
+        f"{len(samples)} samples: {len(split.cold_start)} traces for the cold start in {cold_start}, "
+        f"{len(split.reinforce)} samples for RL in {reinforce}, {split.num_too_hard} too hard, "
+        f"{split.num_unanswered} without an answer\n"
+    )
+
+
+def time_r1(
+    answers: list[Path],
+    annotations: Path,
+    out: Path,
+    method: MethodName = "time_r1",
+    rule: TimeR1Rule = TimeR1Rule(),  # noqa: B008  # frozen
+) -> None:
+    """Time-R1: a training set drawn by a Gaussian over the IoU of the base model's answers; IoU 0 is never drawn.
+
+    Args:
+        answers: traces, or predictions of train.py predict, over the training set.
+        annotations: the training set in the project's own JSONL.
+        out: file of annotations to write; give it to data.train.
+        method: how a text in predictions is laid out.
+        rule: the Gaussian, how many to draw, and the seed.
+    """
+    _refuse_existing(out)
+    samples = jsonl.read(annotations).samples
+    ious: dict[str, float] = {}
+    for path in answers:
+        ious |= sample_ious(read_traces(path)) if _holds_traces(path) else _of_predictions(path, samples, method)
+    chosen = draw_by_difficulty(samples, ious, rule)
+    _write(out, chosen)
+    num_answered = sum(sample.sample_id in ious for sample in samples)
+    num_hopeless = sum(ious.get(sample.sample_id) == 0 for sample in samples)
+    sys.stdout.write(
+        f"{len(samples)} samples: {num_answered} answered, {num_hopeless} of them with IoU 0, "
+        f"{len(chosen)} drawn into {out}\n"
+    )
+
+
+def _of_predictions(path: Path, samples: Sequence[Sample], method: MethodName) -> dict[str, float]:
+    windows = {sample.sample_id: sample.windows for sample in samples}
+    predictions = read_predictions(path, Method(method))
+    return {p.qid: spans.iou_to_windows(p.span, windows[p.qid]) for p in predictions if p.qid in windows}
+
+
+def _holds_traces(path: Path) -> bool:
+    """Traces have a step, predictions have none."""
+    return path.is_file() and any("step" in line for _, line in read_jsonl(path))
+
+
+def _write(path: Path, samples: Sequence[Sample]) -> None:
+    if not samples:
+        raise ValueError(
+            f"{path}: nothing is left to write; relax the rule, or check that the answers are to these ids"
+        )
+    jsonl.write(path, samples)
+
+
+def _refuse_existing(*paths: Path) -> None:
+    for path in paths:
+        if path.exists():
+            raise ValueError(f"{path} exists already: remove it or choose another name")
