@@ -72,7 +72,7 @@ class StageSummary(Callback):
         anchors = [row["anchor_mIoU"] for row in self.rows]
         curves = [[a[k] if len(a) > k else None for a in anchors] for k in range(min(3, max(map(len, anchors))))]
         figure = draw_refinement(
-            list(range(len(self.rows))),
+            [row["stage"] for row in self.rows],
             curves,
             [row["mIoU"] for row in self.rows],
             "Mean IoU, stage by stage",

@@ -34,6 +34,7 @@ MAX_STRIP_IN, HEAD_ROWS, BAR_HEIGHT = 2.2, 0.7, 0.62  # the last two in rows
 DIGIT_IN, SIGN_IN = 0.08, 0.05  # widths of the numbers at a bar, a little generous
 NUM_FRAMES, MAX_ANCHOR_ROWS, MAX_TITLE_LINES, MAX_TEXT_LINES = 8, 6, 3, 16
 TITLE_CHARS, TEXT_CHARS = 76, 130  # a title in capitals still fits
+MAX_NAME_CHARS, NAME_CHAR_IN = 24, 0.12  # of a stage; the width of a capital, a little generous
 
 TRUTH_COLOUR, ANSWER_COLOUR = "#2e9e4f", "#2b6cb0"
 FIRST_ANCHOR_COLOUR, LAST_ANCHOR_COLOUR = (0.99, 0.76, 0.45), (0.85, 0.37, 0.05)  # paler is earlier
@@ -82,22 +83,22 @@ def draw_timeline(
 
 
 def draw_refinement(
-    steps: Sequence[int],
+    stages: Sequence[str],
     anchor_ious: Sequence[Sequence[float | None]],
     answer_ious: Sequence[float | None],
     title: str = "Mean IoU of the anchors and the answer",
 ) -> Figure:
-    """How good each anchor and the answer were on average, over the steps of training.
+    """How good each anchor and the answer were on average, from stage to stage.
 
-    ``anchor_ious[k]`` belongs to anchor k + 1 and has one number a step, None (or NaN) where no completion
+    ``anchor_ious[k]`` belongs to anchor k + 1 and has one number a stage, None (or NaN) where no completion
     had that anchor; the curve then has a hole. The last number of a curve stands in the legend.
     """
     for name, values in (
         ("answer_ious", answer_ious),
         *((f"anchor_ious[{k}]", v) for k, v in enumerate(anchor_ious)),
     ):
-        if len(values) != len(steps):
-            raise ValueError(f"{name}: {len(values)} numbers for {len(steps)} steps; give one a step")
+        if len(values) != len(stages):
+            raise ValueError(f"{name}: {len(values)} numbers for {len(stages)} stages; give one a stage")
     page = _Page(4.2)
     page.write(
         _wrap(title, TITLE_CHARS, 1, SANS),
@@ -107,7 +108,8 @@ def draw_refinement(
         fontweight="bold",
         family=SANS,
     )
-    axes = page.axes(0.75, 0.65, WIDTH_IN - 0.75 - 2.3, 4.2 - 0.65 - 0.65)
+    width_in = WIDTH_IN - 0.75 - 2.3
+    axes = page.axes(0.75, 0.65, width_in, 4.2 - 0.65 - 0.65)
     curves: list[tuple[str, Any, Sequence[float | None]]] = [
         (f"anchor {k + 1}", _anchor_colour(k, len(anchor_ious)), values) for k, values in enumerate(anchor_ious)
     ]
@@ -116,11 +118,10 @@ def draw_refinement(
         heights = [math.nan if value is None else value for value in values]
         known = [height for height in heights if not math.isnan(height)]
         label = f"{name}  {known[-1]:.3f}" if known else f"{name}  –"
-        axes.plot(steps, heights, color=colour, linewidth=2.2, marker="o", markersize=3.5, label=label)
+        axes.plot(range(len(stages)), heights, color=colour, linewidth=2.2, marker="o", markersize=3.5, label=label)
     axes.set_ylim(0.0, 1.0)
-    axes.set_xlabel("step", fontsize=10, color=QUIET_INK)
     axes.set_ylabel("mean IoU", fontsize=10, color=QUIET_INK)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+    _name_stages(axes, stages, width_in)
     axes.grid(axis="y", color="#dddddd", linewidth=0.8)
     axes.tick_params(labelsize=9, colors=QUIET_INK)
     axes.spines[["top", "right"]].set_visible(False)
@@ -133,6 +134,17 @@ def draw_refinement(
         reverse=True,
     )
     return page.figure
+
+
+def _name_stages(axes: Axes, stages: Sequence[str], width_in: float) -> None:
+    """The names below the points, every other one or fewer where they would touch."""
+    drawable = [_drawable(name, SANS) for name in stages]
+    names = [name if len(name) <= MAX_NAME_CHARS else f"{name[: MAX_NAME_CHARS - 1]}…" for name in drawable]
+    axes.set_xlim(-0.5, max(1, len(names)) - 0.5)
+    needed_in = max((len(name) for name in names), default=0) * NAME_CHAR_IN
+    every = max(1, math.ceil(needed_in * len(names) / width_in))
+    axes.set_xticks(range(0, len(names), every), names[::every])
+    axes.set_xlabel("stage", fontsize=10, color=QUIET_INK)
 
 
 def figure_to_image(figure: Figure) -> NDArray[np.uint8]:
@@ -306,15 +318,18 @@ def _ink_on(colour: Any) -> str:
 
 def _wrap(text: str, num_chars: int, max_lines: int, family: str) -> list[str]:
     """The text in lines of a width, cut when too long; its line ends stay, signs the font lacks do not."""
-    known = _known_characters(family)
     lines: list[str] = []
     for paragraph in text.expandtabs(4).splitlines():
-        clean = "".join(sign if ord(sign) in known else "\N{REPLACEMENT CHARACTER}" for sign in paragraph)
-        lines += textwrap.wrap(clean, num_chars) or [""]
+        lines += textwrap.wrap(_drawable(paragraph, family), num_chars) or [""]
     if len(lines) > max_lines:
         hidden = len(lines) - max_lines + 1
         lines[max_lines - 1 :] = [f"… ({hidden} more lines)"]
     return lines
+
+
+def _drawable(text: str, family: str) -> str:
+    known = _known_characters(family)
+    return "".join(sign if ord(sign) in known else "\N{REPLACEMENT CHARACTER}" for sign in text)
 
 
 @cache

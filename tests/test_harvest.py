@@ -4,34 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.harvest import HarvestRule, harvest, refusal
+from tests.builders import GOOD_TRACE as GOOD
+from tvg_lightning.harvest import HarvestRule, harvest, is_refining, refusal
 from tvg_lightning.schema import Span, Task
+from tvg_lightning.spans import is_usable
 from tvg_lightning.traces import Trace
 
-TRUTH = Span(10.0, 20.0)
-GOOD = Trace(
-    stage="harvest",
-    step=0,
-    epoch=0,
-    sample_id="s1",
-    video="a.mp4",
-    task=Task.TVG,
-    query="the red circle rises",
-    windows=(TRUTH,),
-    duration_s=40.0,
-    text="a",
-    well_formed=True,
-    anchors=(Span(6.0, 20.0), Span(10.0, 18.0)),  # IoU 10/14 and 0.8
-    answer=Span(10.0, 19.0),  # IoU 0.9
-    anchor_ious=(),
-    answer_iou=None,
-    rewards={},
-    reward=0.0,
-    advantage=0.0,
-    num_tokens=1,
-    group=0,
-    rollout=0,
-)
+TRUTH = GOOD.windows[0]
 RULE = HarvestRule()
 
 
@@ -101,6 +80,34 @@ def test_the_best_of_a_query_are_taken_in_their_first_order() -> None:
     assert harvest([mid, low, other, high], RULE) == [mid, low, other, high]
 
 
+def worth(score: float) -> Span:
+    """A span inside the truth with this IoU."""
+    return Span(10.0, 10.0 + 10.0 * score)
+
+
+@pytest.mark.parametrize(
+    ("anchors", "answer", "expected"),
+    [
+        ([worth(0.2), worth(0.5)], worth(0.8), True),
+        ([worth(0.2), worth(0.5), worth(0.8)], worth(0.8), True),  # the answer may stand still
+        ([worth(0.2), worth(0.2)], worth(0.8), False),  # an anchor may not
+        ([worth(0.5), worth(0.2), worth(0.8)], worth(0.9), False),
+        ([worth(0.2), worth(0.8), worth(0.5)], worth(0.9), False),
+        ([worth(0.2), worth(0.8)], worth(0.5), False),
+        ([Span(0.0, 1.0), Span(0.0, 8.0)], Span(0.0, 9.0), True),  # all apart, ever nearer
+        ([worth(0.2)], worth(0.8), False),  # nothing to compare
+        ([], worth(0.8), False),
+        ([worth(0.2), worth(0.5)], None, False),
+        ([Span(0.0, 1.0), Span(0.0, 2.0)], Span(9.0, 8.0), False),  # its soft IoU of 0 is above the anchors'
+        ([Span(0.0, 1.0), Span(9.0, 8.0)], worth(0.8), False),
+    ],
+)
+def test_refining_by_hand(anchors: list[Span], answer: Span | None, expected: bool) -> None:
+    assert is_refining(anchors, answer, [TRUTH]) is expected
+    assert is_refining(anchors, answer, [Span(500.0, 501.0), TRUTH]) is expected
+    assert not is_refining(anchors, answer, [])
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
@@ -124,3 +131,11 @@ def test_a_harder_threshold_keeps_no_more(first: Span, second: Span, answer: Spa
     trace = replace(GOOD, anchors=(first, second), answer=answer)
     if refusal(trace, HarvestRule(min_answer_iou=tau, min_last_anchor_iou=tau)) is None:
         assert refusal(trace, HarvestRule(min_answer_iou=tau - 0.2, min_last_anchor_iou=tau - 0.2)) is None
+
+
+@given(first=spans, second=spans, answer=spans)
+def test_two_anchors_refine_where_the_harvest_says_so(first: Span, second: Span, answer: Span) -> None:
+    anywhere = HarvestRule(min_answer_iou=0.0, min_last_anchor_iou=0.0)
+    usable = all(map(is_usable, (first, second, answer)))
+    kept = refusal(replace(GOOD, anchors=(first, second), answer=answer), anywhere) is None
+    assert is_refining((first, second), answer, GOOD.windows) == (kept and usable)

@@ -1,8 +1,9 @@
 """Stage 1 of TAR-TVG ends here: which traces are good enough to teach a fresh model (arXiv 2508.07683)."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from tvg_lightning import spans
 from tvg_lightning.schema import Span, Task
@@ -60,6 +61,24 @@ def refusal(trace: Trace, rule: HarvestRule) -> str | None:
     return None
 
 
+def is_refining(anchors: Sequence[Span], answer: Span | None, windows: Sequence[Span]) -> bool:
+    """Whether a thought closes in on the truth: every anchor better than the one before, the answer not worse.
+
+    ``u_1 < ... < u_K <= u_answer``, K >= 2, u the soft IoU with the window that fits best; reconstruction: for
+    two anchors this is the harvest's rule, for more it asks the same of every step. False with fewer than two
+    anchors, an estimate that cannot be used, or no true window.
+
+    >>> is_refining([Span(0.0, 8.0), Span(0.0, 5.0)], Span(0.0, 4.0), [Span(0.0, 4.0)])
+    True
+    """
+    if answer is None or len(anchors) < 2 or not windows:
+        return False
+    if not all(map(spans.is_usable, (*anchors, answer))):  # their soft IoU of 0 may lie above the one before
+        return False
+    *of_anchors, of_answer = (_soft_iou(span, windows) for span in (*anchors, answer))
+    return all(earlier < later for earlier, later in pairwise(of_anchors)) and of_anchors[-1] <= of_answer
+
+
 def harvest(traces: Iterable[Trace], rule: HarvestRule) -> list[Trace]:
     """The traces to train on, in their first order, without a text that its query has already given."""
     good: dict[tuple[str, str], Trace] = {}
@@ -77,7 +96,7 @@ def harvest(traces: Iterable[Trace], rule: HarvestRule) -> list[Trace]:
     return [trace for key, trace in good.items() if key in chosen]
 
 
-def _soft_iou(span: Span, windows: tuple[Span, ...]) -> float:
+def _soft_iou(span: Span, windows: Sequence[Span]) -> float:
     window = spans.best_window(span, windows)
     assert window is not None, "a trace without windows is refused before this"
     return spans.soft_iou(span, window)

@@ -1,6 +1,5 @@
 """A staged run in which all is real but the policy, the frames and the figures, and which takes no time."""
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.builders import write_annotations
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import Item, ItemMaker
 from tvg_lightning.data.video import VideoClip, VideoSampling
@@ -72,7 +72,8 @@ class Stages(StagedModule):
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         self.validated.append("base" if self.trainer.sanity_checking else self.stage.name)
         metric: Any = self.metrics[list(self.metrics)[dataloader_idx]]
-        metric.update(Task.TVG, [len(self.taken) / 16], [True], [[0.25, 0.5]])
+        ious = [len(self.taken) / 16]
+        metric.update(Task.TVG, ious, [True], [[0.25, 0.5]], [True], num_tokens=[7], cut_off=[False])
 
 
 class SavedAt(L.Callback):
@@ -93,22 +94,11 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """``run(stages, callbacks, rewards)`` fits; gives the module, the steps of checkpoints and the folder."""
     monkeypatch.setattr(grounding, "PolicyBackbone", OneNumber)
     (tmp_path / "videos").mkdir()
-    lines = [
-        {
-            "id": f"s{k}",
-            "video": f"{k}.mp4",
-            "query": "A circle rises.",
-            "duration": 9.0,
-            "windows": [[1.0, 2.0]],
-        }
-        for k in range(4)
-    ]
-    (tmp_path / "a.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    file = str(write_annotations(tmp_path / "a.jsonl", [f"s{k}" for k in range(4)]))
 
     def fit(
         stages: list[StageSettings], callbacks: list[L.Callback], rewards: Sequence[float] = (0.0,)
     ) -> SimpleNamespace:
-        file = str(tmp_path / "a.jsonl")
         data = Data(str(tmp_path / "videos"), train=file, val=[Split("held_out", file)], eval_batch_size=8)
         saved = SavedAt()
         trainer = L.Trainer(

@@ -53,6 +53,8 @@ def test_rows_of_a_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert (rows[2]["R1@0.3"], rows[2]["R1@0.5"]) == (1.0, 0.0)
     assert rows[2]["anchor_mIoU"] == [0.25, 0.5] and rows[2]["format_rate"] == 1.0
+    assert (rows[2]["refining_rate"], rows[2]["response_length"], rows[2]["cut_off_rate"]) == (1.0, 7.0, 0.0)
+    assert done.trainer.callback_metrics["held_out/refining_rate"] == 1.0
     assert not any("anchor_count" in key for key in rows[2])
     assert all(row["seconds"] >= 0.0 for row in rows)
     assert table(rows, ["held_out"]) in capsys.readouterr().out

@@ -8,40 +8,17 @@ import pytest
 
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
+from tests.builders import GOOD_TRACE as GOOD
+from tests.builders import write_traces
 from tests.callbacks.conftest import Run
 from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings, PlateauSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Span, Task
-from tvg_lightning.traces import Trace, TraceWriter
 
 GRPO = GRPOSettings(reward=RewardWeights(iou=1.0), beta=0.0)
 PLATEAU = PlateauSettings(window=2, min_gain=0.1)
 STAGE = StageSettings("explore", grpo=GRPO, steps=8, batch_size=2)
-GOOD = Trace(
-    stage="explore",
-    step=0,
-    epoch=0,
-    sample_id="s1",
-    video="a.mp4",
-    task=Task.TVG,
-    query="A circle rises.",
-    windows=(Span(10.0, 20.0),),
-    duration_s=40.0,
-    text="good",
-    well_formed=True,
-    anchors=(Span(6.0, 20.0), Span(10.0, 18.0)),  # IoU 10/14 and 0.8
-    answer=Span(10.0, 19.0),  # IoU 0.9
-    anchor_ious=(),
-    answer_iou=None,
-    rewards={},
-    reward=0.0,
-    advantage=0.0,
-    num_tokens=1,
-    group=0,
-    rollout=0,
-)
 
 
 @pytest.mark.parametrize(
@@ -95,25 +72,20 @@ def test_a_stage_that_rises_is_not_left(run: Run) -> None:
     assert len(module.taken) == 8
 
 
-def write(folder: Path, name: str, traces: list[Trace]) -> None:
-    with TraceWriter(folder / name) as writer:
-        writer.write(traces)
-
-
 IMITATE = StageSettings("imitate", sft=True, steps=2, batch_size=2, harvest_from="explore")
 
 
 def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tmp_path: Path) -> None:
-    write(tmp_path / "traces", "explore-rank0.jsonl", [GOOD, replace(GOOD, well_formed=False, text="bad")])
-    write(tmp_path / "traces", "explore-rank1.jsonl", [replace(GOOD, sample_id="s2", text="too")])
-    write(tmp_path / "traces", "other-rank0.jsonl", [replace(GOOD, text="of another stage")])
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD, replace(GOOD, well_formed=False, text="bad")])
+    write_traces(tmp_path / "traces" / "explore-rank1.jsonl", [replace(GOOD, sample_id="s2", text="too")])
+    write_traces(tmp_path / "traces" / "other-rank0.jsonl", [replace(GOOD, text="of another stage")])
     module = run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))]).module
     assert module.targets[:2] == [None, None]
     assert sorted(module.targets[2:]) == ["good", "good", "too", "too"]  # two epochs of two
 
 
 def test_a_harvest_of_nothing_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    write(tmp_path / "traces", "explore-rank0.jsonl", [replace(GOOD, well_formed=False)])
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, well_formed=False)])
     with pytest.raises(ValueError, match='"imitate": none of 1 traces of "explore" passes the rule'):
         run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))])
 

@@ -215,7 +215,7 @@ def test_the_image_has_the_colours_of_the_figure() -> None:
 
 
 def test_refinement_has_a_curve_each_and_holes_where_nothing_was() -> None:
-    figure = draw_refinement([0, 10, 20], [[0.1, 0.2, 0.3], [None, math.nan, 0.5]], [0.2, 0.4, 0.6])
+    figure = draw_refinement(["base", "explore", "refine"], [[0.1, 0.2, 0.3], [None, math.nan, 0.5]], [0.2, 0.4, 0.6])
     (axes,) = figure.axes
     curves = {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines()}
     assert list(curves) == ["anchor 1  0.300", "anchor 2  0.500", "answer  0.600"]
@@ -225,9 +225,37 @@ def test_refinement_has_a_curve_each_and_holes_where_nothing_was() -> None:
 
 def test_refinement_without_any_number_is_still_a_picture() -> None:
     assert_readable(draw_refinement([], [], []))
-    assert "anchor 1  –" in words(draw_refinement([0], [[None]], [0.5]))
+    assert "anchor 1  –" in words(draw_refinement(["base"], [[None]], [0.5]))
+
+
+def test_refinement_names_its_stages_below_their_points() -> None:
+    figure = draw_refinement(["base", "explore", "refine"], [], [0.2, 0.4, 0.6])
+    figure_to_image(figure)
+    ticks = figure.axes[0].xaxis.get_major_ticks()
+    assert [(tick.get_loc(), tick.label1.get_text()) for tick in ticks] == [(0, "base"), (1, "explore"), (2, "refine")]
+    assert list(figure.axes[0].get_lines()[0].get_xdata()) == [0, 1, 2]
+    assert "stage" in words(figure) and "step" not in words(figure)
+
+
+@pytest.mark.parametrize(
+    ("stages", "shown"),
+    [
+        ([f"epoch {k + 1}" for k in range(60)], "epoch 1"),
+        (["WITH_A_LONGER_NAME_THAN_FITS"] * 5, "WITH_A_LONGER_NAME_THAN…"),
+        (["圆", "a_$b$", "\x00"], "a_$b$"),
+    ],
+)
+def test_many_long_and_foreign_names_are_readable(stages: list[str], shown: str) -> None:
+    figure = draw_refinement(stages, [], [0.5] * len(stages))
+    assert_readable(figure)
+    assert shown in words(figure)
+    if len(set(stages)) == len(stages):  # where some are left out, the others stand at their own points
+        ticks = figure.axes[0].xaxis.get_major_ticks()
+        assert all(
+            tick.label1.get_text() in (stages[round(tick.get_loc())], "\N{REPLACEMENT CHARACTER}") for tick in ticks
+        )
 
 
 def test_refinement_refuses_uneven_curves() -> None:
-    with pytest.raises(ValueError, match=r"anchor_ious\[1\]: 1 numbers for 2 steps"):
-        draw_refinement([0, 1], [[0.1, 0.2], [0.3]], [0.1, 0.2])
+    with pytest.raises(ValueError, match=r"anchor_ious\[1\]: 1 numbers for 2 stages"):
+        draw_refinement(["base", "explore"], [[0.1, 0.2], [0.3]], [0.1, 0.2])

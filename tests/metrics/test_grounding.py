@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -9,23 +10,33 @@ from tests.conftest import Tolerances
 from tvg_lightning.metrics.grounding import GroundingMetrics, anchor_means
 from tvg_lightning.schema import Task
 
-# IoU, well formed, IoUs of the anchors
-GROUNDED: list[tuple[float, bool, list[float]]] = [
-    (0.75, True, [0.25, 0.5]),
-    (0.5, True, [0.75]),
-    (0.0, False, []),
-    (0.25, True, [0.5, 0.25, 0.125]),
+
+class Row(NamedTuple):
+    iou: float
+    well_formed: bool
+    anchor_ious: list[float]
+    refining: bool
+    num_tokens: int
+    cut_off: bool
+
+
+GROUNDED = [
+    Row(0.75, True, [0.25, 0.5], True, 40, False),
+    Row(0.5, True, [0.75], False, 30, False),
+    Row(0.0, False, [], False, 96, True),
+    Row(0.25, True, [0.5, 0.25, 0.125], False, 50, False),
 ]
 
 
-def add(metric: GroundingMetrics, rows: list[tuple[float, bool, list[float]]]) -> None:
-    metric.update(Task.TVG, [row[0] for row in rows], [row[1] for row in rows], [row[2] for row in rows])
+def add(metric: GroundingMetrics, rows: list[Row]) -> None:
+    ious, well_formed, anchor_ious, refining, num_tokens, cut_off = zip(*rows, strict=True)
+    metric.update(Task.TVG, ious, well_formed, anchor_ious, refining, num_tokens=num_tokens, cut_off=cut_off)
 
 
 def test_figures_by_hand() -> None:
     metric = GroundingMetrics()
     add(metric, GROUNDED)
-    metric.update(Task.VERB_COMPLETION, [1.0, 0.0])
+    metric.update(Task.VERB_COMPLETION, [1.0, 0.0], num_tokens=[8, 16], cut_off=[True, False])
     metric.update(Task.VIDEO_DESCRIPTION, [1.0, 1.0, 0.0, 1.0])
     assert metric.compute() == {
         "mIoU": 0.375,
@@ -33,6 +44,7 @@ def test_figures_by_hand() -> None:
         "R1@0.5": 0.5,
         "R1@0.7": 0.25,
         "format_rate": 0.75,
+        "refining_rate": 0.25,  # of all four: what has no anchors does not refine
         "anchor_mIoU_1": 0.5,
         "anchor_count_1": 3.0,
         "anchor_mIoU_2": 0.375,
@@ -41,6 +53,8 @@ def test_figures_by_hand() -> None:
         "anchor_count_3": 1.0,
         "verb_completion_accuracy": 0.5,
         "video_description_accuracy": 0.75,
+        "response_length": 40.0,  # 216 + 24 tokens in six answers; the descriptions' are not known
+        "cut_off_rate": 2 / 6,
     }
     assert anchor_means(metric.compute()) == [0.5, 0.375, 0.125]
 
@@ -83,8 +97,13 @@ def test_wrong_lengths_and_tasks_are_refused() -> None:
         metric.update(Task.TVG, [0.1, 0.2], [True])
     with pytest.raises(ValueError, match="anchor_ious: 0 entries for 1 scores"):
         metric.update(Task.TVG, [0.1], [True], [])
-    with pytest.raises(ValueError, match="verb_completion"):
-        metric.update(Task.VERB_COMPLETION, [1.0], [True])
+    for misplaced in ({"well_formed": [True]}, {"anchor_ious": [[0.5]]}, {"refining": [True]}):
+        with pytest.raises(ValueError, match="verb_completion"):
+            metric.update(Task.VERB_COMPLETION, [1.0], **misplaced)
+    for name in ("refining", "num_tokens", "cut_off"):
+        with pytest.raises(ValueError, match=f"{name}: 1 entries for 2 scores"):
+            metric.update(Task.TVG, [0.1, 0.2], **{name: [True]})  # type: ignore[arg-type]
+    assert metric.compute() == {}
     with pytest.raises(ValueError, match="max_anchors"):
         GroundingMetrics(max_anchors=-1)
 

@@ -9,6 +9,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, update_metrics
+from tvg_lightning.policy.rollout import Completion
 from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
 WINDOWS = (Span(4.0, 8.0),)
@@ -22,6 +23,10 @@ WELL_FORMED = (
 def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:
     sample = Sample("s", "a.mp4", 10.0, "The red circle rises.", windows)
     return Item(sample, task, Prompt("?"), CLIP, () if task == Task.TVG else ("rise",), position=0)
+
+
+def said(text: str, num_tokens: int = 5, finished: bool = True) -> Completion:
+    return Completion(tuple(range(num_tokens)), text, (0.0,) * num_tokens, finished)
 
 
 @pytest.mark.parametrize(
@@ -38,25 +43,25 @@ def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:
     ],
 )
 def test_grounding(text: str, method: Method, well_formed: bool, span: Span | None, score: float) -> None:
-    judged = judge(item(Task.TVG), text, method)
+    judged = judge(item(Task.TVG), said(text), method)
     assert (judged.answer.well_formed, judged.answer.span) == (well_formed, span)
     assert judged.score == pytest.approx(score)
 
 
 def test_every_anchor_has_its_iou() -> None:
-    judged = judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG)
+    judged = judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG)
     assert judged.answer.anchors == (Span(2.0, 6.0), Span(4.0, 7.0))
     assert judged.anchor_ious == pytest.approx((2 / 6, 3 / 4))
 
 
 def test_the_best_of_several_windows_counts() -> None:
     windows = (Span(0.0, 1.0), Span(4.0, 8.0))
-    judged = judge(item(Task.TVG, windows), "<answer>5.0 to 8.0</answer>", Method.TIME_R1)
+    judged = judge(item(Task.TVG, windows), said("<answer>5.0 to 8.0</answer>"), Method.TIME_R1)
     assert judged.score == pytest.approx(0.75)
 
 
 def test_without_truth_there_is_an_answer_and_no_score() -> None:
-    judged = judge(item(Task.TVG, ()), WELL_FORMED, Method.TAR_TVG)
+    judged = judge(item(Task.TVG, ()), said(WELL_FORMED), Method.TAR_TVG)
     assert judged.answer.span == Span(4.0, 8.0) and len(judged.answer.anchors) == 2
     assert judged.score is None and judged.anchor_ious == ()
 
@@ -76,20 +81,20 @@ def test_without_truth_there_is_an_answer_and_no_score() -> None:
     ],
 )
 def test_inversions(task: Task, text: str, well_formed: bool, score: float) -> None:
-    judged = judge(item(task), text, Method.TAR_TVG)
+    judged = judge(item(task), said(text), Method.TAR_TVG)
     assert judged.answer == Answer(well_formed, None)
     assert (judged.score, judged.anchor_ious) == (score, ())
 
 
 def test_figures_of_a_batch_by_hand() -> None:
     batch = [
-        judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG),  # IoU 1, anchors 1/3 and 3/4
-        judge(item(Task.TVG), "From 4 to 5 seconds.", Method.TAR_TVG),  # IoU 1/4, no anchors
-        judge(item(Task.TVG, ()), WELL_FORMED, Method.TAR_TVG),  # not counted
-        judge(item(Task.ACTION_RECOGNITION), "rise", Method.TAR_TVG),
-        judge(item(Task.ACTION_RECOGNITION), "fall", Method.TAR_TVG),
-        judge(item(Task.ACTION_RECOGNITION), "spin", Method.TAR_TVG),
-        judge(item(Task.VIDEO_DESCRIPTION), "A circle rises.", Method.TAR_TVG),
+        judge(item(Task.TVG), said(WELL_FORMED, 30), Method.TAR_TVG),  # refines: IoU 1, anchors 1/3 and 3/4
+        judge(item(Task.TVG), said("From 4 to 5 seconds.", 9), Method.TAR_TVG),  # IoU 1/4, no anchors
+        judge(item(Task.TVG, ()), said(WELL_FORMED, 90, False), Method.TAR_TVG),  # not counted
+        judge(item(Task.ACTION_RECOGNITION), said("rise", 2), Method.TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), said("fall", 2), Method.TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), said("spin", 2), Method.TAR_TVG),
+        judge(item(Task.VIDEO_DESCRIPTION), said("A circle rises.", 15, finished=False), Method.TAR_TVG),
     ]
     metric = GroundingMetrics()
     update_metrics(metric, batch)
@@ -101,18 +106,21 @@ def test_figures_of_a_batch_by_hand() -> None:
             "R1@0.5": 0.5,
             "R1@0.7": 0.5,
             "format_rate": 0.5,
+            "refining_rate": 0.5,
             "anchor_mIoU_1": 1 / 3,
             "anchor_count_1": 1.0,
             "anchor_mIoU_2": 0.75,
             "anchor_count_2": 1.0,
             "action_recognition_accuracy": 1 / 3,
             "video_description_accuracy": 1.0,
+            "response_length": 10.0,  # 30 + 9 + 3 * 2 + 15 tokens of six answers
+            "cut_off_rate": 1 / 6,
         }
     )
 
 
 def test_a_prediction_as_it_is_written() -> None:
-    record = prediction_record(judge(item(Task.TVG), WELL_FORMED, Method.TAR_TVG))
+    record = prediction_record(judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG))
     assert json.loads(json.dumps(record)) == record
     assert record == {
         "qid": "s",
@@ -129,7 +137,7 @@ def test_a_prediction_as_it_is_written() -> None:
 
 
 def test_a_prediction_without_answer_or_truth() -> None:
-    judged = judge(item(Task.TVG, ()), "?", Method.TAR_TVG)
+    judged = judge(item(Task.TVG, ()), said("?"), Method.TAR_TVG)
     assert isinstance(judged, Evaluated)
     record = prediction_record(judged)
     assert (record["span"], record["anchors"], record["iou"]) == (None, [], None)

@@ -1,3 +1,5 @@
+import math
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
 from tvg_lightning.rewards.weights import AnchorSettings
 from tvg_lightning.schema import Span
-from tvg_lightning.spans import soft_iou
+from tvg_lightning.spans import is_usable, soft_iou
 
 TRUTH = Span(10.0, 20.0)
 SETTINGS = AnchorSettings()
@@ -94,3 +96,35 @@ def test_from_worst_to_best_is_the_best_order(anchors: list[Span], truth: Span) 
     assert best >= anchor_accuracy_reward(anchors, truth) - 1e-12
     refined = anchor_refinement_reward(ordered, truth, truth, SETTINGS)
     assert refined >= anchor_refinement_reward(anchors, truth, truth, SETTINGS)
+
+
+@given(whole_spans, st.integers(1, 6), st.lists(st.integers(0, 80), min_size=2, max_size=6))
+def test_all_at_the_truth_is_one_and_drifting_away_never_helps(truth: Span, num: int, drifts: list[int]) -> None:
+    def drifted(drift: int) -> float:
+        return anchor_accuracy_reward([Span(truth.start_s + drift, truth.end_s + drift)] * num, truth)
+
+    rewards = [drifted(drift) for drift in [0, *sorted(drifts)]]
+    assert rewards[0] == pytest.approx(1.0)
+    assert rewards == sorted(rewards, reverse=True)
+    assert anchor_refinement_reward([truth] * num, truth, truth, SETTINGS) == 1.0
+
+
+@given(st.integers(0, 99), st.integers(1, 9), st.floats(0.0, 9.0), st.floats(-9.0, 0.0))
+def test_one_anchor_more_is_never_paid(num: int, allowed: int, penalty: float, floor: float) -> None:
+    settings = AnchorSettings(max_anchors=allowed, penalty=penalty, floor=floor)
+    reward, next_reward = anchor_count_reward(num, settings), anchor_count_reward(num + 1, settings)
+    assert floor <= next_reward <= reward <= 0.0
+    assert num > allowed or reward == 0.0
+
+
+edges = st.floats() | st.sampled_from((math.nan, math.inf, -math.inf, 12.0))
+any_spans = st.builds(Span, edges, edges)
+
+
+@given(st.lists(any_spans, max_size=5), any_spans)
+def test_no_span_raises_or_leaves_the_range(anchors: list[Span], answer: Span) -> None:
+    assert -1.0 <= anchor_accuracy_reward(anchors, TRUTH) <= 1.0
+    assert 0.0 <= anchor_refinement_reward(anchors, answer, TRUTH, SETTINGS) <= 1.0
+    bad = [anchor for anchor in anchors if not is_usable(anchor)]
+    assert anchor_accuracy_reward(bad, TRUTH) == 0.0
+    assert anchor_refinement_reward(bad, None, TRUTH, SETTINGS) == 0.0

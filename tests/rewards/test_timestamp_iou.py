@@ -1,3 +1,6 @@
+import math
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -36,3 +39,23 @@ def test_between_zero_and_iou_and_unmoved_by_a_shift(a: float, m: float, b: floa
     assert 0.0 <= reward <= iou_reward(prediction, [truth])
     moved = timestamp_iou_reward(Span(a + shift, a + m + shift), [Span(b + shift, b + n + shift)], 80.0)
     assert moved == pytest.approx(reward)
+
+
+@given(starts, lengths, st.lists(st.integers(-40, 40), min_size=2))
+def test_one_at_the_truth_and_no_gain_in_drifting_away(start: float, length: float, drifts: list[int]) -> None:
+    truth = Span(start, start + length)
+    steps = [0, *sorted(drifts, key=abs)]
+    rewards = [timestamp_iou_reward(Span(start + d, start + length + d), [truth], 80.0) for d in steps]
+    assert rewards[0] == 1.0
+    assert all(later <= earlier + 1e-12 for earlier, later in pairwise(rewards))
+
+
+edges = st.floats() | st.sampled_from((math.nan, math.inf, -math.inf, 2.0))
+
+
+@given(edges, edges)
+def test_no_span_raises_or_leaves_the_range(start_s: float, end_s: float) -> None:
+    reward = timestamp_iou_reward(Span(start_s, end_s), [Span(0.0, 4.0)], 10.0)
+    assert 0.0 <= reward <= 1.0
+    if not (math.isfinite(start_s) and math.isfinite(end_s) and start_s < end_s):
+        assert reward == 0.0

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.rewards.total import score
-from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Method, Span, Task
 
 TRUTH = Span(10.0, 20.0)
@@ -108,11 +108,59 @@ def test_what_cannot_be_scored_is_refused() -> None:
         score("x", Task.ACTION_RECOGNITION, Method.TAR_TVG, (TRUTH,), 40.0, (), weights, SETTINGS)
 
 
-@given(st.text(), st.sampled_from(list(Method)), st.sampled_from(list(Task)))
+@pytest.mark.parametrize("task", list(Task))
+def test_length_counts_for_every_task(task: Task) -> None:
+    weights, length = RewardWeights(length=2.0), LengthSettings(max_tokens=100, cache_tokens=20)
+
+    def reward(num_tokens: int) -> tuple[dict[str, float], float]:
+        scored = score("", task, Method.TAR_TVG, (TRUTH,), 40.0, ("rise",), weights, SETTINGS,
+                       num_tokens=num_tokens, length=length)  # fmt: skip
+        return scored.parts, scored.total
+
+    assert reward(80) == ({"length": 0.0}, 0.0)
+    assert reward(95) == ({"length": -0.75}, -1.5)
+
+
+def test_a_length_that_counts_must_be_given() -> None:
+    with pytest.raises(AssertionError, match="length has a weight"):
+        score("", Task.TVG, Method.TAR_TVG, (TRUTH,), 40.0, (), RewardWeights(length=1.0), SETTINGS)
+
+
+TAGS = ("think", "answer", "timestamp", "time")
+FRAGMENTS = (
+    *(f"<{tag}>" for tag in TAGS),
+    *(f"</{tag}>" for tag in TAGS),
+    "10.0 to 20.0",
+    "[10.0, 20.0]",
+    "8 and 20",
+    "20.0 to 10.0",
+    "nan to inf",
+    "The red circle rises.",
+    " ",
+)
+anything = st.text() | st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=4), max_size=12).map("".join)
+
+
+@given(anything, st.sampled_from(list(Method)), st.sampled_from(list(Task)))
 def test_no_text_of_the_model_raises(text: str, method: Method, task: Task) -> None:
     names = RewardWeights().as_dict()
-    weights = RewardWeights(**dict.fromkeys(names, 1.0))
+    weights, length = RewardWeights(**dict.fromkeys(names, 1.0)), LengthSettings()
     for wrapped in (text, f"<answer>{text}</answer>", f"<think></think><answer>{text}</answer>"):
-        reward = score(wrapped, task, method, (TRUTH,), 40.0, ("rise",), weights, SETTINGS)
+        reward = score(
+            wrapped, task, method, (TRUTH,), 40.0, ("rise",), weights, SETTINGS, num_tokens=2000, length=length
+        )
         assert set(reward.parts) <= set(names)
         assert reward.total == pytest.approx(sum(reward.parts.values()))
+        assert all(-1.0 <= part <= 1.0 for part in reward.parts.values())
+
+
+@given(anything, st.sampled_from(list(Method)))
+def test_the_truth_in_layout_beats_every_text_out_of_it(text: str, method: Method) -> None:
+    """With the published weights, whatever the text says: its words, put in layout beside the truth, earn more."""
+    words = text.replace("<", "")
+    anchor = "<timestamp>10.0 to 20.0</timestamp>" if method is Method.TAR_TVG else ""
+    answer = "<time>[10.0, 20.0]</time>" if method is Method.TVG_R1 else "<answer>10.0 to 20.0</answer>"
+    weights = RewardWeights.published(method)
+    told = score(text, Task.TVG, method, (TRUTH,), 40.0, (), weights, SETTINGS)
+    if not told.answer.well_formed:
+        assert told.total < total(f"<think>{words}{anchor}</think>{answer}", method)

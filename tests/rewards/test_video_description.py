@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tvg_lightning.rewards.video_description import video_description_reward
 
@@ -16,3 +18,10 @@ from tvg_lightning.rewards.video_description import video_description_reward
 )
 def test_hand_computed(content: str | None, query_verbs: tuple[str, ...], reward: float) -> None:
     assert video_description_reward(content, query_verbs) == reward
+
+
+@given(st.text(), st.sampled_from(("rise", "spin")))
+def test_one_or_zero_by_the_first_verb_alone(text: str, other: str) -> None:
+    reward = video_description_reward(text, ("rise",))
+    assert reward in (0.0, 1.0)
+    assert video_description_reward(text, ("rise", other)) == reward

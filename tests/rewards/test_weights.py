@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 import tvg_lightning.rewards.total
-from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
-from tvg_lightning.schema import Method
+from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
+from tvg_lightning.schema import Method, Task
 
 FIELDS = [field.name for field in dataclasses.fields(RewardWeights)]
 
@@ -46,6 +46,31 @@ def test_bad_weights_are_refused_by_name(name: str, weight: float) -> None:
 def test_bad_anchor_settings_are_refused_by_name(name: str, value: float) -> None:
     with pytest.raises(ValueError, match=rf"anchors\.{name} is"):
         AnchorSettings(**{name: value})
+
+
+@pytest.mark.parametrize(("max_tokens", "cache_tokens"), [(100, 0), (100, -1), (100, 101), (0, 0)])
+def test_bad_length_settings_are_refused_by_name(max_tokens: int, cache_tokens: int) -> None:
+    with pytest.raises(
+        ValueError, match=rf"length\.cache_tokens is {cache_tokens} and length\.max_tokens {max_tokens}"
+    ):
+        LengthSettings(max_tokens, cache_tokens)
+
+
+def test_a_length_that_no_completion_reaches_is_refused() -> None:
+    settings = LengthSettings(max_tokens=96, cache_tokens=16)
+    settings.check_reached(81)  # a completion of 81 tokens costs 1/16
+    with pytest.raises(ValueError, match=r"completions end at 80 tokens and cost nothing up to 80: set length\.max_to"):
+        settings.check_reached(80)
+
+
+@pytest.mark.parametrize("task", list(Task))
+def test_which_weights_apply_to_a_task(task: Task) -> None:
+    inversions = {"verb_completion", "action_recognition", "video_description"}
+    for name in FIELDS:
+        everywhere = name in ("format", "length")
+        own = name == task.value if name in inversions else task is Task.TVG
+        assert RewardWeights(**{name: 1.0}).applies_to(task) == (everywhere or own)
+    assert not RewardWeights().applies_to(task)
 
 
 def test_every_weight_has_a_file_of_its_name() -> None:

@@ -3,46 +3,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import GOOD_TRACE as GOOD
+from tests.builders import write_traces
 from tvg_lightning.harvest import HarvestRule
-from tvg_lightning.schema import Span, Task
+from tvg_lightning.schema import Span
 from tvg_lightning.tools.harvest import main
-from tvg_lightning.traces import Trace, TraceWriter, read_traces
-
-GOOD = Trace(
-    stage="explore",
-    step=0,
-    epoch=0,
-    sample_id="s1",
-    video="a.mp4",
-    task=Task.TVG,
-    query="The red circle rises.",
-    windows=(Span(10.0, 20.0),),
-    duration_s=40.0,
-    text="good",
-    well_formed=True,
-    anchors=(Span(6.0, 20.0), Span(10.0, 18.0)),  # IoU 10/14 and 0.8
-    answer=Span(10.0, 19.0),  # IoU 0.9
-    anchor_ious=(),
-    answer_iou=None,
-    rewards={},
-    reward=0.0,
-    advantage=0.0,
-    num_tokens=1,
-    group=0,
-    rollout=0,
-)
-
-
-def write(path: Path, *traces: Trace) -> Path:
-    with TraceWriter(path) as writer:
-        writer.write(traces)
-    return path
+from tvg_lightning.traces import read_traces
 
 
 def test_what_is_kept_and_why_the_rest_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     better = replace(GOOD, text="better", answer=Span(10.0, 20.0))
-    first = write(tmp_path / "a.jsonl", GOOD, replace(GOOD, well_formed=False), replace(GOOD, well_formed=False))
-    second = write(tmp_path / "b.jsonl", replace(GOOD, answer=None), better, GOOD)
+    first = write_traces(
+        tmp_path / "a.jsonl", [GOOD, replace(GOOD, well_formed=False), replace(GOOD, well_formed=False)]
+    )
+    second = write_traces(tmp_path / "b.jsonl", [replace(GOOD, answer=None), better, GOOD])
     out = tmp_path / "out" / "harvest.jsonl"
     main([first, second], out)
     assert list(read_traces(out)) == [GOOD, better]
@@ -52,7 +26,7 @@ def test_what_is_kept_and_why_the_rest_is_left(tmp_path: Path, capsys: pytest.Ca
 
 def test_the_rule_is_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     better = replace(GOOD, text="better", answer=Span(10.0, 20.0))
-    traces = write(tmp_path / "a.jsonl", GOOD, better)
+    traces = write_traces(tmp_path / "a.jsonl", [GOOD, better])
     main([traces], tmp_path / "one.jsonl", HarvestRule(max_per_sample=1))
     assert list(read_traces(tmp_path / "one.jsonl")) == [better]
     main([traces], tmp_path / "both.jsonl")
@@ -60,7 +34,7 @@ def test_the_rule_is_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
-    traces = write(tmp_path / "a.jsonl", GOOD)
+    traces = write_traces(tmp_path / "a.jsonl", [GOOD])
     with pytest.raises(ValueError, match=r"a\.jsonl exists already: remove it or choose another name"):
         main([traces], traces)
     assert list(read_traces(traces)) == [GOOD]

@@ -17,12 +17,15 @@ ACCURACY_KEYS: Mapping[Task, str] = {
 
 
 class GroundingMetrics(Metric):
-    """mIoU, R1@m, format rate, the mean IoU of every anchor, and the accuracy of the three inversion tasks.
+    """mIoU, R1@m, format rate, anchors, accuracy of the three inversion tasks, and how long the answers are.
 
-    Every figure is its own sum / count. Grounding: mIoU, R1@m and format_rate over all grounding samples.
-    ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
+    Every figure is its own sum / count. Grounding: mIoU, R1@m, format_rate and refining_rate (the share whose
+    anchors close in on the truth, ``harvest.is_refining``) over all grounding samples, those without anchors
+    included. ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
     later anchor's mean is over other samples than an earlier one's. Accuracies: over the samples of that task
-    (VC, AR, VD of Invert4TVG, arXiv 2508.07388). Anchors after ``max_anchors`` are not measured.
+    (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``response_length``, in tokens, and ``cut_off_rate``, the
+    share that ended for want of tokens: over the samples of all tasks. Anchors after ``max_anchors`` have no
+    mean of their own.
     A figure without a sample is left out of the result, so a run without inversion tasks logs none.
     """
 
@@ -44,8 +47,11 @@ class GroundingMetrics(Metric):
             "mIoU",
             *(recall_key(limit) for limit in self.thresholds),
             "format_rate",
+            "refining_rate",
             *(f"anchor_mIoU_{k}" for k in range(1, max_anchors + 1)),
             *ACCURACY_KEYS.values(),
+            "response_length",
+            "cut_off_rate",
         )
         self.add_state("sums", torch.zeros(len(self._keys), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("counts", torch.zeros(len(self._keys), dtype=torch.long), dist_reduce_fx="sum")
@@ -61,23 +67,35 @@ class GroundingMetrics(Metric):
         scores: Tensor | Sequence[float],
         well_formed: Sequence[bool] | None = None,
         anchor_ious: Sequence[Sequence[float]] | None = None,
+        refining: Sequence[bool] | None = None,
+        *,
+        num_tokens: Sequence[int] | None = None,
+        cut_off: Sequence[bool] | None = None,
     ) -> None:
-        """Add B samples of one task.
+        """Add B samples of one task. What is left out is left out of the figures.
 
-        Grounding: ``scores`` are IoUs; ``well_formed`` (B) and ``anchor_ious`` (B lists, empty where a sample
-        has no anchor) go with them, or are left out and their figures with them. Inversion: ``scores`` are
-        the binary rewards 0 or 1, and there is nothing else.
+        ``scores`` are IoUs for grounding, the binary rewards 0 or 1 for an inversion; ``num_tokens`` (B) and
+        ``cut_off`` (B) go with either. For grounding only: ``well_formed`` (B), ``anchor_ious`` (B lists, empty
+        where a sample has no anchor) and ``refining`` (B).
         """
         scores_B = as_float64(scores, "scores")
-        if task != Task.TVG:
-            if well_formed is not None or anchor_ious is not None:
-                raise ValueError(f"{task}: well_formed and anchor_ious are for the grounding task; leave them out")
-            self._add({ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())})
-            return
-        parts = self._of_scores(scores_B)
-        if well_formed is not None:
-            _same_length("well_formed", well_formed, scores_B)
-            parts["format_rate"] = (float(sum(map(bool, well_formed))), len(well_formed))
+        if task == Task.TVG:
+            parts = self._of_scores(scores_B)
+        else:
+            if any(given is not None for given in (well_formed, anchor_ious, refining)):
+                raise ValueError(
+                    f"{task}: well_formed, anchor_ious and refining are for the grounding task; leave them out"
+                )
+            parts = {ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())}
+        for key, name, values in (
+            ("format_rate", "well_formed", well_formed),
+            ("refining_rate", "refining", refining),
+            ("response_length", "num_tokens", num_tokens),
+            ("cut_off_rate", "cut_off", cut_off),
+        ):
+            if values is not None:
+                _same_length(name, values, scores_B)
+                parts[key] = (float(sum(values)), len(values))
         if anchor_ious is not None:
             _same_length("anchor_ious", anchor_ious, scores_B)
             parts |= self._of_anchors(anchor_ious)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 
 from tvg_lightning.data.items import Item
+from tvg_lightning.harvest import is_refining
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.parsing import read_inverted, read_tolerant
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.rollout import Completion, sample
 from tvg_lightning.policy.settings import SamplingSettings
 from tvg_lightning.rewards.action_recognition import action_recognition_reward
 from tvg_lightning.rewards.verb_completion import verb_completion_reward
@@ -34,6 +35,8 @@ class Evaluated:
     answer: Answer
     anchor_ious: tuple[float, ...]
     score: float | None
+    num_tokens: int  # of the whole text, the end token included
+    finished: bool  # False when max_new_tokens cut it off
 
 
 @torch.no_grad()
@@ -44,33 +47,43 @@ def evaluate(
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     greedy = SamplingSettings(settings.max_new_tokens, temperature=0.0)
     groups = sample(policy, prompts, policy.see(prompts), 1, greedy)
-    return [judge(item, group[0].text, method) for item, group in zip(items, groups, strict=True)]
+    return [judge(item, group[0], method) for item, group in zip(items, groups, strict=True)]
 
 
-def judge(item: Item, text: str, method: Method) -> Evaluated:
-    """Read one text, tolerantly, as the benchmarks do: prose with a window counts as an answer."""
+def judge(item: Item, completion: Completion, method: Method) -> Evaluated:
+    """Read one completion, tolerantly, as the benchmarks do: prose with a window counts as an answer."""
+    text, length = completion.text, (len(completion.token_ids), completion.finished)
     if item.task != Task.TVG:
         content = read_inverted(text)
         # an answer without its tags still shows whether the action was understood
         worth = _INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
-        return Evaluated(item, text, Answer(content is not None, None), (), worth)
+        return Evaluated(item, text, Answer(content is not None, None), (), worth, *length)
     answer = read_tolerant(text, method)
     windows = item.sample.windows
     ious = tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors) if windows else ()
-    return Evaluated(item, text, answer, ious, iou_to_windows(answer.span, windows) if windows else None)
+    return Evaluated(item, text, answer, ious, iou_to_windows(answer.span, windows) if windows else None, *length)
 
 
 def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> None:
     """Add a batch, task by task; questions without truth are answered but not counted."""
     for task in Task:
-        judged = [(e, e.score) for e in evaluated if e.item.task == task and e.score is not None]
+        judged = [e for e in evaluated if e.item.task == task and e.score is not None]
         if not judged:
             continue
-        scores = [score for _, score in judged]
+        scores = [e.score for e in judged if e.score is not None]
+        num_tokens, cut_off = [e.num_tokens for e in judged], [not e.finished for e in judged]
         if task == Task.TVG:
-            metric.update(task, scores, [e.answer.well_formed for e, _ in judged], [e.anchor_ious for e, _ in judged])
+            metric.update(
+                task,
+                scores,
+                [e.answer.well_formed for e in judged],
+                [e.anchor_ious for e in judged],
+                [is_refining(e.answer.anchors, e.answer.span, e.item.sample.windows) for e in judged],
+                num_tokens=num_tokens,
+                cut_off=cut_off,
+            )
         else:
-            metric.update(task, scores)
+            metric.update(task, scores, num_tokens=num_tokens, cut_off=cut_off)
 
 
 def prediction_record(evaluated: Evaluated) -> dict[str, object]:

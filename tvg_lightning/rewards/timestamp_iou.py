@@ -1,4 +1,4 @@
-"""Time-R1's reward: IoU, made smaller by how far each end is off."""
+"""Time-R1's reward, the timestamp-aware IoU (tIoU): IoU, made smaller by how far each end is off."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from tvg_lightning.spans import best_window, iou
 
 
 def timestamp_iou_reward(prediction: Span | None, windows: Sequence[Span], duration_s: float) -> float:
-    """IoU times a penalty for each end, relative to the video's duration D.
+    """tIoU: IoU times a penalty for each end, relative to the video's duration D.
 
     ``IoU * max(0, 1 - |s - s*| / D) * max(0, 1 - |e - e*| / D)``; Time-R1 (arXiv 2503.13377). 1: exactly a
     true window. 0: no common time, an end off by D or more, or no usable answer. The release does not clamp

@@ -8,11 +8,12 @@ from tvg_lightning.rewards.action_recognition import action_recognition_reward
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
 from tvg_lightning.rewards.format import format_reward
 from tvg_lightning.rewards.iou import iou_reward
+from tvg_lightning.rewards.length import length_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
 from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
 from tvg_lightning.rewards.verb_completion import verb_completion_reward
 from tvg_lightning.rewards.video_description import video_description_reward
-from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Answer, Method, Span, Task
 from tvg_lightning.spans import best_window
 
@@ -37,13 +38,16 @@ def score(
     query_verbs: tuple[str, ...],
     weights: RewardWeights,
     anchors: AnchorSettings,
+    *,
+    num_tokens: int | None = None,
+    length: LengthSettings | None = None,
 ) -> RewardParts:
     """The reward of a completion: ``sum_i weight_i * part_i`` over its task's parts with a weight above 0.
 
-    Grounding: format, iou, soft_iou, timestamp_iou and the three anchor parts. Inversion: format and the
-    task's own. ``windows`` and ``duration_s`` in seconds; ``query_verbs``: lemmas, as of
-    ``tasks.verbs.verb_lemmas(query)``. A ValueError where there is nothing to score against or no weight
-    applies: no text of the model causes one.
+    All tasks: format and length. Grounding: iou, soft_iou, timestamp_iou and the three anchor parts.
+    Inversion: the task's own. ``windows`` and ``duration_s`` in seconds; ``query_verbs``: lemmas, as of
+    ``tasks.verbs.verb_lemmas(query)``; ``num_tokens`` and ``length``: needed where length has a weight. A
+    ValueError where there is nothing to score against or no weight applies: no text of the model causes one.
 
     >>> text = "<think>It moves.</think><answer>0.0 to 4.0</answer>"
     >>> weights = RewardWeights(format=1.0, iou=1.0)
@@ -57,6 +61,11 @@ def score(
         content = read_inverted(text)
         answer = Answer(well_formed=content is not None, span=None)
         parts = _inversion_parts(task, content, query_verbs)
+    parts = {
+        "format": lambda: format_reward(answer.well_formed),
+        "length": lambda: _length_part(num_tokens, length),
+        **parts,
+    }
     weight_of = weights.as_dict()
     values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}
     if not values:
@@ -72,7 +81,6 @@ def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float,
     if truth is None:
         raise ValueError("reward: the sample has no true window: leave unlabelled samples out of training")
     return {
-        "format": lambda: format_reward(answer.well_formed),
         "iou": lambda: iou_reward(answer.span, windows),
         "soft_iou": lambda: soft_iou_reward(answer.span, windows),
         "timestamp_iou": lambda: timestamp_iou_reward(answer.span, windows, duration_s),
@@ -90,7 +98,9 @@ def _inversion_parts(task: Task, content: str | None, query_verbs: tuple[str, ..
         Task.ACTION_RECOGNITION: action_recognition_reward,
         Task.VIDEO_DESCRIPTION: video_description_reward,
     }
-    return {
-        "format": lambda: format_reward(content is not None),
-        task.value: lambda: own[task](content, query_verbs),
-    }
+    return {task.value: lambda: own[task](content, query_verbs)}
+
+
+def _length_part(num_tokens: int | None, settings: LengthSettings | None) -> float:
+    assert num_tokens is not None and settings is not None, "length has a weight: pass num_tokens and length"
+    return length_reward(num_tokens, settings)

@@ -1,4 +1,4 @@
-"""What each reward counts for: the settings under ``reward.`` and ``anchors.`` in a config."""
+"""What each reward counts for: the settings under ``reward.``, ``anchors.`` and ``length.`` in a config."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -15,6 +15,7 @@ class RewardWeights:
     """
 
     format: float = 0.0
+    length: float = 0.0
     iou: float = 0.0
     soft_iou: float = 0.0
     timestamp_iou: float = 0.0
@@ -42,7 +43,7 @@ class RewardWeights:
         """
         inversions = {t.value for t in Task if t is not Task.TVG}
         own = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
-        return any(weight > 0.0 for name, weight in self.as_dict().items() if name in own | {"format"})
+        return any(weight > 0.0 for name, weight in self.as_dict().items() if name in own | {"format", "length"})
 
     @classmethod
     def published(cls, method: Method) -> Self:
@@ -83,3 +84,31 @@ class AnchorSettings:
             raise ValueError(f"anchors.floor is {self.floor}: give a finite number of 0 or less")
         if not 0.0 < self.saturation <= 1.0:
             raise ValueError(f"anchors.saturation is {self.saturation}: give a soft IoU above 0, at most 1")
+
+
+@dataclass(frozen=True)
+class LengthSettings:
+    """From where on the length of a completion costs (DAPO, arXiv 2503.14476); only where ``reward.length`` counts."""
+
+    max_tokens: int = 2048  # a completion this long costs 1
+    cache_tokens: int = 512  # the last stretch of those, over which the cost rises
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.cache_tokens <= self.max_tokens:
+            raise ValueError(
+                f"length.cache_tokens is {self.cache_tokens} and length.max_tokens {self.max_tokens}: the stretch "
+                "needs at least 1 token, and no more than there are"
+            )
+
+    @property
+    def free_tokens(self) -> int:
+        """The most tokens that cost nothing."""
+        return self.max_tokens - self.cache_tokens
+
+    def check_reached(self, max_new_tokens: int) -> None:
+        """A ValueError where no completion is long enough to cost anything, so that the weight does nothing."""
+        if max_new_tokens <= self.free_tokens:
+            raise ValueError(
+                f"reward.length: completions end at {max_new_tokens} tokens and cost nothing up to {self.free_tokens}: "
+                f"set length.max_tokens to {max_new_tokens} and length.cache_tokens to a part of it"
+            )
