@@ -48,14 +48,14 @@ class AnchorTrace(Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GroundingModule) and pl_module.last_step is not None
-        traces = pl_module.last_step.traces
+        traces = pl_module.last_step.traces  # of the rollout, if this step began with one
         if not traces:
             return
         self._writer(trainer, traces[0].stage).write(traces)
         if batch_idx % self.picture_every == 0 and trainer.is_global_zero:
             grounded = [t for t in traces if t.task == Task.TVG]
             if grounded:
-                self._draw_trace(trainer, max(grounded, key=lambda t: t.reward), batch)
+                self._draw_trace(trainer, max(grounded, key=lambda t: t.reward), pl_module.last_step.items)
 
     def on_validation_batch_end(
         self,
@@ -103,8 +103,8 @@ class AnchorTrace(Callback):
 
     # ---- pictures
 
-    def _draw_trace(self, trainer: L.Trainer, trace: Trace, batch: Sequence[Item]) -> None:
-        item = next(i for i in batch if i.position == trace.group)
+    def _draw_trace(self, trainer: L.Trainer, trace: Trace, items: Sequence[Item]) -> None:
+        item = next(i for i in items if i.position == trace.group)
         figure = draw_timeline(
             item.clip.frames.numpy(),
             trace.duration_s,

@@ -6,11 +6,18 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# spaCy, where a stranger has it, misreads a good third of the moving-shapes sentences
+os.environ.setdefault("TVG_VERB_TAGGER", "hanta")
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# how long an example takes says more about the machine than about the code
+hypothesis.settings.register_profile("patient", deadline=None)
+hypothesis.settings.load_profile("patient")
 
 
 @dataclass(frozen=True)
@@ -40,21 +47,17 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of rendered moving shapes: a few videos a split, and targets for SFT."""
+    from tests.builders import GOOD_TRACE, write_traces
     from tvg_lightning.data.annotations import jsonl
     from tvg_lightning.data.moving_shapes.render import RenderSettings, render
-    from tvg_lightning.schema import Task
-    from tvg_lightning.traces import Trace, TraceWriter
 
     folder = tmp_path_factory.mktemp("shapes")
     for _ in render(folder, RenderSettings(train=6, held_out=3, compositional=2), num_workers=1):
         pass
-    with TraceWriter(folder / "targets.jsonl") as writer:
-        for sample in jsonl.read(folder / "train.jsonl").samples:
-            time = f"{sample.windows[0].start_s:.1f} to {sample.windows[0].end_s:.1f}"
-            text = f"<think>I see it at <timestamp>{time}</timestamp>.</think><answer>{time}</answer>"
-            writer.write([
-                Trace("teacher", 0, 0, sample.sample_id, sample.video, Task.TVG, sample.query, sample.windows,
-                      sample.duration_s, text, True, sample.windows, sample.windows[0],
-                      (1.0,), 1.0, {}, 1.0, 0.0, 9, 0, 0)
-            ])  # fmt: skip
+    targets = []
+    for sample in jsonl.read(folder / "train.jsonl").samples:
+        time = f"{sample.windows[0].start_s:.1f} to {sample.windows[0].end_s:.1f}"
+        text = f"<think>I see it at <timestamp>{time}</timestamp>.</think><answer>{time}</answer>"
+        targets.append(replace(GOOD_TRACE, sample_id=sample.sample_id, text=text))
+    write_traces(folder / "targets.jsonl", targets)
     return folder

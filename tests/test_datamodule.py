@@ -1,7 +1,5 @@
 """What the datamodule refuses, with the key to change, and which questions its loaders hold."""
 
-import json
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,35 +7,14 @@ from typing import Any
 
 import pytest
 
+from tests.builders import GOOD_TRACE, write_annotations, write_traces
 from tvg_lightning.data.items import TargetItems, TrainingItems
 from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
-from tvg_lightning.schema import Span, Task
+from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
-from tvg_lightning.traces import Trace, TraceWriter
+from tvg_lightning.traces import Trace
 
-TRACE = Trace(
-    stage="explore",
-    step=0,
-    epoch=0,
-    sample_id="b",
-    video="b.mp4",
-    task=Task.TVG,
-    query="The red circle rises.",
-    windows=(Span(1.0, 2.0),),
-    duration_s=9.0,
-    text="to be learned",
-    well_formed=True,
-    anchors=(),
-    answer=None,
-    anchor_ious=(),
-    answer_iou=None,
-    rewards={},
-    reward=0.0,
-    advantage=0.0,
-    num_tokens=1,
-    group=0,
-    rollout=0,
-)
+TRACE = replace(GOOD_TRACE, sample_id="b", text="to be learned")
 
 
 class Module:
@@ -67,28 +44,9 @@ def trainer(stage: str = "fit", module: Module | None = None, **changes: Any) ->
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "videos").mkdir()
-    write(tmp_path / "train.jsonl", ["a", "b", "c"])
-    write(tmp_path / "val.jsonl", ["d", "e"])
+    write_annotations(tmp_path / "train.jsonl", ["a", "b", "c"])
+    write_annotations(tmp_path / "val.jsonl", ["d", "e"])
     return tmp_path
-
-
-def write(path: Path, ids: Sequence[str], windows: Sequence[Sequence[float]] = ((1.0, 2.0),)) -> None:
-    path.write_text(
-        "".join(
-            json.dumps(
-                {
-                    "id": i,
-                    "video": f"{i}.mp4",
-                    "query": "The red circle rises.",
-                    "duration": 9.0,
-                    "windows": windows,
-                }
-            )
-            + "\n"
-            for i in ids
-        ),
-        encoding="utf-8",
-    )
 
 
 def datamodule(folder: Path, attached: SimpleNamespace | None = None, **changes: Any) -> TVGDataModule:
@@ -128,7 +86,7 @@ def test_an_empty_file_is_refused(folder: Path) -> None:
 
 
 def test_a_file_of_refused_lines_says_why(folder: Path) -> None:
-    write(folder / "train.jsonl", ["a"], windows=((5.0, 2.0),))
+    write_annotations(folder / "train.jsonl", ["a"], windows=((5.0, 2.0),))
     with pytest.raises(ValueError, match=r"data\.train: .*window is reversed: 1"):
         datamodule(folder).setup("fit")
 
@@ -153,7 +111,7 @@ def test_splits_and_limits(folder: Path) -> None:
 
 
 def test_training_without_a_truth_is_refused_before_the_first_step(folder: Path) -> None:
-    write(folder / "train.jsonl", ["a"], windows=())
+    write_annotations(folder / "train.jsonl", ["a"], windows=())
     data = datamodule(folder)
     data.setup("fit")
     with pytest.raises(ValueError, match=r'data\.train: sample "a" has no true window'):
@@ -204,14 +162,8 @@ def test_sft_needs_targets(folder: Path) -> None:
         data.train_dataloader()
 
 
-def write_traces(path: Path, traces: Sequence[Trace]) -> str:
-    with TraceWriter(path) as writer:
-        writer.write(traces)
-    return str(path)
-
-
 def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
-    targets = write_traces(folder / "targets.jsonl", [TRACE, replace(TRACE, sample_id="a", text="too")])
+    targets = str(write_traces(folder / "targets.jsonl", [TRACE, replace(TRACE, sample_id="a", text="too")]))
     data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
     data.setup("fit")
     items = data.train_dataloader().items
@@ -229,7 +181,7 @@ def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
     ],
 )
 def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) -> None:
-    targets = write_traces(folder / "targets.jsonl", traces)
+    targets = str(write_traces(folder / "targets.jsonl", traces))
     data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
     data.setup("fit")
     with pytest.raises(ValueError, match=rf"targets\.jsonl: {words}"):
@@ -258,7 +210,7 @@ def test_test_and_predict_have_their_own_files(folder: Path) -> None:
     data = datamodule(folder, trainer("test"), test=[Split("held_out", val)])
     data.setup("test")
     assert data.evaluation_splits == ["held_out"] and len(data.test_dataloader()) == 1
-    write(folder / "open.jsonl", ["x"], windows=())  # no truth is needed to answer
+    write_annotations(folder / "open.jsonl", ["x"], windows=())  # no truth is needed to answer
     data = datamodule(folder, trainer("predict"), predict=str(folder / "open.jsonl"))
     data.setup("predict")
     assert data.evaluation_splits == []

@@ -174,10 +174,10 @@ def test_the_reference_is_the_start_of_the_stage() -> None:
             if parameter.requires_grad:
                 parameter.add_(0.01)
     moved = module.policy.trainable_weights()
-    assert module.reference is not None
-    assert not torch.equal(next(iter(module.reference.values())), next(iter(moved.values())))
+    assert module.objective is not None and module.objective.reference is not None
+    assert not torch.equal(next(iter(module.objective.reference.values())), next(iter(moved.values())))
     module.enter_stage(1)
-    assert all(torch.equal(module.reference[name], value) for name, value in moved.items())
+    assert all(torch.equal(module.objective.reference[name], value) for name, value in moved.items())
 
 
 @pytest.mark.parametrize("killed_after", [3, 9, 15])

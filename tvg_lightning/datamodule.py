@@ -1,6 +1,7 @@
 """The LightningDataModule: which questions are asked in training, and which in evaluation."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -12,9 +13,12 @@ from torch import nn
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
 from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
+from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import EvaluationItems, Item, ItemMaker, Target, TargetItems, TrainingItems
 from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.modules.parallel import merged_over_ranks
+from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
@@ -44,14 +48,17 @@ class Split:
 class DataPlan:
     """What training wants now, where it differs from the datamodule's own settings.
 
-    num_batches None: as many as show every sample once. targets: a file of traces whose texts are to be
-    learned.
+    num_batches None: as many as show every sample once. updates_per_batch: how often each batch is given
+    before the next is read. goes_on: the trainer's epochs follow each other through the data, instead of each
+    being a stage that begins anew. targets: a file of traces whose texts are to be learned.
     """
 
     batch_size: int
     mixture: Mixture
     first_epoch: int = 0
     num_batches: int | None = None
+    updates_per_batch: int = 1
+    goes_on: bool = False
     targets: Path | None = None
 
 
@@ -67,6 +74,8 @@ class TVGDataModule(L.LightningDataModule):
     """Mixes grounding and inversion tasks by probability; reads the project's own JSONL annotations.
 
     targets: a file of traces (harvested or written by a teacher) for SFT outside of a staged run.
+    prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
+    difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
     eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
     """
 
@@ -79,8 +88,10 @@ class TVGDataModule(L.LightningDataModule):
         predict: str | None = None,
         targets: str | None = None,
         method: MethodName = "tar_tvg",
+        prompts: str | None = None,
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
         sampling: VideoSampling = VideoSampling(),  # noqa: B008  # frozen
+        difficulty: DifficultyBand | None = None,
         batch_size: int = 8,
         eval_batch_size: int = 16,
         eval_tasks: Sequence[TaskName] = ("tvg",),
@@ -98,15 +109,17 @@ class TVGDataModule(L.LightningDataModule):
                 raise ValueError(f"data.{key}: two splits have the same name: {', '.join(names)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
-        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size
+        self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.num_workers, self.cache, self.seed = (
             tuple(map(Task, eval_tasks)),
             num_workers,
             cache,
             seed,
         )
+        self.templates = None if prompts is None else read_templates(Path(prompts), self.method)
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._online_difficulty: OnlineDifficulty | None = None  # of the stage that runs now
 
     # ---- reading: every file is read, and every complaint made, before any weight loads
 
@@ -164,19 +177,69 @@ class TVGDataModule(L.LightningDataModule):
         assert trainer is not None and self.train is not None
         planner: Planner = trainer.lightning_module  # type: ignore[assignment]
         default_targets = Path(self.targets) if self.targets is not None and planner.needs_targets else None
-        given = planner.data_plan()
-        plan = given or DataPlan(self.batch_size, self.mixture, targets=default_targets)
+        plan = planner.data_plan() or DataPlan(self.batch_size, self.mixture, goes_on=True, targets=default_targets)
         if planner.needs_targets and plan.targets is None:
             raise ValueError(
                 "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
             )
         items = self._training_items(plan)
         sharding = self._sharding()
-        num_batches = plan.num_batches or batches_in_epoch(len(items), plan.batch_size, sharding.world_size)
-        batches = Batches(len(items), num_batches, plan.batch_size, plan.first_epoch, self.seed, sharding)
-        # a plan is for one epoch of the trainer; without one, the epochs go on one after the other
-        first_batch = trainer.current_epoch * num_batches if given is None else 0
+        num_batches = plan.num_batches or plan.updates_per_batch * batches_in_epoch(
+            len(items), plan.batch_size, sharding.world_size
+        )
+        self._online_difficulty = self._difficulty_of(plan, len(items), sharding)
+        batches = Batches(
+            len(items),
+            num_batches,
+            plan.batch_size,
+            plan.first_epoch,
+            self.seed,
+            sharding,
+            plan.updates_per_batch,
+            self._online_difficulty,
+        )
+        first_batch = trainer.current_epoch * num_batches if plan.goes_on else 0
         return TrainingLoader(items, batches, self.num_workers, first_batch)
+
+    def _difficulty_of(self, plan: DataPlan, num_samples: int, sharding: Sharding) -> OnlineDifficulty | None:
+        if self.difficulty is None or plan.targets is not None:
+            return None
+        fewest = plan.batch_size * sharding.world_size
+        if num_samples < fewest:
+            raise ValueError(f"data.difficulty: {num_samples} samples do not fill one batch of {fewest}")
+        return OnlineDifficulty(self.difficulty, num_samples, fewest, merged_over_ranks)
+
+    # ---- what GRPO asks for between two batches
+
+    def report_ious(self, ious: Mapping[str, float]) -> None:
+        """How well training has just answered its grounding samples: mean IoU by sample id."""
+        if self._online_difficulty is not None:
+            number_of = self._numbers()
+            for sample_id, iou in ious.items():
+                self._online_difficulty.report(number_of[sample_id], iou)
+
+    def spare_items(self, key: str, count: int, mixture: Mixture) -> list[Item]:
+        """Training items out of turn, in place of prompts that taught nothing; the same for the same key."""
+        assert self.train is not None
+        samples = self._samples[self.train]
+        kept = self._online_difficulty.kept[-1] if self._online_difficulty else range(len(samples))
+        items = []
+        for number in range(count):
+            digest = hashlib.blake2b(f"{self.seed} {key} {self._sharding().rank} {number}".encode(), digest_size=8)
+            position = int.from_bytes(digest.digest(), "big") >> 1
+            index = kept[position % len(kept)]
+            items.append(self._maker().make(samples[index], mixture.draw(self.seed, position, index), position))
+        return items
+
+    def items_again(self, questions: Sequence[tuple[str, Task, int]]) -> list[Item]:
+        """The items of (sample id, task, position): what a resumed run must look at once more."""
+        assert self.train is not None
+        samples, number_of, maker = self._samples[self.train], self._numbers(), self._maker()
+        return [maker.make(samples[number_of[name]], task, position) for name, task, position in questions]
+
+    def _numbers(self) -> dict[str, int]:
+        assert self.train is not None
+        return {sample.sample_id: number for number, sample in enumerate(self._samples[self.train])}
 
     def _training_items(self, plan: DataPlan) -> TrainingItems | TargetItems:
         assert self.train is not None
@@ -223,7 +286,7 @@ class TVGDataModule(L.LightningDataModule):
 
     def _maker(self) -> ItemMaker:
         cache = FrameCache(Path(self.cache) if self.cache is not None else None)
-        return ItemMaker(self.videos, self.method, self.sampling, cache)
+        return ItemMaker(self.videos, self.method, self.sampling, cache, self.templates)
 
     def _sharding(self) -> Sharding:
         assert self.trainer is not None

@@ -1,6 +1,10 @@
-"""The words put to the policy, in our own phrasing: short, exact about the layout that parsing expects."""
+"""The words put to the policy: short, and exact about the layout that parsing expects."""
 
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import Final
+
+import yaml
 
 from tvg_lightning.schema import Method, Prompt, Task
 
@@ -15,15 +19,11 @@ _TIME_R1: Final = (
     "<answer>12.0 to 15.5</answer>. Write nothing else."
 )
 _TVG_R1_SYSTEM: Final = (
-    "Find when the query happens in the video. Reason inside <think> </think>, from what is seen and how it "
-    "changes over time, not from general knowledge. Then give the start and the end in seconds inside "
-    "<time> </time>, written like <time>[12.0, 15.5]</time>."
+    "You MUST reason based on the temporal changes and visual evidence in the video to determine the precise time "
+    "period related to the query. The reasoning MUST reflect how the content evolves over time, not general logic. "
+    "The reasoning process MUST BE enclosed within <think> </think> tags. The specific time period MUST BE in the "
+    "format [start time, end time] in seconds enclosed within <time> </time> tags."
 )
-_GROUNDING: Final = {
-    Method.TAR_TVG: _TAR_TVG,
-    Method.TIME_R1: _TIME_R1,
-    Method.INVERT4TVG: _TIME_R1,  # the same lineage, the same layout
-}
 
 _VERB_COMPLETION: Final = (
     'The video shows what this sentence says, but its verb is missing: "{query}". Watch the action, then '
@@ -40,18 +40,78 @@ _VIDEO_DESCRIPTION: Final = (
 )
 
 
-def grounding_prompt(method: Method, query: str) -> Prompt:
+@dataclass(frozen=True)
+class PromptTemplates:
+    """The words of every question; ``{query}`` stands for the sentence, ``system`` is for grounding only.
+
+    In verb_completion ``{query}`` is the sentence with ``____`` in place of its verb.
+    """
+
+    tvg: str
+    system: str | None = None
+    verb_completion: str = _VERB_COMPLETION
+    action_recognition: str = _ACTION_RECOGNITION
+    video_description: str = _VIDEO_DESCRIPTION
+
+    def __post_init__(self) -> None:
+        for name in ("tvg", "verb_completion"):
+            if (count := self.__dict__[name].count("{query}")) != 1:
+                raise ValueError(f"{name}: {{query}} must stand in it once, not {count} times")
+        for name in ("action_recognition", "video_description"):
+            if "{query}" in self.__dict__[name]:
+                raise ValueError(f"{name}: the query is what must be found out; take {{query}} out")
+
+
+_OF_METHOD: Final = {
+    Method.TAR_TVG: PromptTemplates(_TAR_TVG),
+    Method.TIME_R1: PromptTemplates(_TIME_R1),
+    Method.INVERT4TVG: PromptTemplates(_TIME_R1),  # the same lineage, the same layout
+    Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM),
+}
+
+
+def templates_of(method: Method) -> PromptTemplates:
+    """A method's words: ours, but for TVG-R1's system turn, which is the paper's (arXiv 2507.18100)."""
+    return _OF_METHOD[method]
+
+
+def read_templates(path: Path, method: Method) -> PromptTemplates:
+    """The templates of a YAML file with any of the keys of ``PromptTemplates``; the method's own for the others.
+
+    The layout that a prompt asks for must stay the method's, because parsing goes by it.
+    """
+    if not path.is_file():
+        raise ValueError(f"{path}: there is no such file of prompts")
+    try:
+        given = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: not YAML ({error})") from error
+    known = [field.name for field in fields(PromptTemplates)]
+    if (
+        not isinstance(given, dict)
+        or not given.keys() <= set(known)
+        or not all(isinstance(v, str) for v in given.values())
+    ):
+        raise ValueError(f"{path}: expected texts under some of the keys {', '.join(known)}")
+    try:
+        return replace(templates_of(method), **given)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def grounding_prompt(method: Method, query: str, templates: PromptTemplates | None = None) -> Prompt:
     """The prompt that asks when the query happens; TVG-R1 puts its rules in a system turn.
 
     >>> grounding_prompt(Method.TVG_R1, " The red circle rises. ").user
     'The red circle rises'
     """
-    if method is Method.TVG_R1:
-        return Prompt(user=_clean(query), system=_TVG_R1_SYSTEM)
-    return Prompt(user=_GROUNDING[method].format(query=_clean(query)))
+    words = templates or templates_of(method)
+    return Prompt(user=words.tvg.replace("{query}", _clean(query)), system=words.system)
 
 
-def inversion_prompt(task: Task, query_without_verb: str | None = None) -> Prompt:
+def inversion_prompt(
+    task: Task, query_without_verb: str | None = None, templates: PromptTemplates | None = None
+) -> Prompt:
     """The prompt of an inversion task (Invert4TVG, arXiv 2508.07388); only verb completion shows a sentence.
 
     ``query_without_verb`` comes from ``tasks.verbs.remove_first_verb``; the other two tasks leave it out.
@@ -59,11 +119,12 @@ def inversion_prompt(task: Task, query_without_verb: str | None = None) -> Promp
     >>> "circle ____" in inversion_prompt(Task.VERB_COMPLETION, "The red circle ____.").user
     True
     """
+    words = templates or templates_of(Method.INVERT4TVG)
     if task is Task.VERB_COMPLETION:
         assert query_without_verb is not None, "a query without a verb cannot be completed: see tasks.inversion"
-        return Prompt(user=_VERB_COMPLETION.format(query=_clean(query_without_verb)))
+        return Prompt(user=words.verb_completion.replace("{query}", _clean(query_without_verb)))
     assert task in (Task.ACTION_RECOGNITION, Task.VIDEO_DESCRIPTION), task
-    return Prompt(user=_ACTION_RECOGNITION if task is Task.ACTION_RECOGNITION else _VIDEO_DESCRIPTION)
+    return Prompt(user=words.action_recognition if task is Task.ACTION_RECOGNITION else words.video_description)
 
 
 def _clean(query: str) -> str:

@@ -208,3 +208,25 @@ def test_misuse_is_caught() -> None:
     del tensors["logp_ref_NT"]
     with pytest.raises(AssertionError, match="beta > 0"):
         loss_of(tensors)
+
+
+# ---- one ratio for a whole completion (GSPO)
+
+
+def test_sequence_ratio_by_hand() -> None:
+    # exp(mean(log 4, log 1)) = 2 for the first row, 0.5 for the second; A = 1 is held at 1.2, A = -1 at 0.8
+    out = two_rows([[4.0, 1.0], [0.5, 9.0]], [1.0, -1.0], [[1, 1], [1, 0]], ratio_level="sequence")
+    assert out.loss.item() == pytest.approx((-1.2 - 1.2 + 0.8) / 3)
+    assert out.clip_fraction.item() == 1.0
+    assert out.ratio.item() == pytest.approx((2 + 2 + 0.5) / 3)
+
+
+def test_sequence_ratio_spreads_its_gradient_over_all_tokens() -> None:
+    logp_NT = torch.tensor([[-1.0, -2.0, -3.0, 7.0]], dtype=torch.float64, requires_grad=True)
+    mask_NT = torch.tensor([[True, True, True, False]])
+    old_NT = logp_NT.detach() - 0.03  # rho = exp(0.03), inside the clip
+    grpo_loss(
+        logp_NT, old_NT, torch.tensor([2.0], dtype=torch.float64), mask_NT, ratio_level="sequence"
+    ).loss.backward()
+    each = -2.0 * math.exp(0.03) / 3
+    torch.testing.assert_close(logp_NT.grad, torch.tensor([[each, each, each, 0.0]], dtype=torch.float64))

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from tvg_lightning.data.difficulty import OnlineDifficulty
 from tvg_lightning.data.items import Draw, EvaluationItems, Item
 
 
@@ -25,8 +26,9 @@ class Batches:
     """The draws of every batch of a stage, as this rank sees them.
 
     Batch b of the stage takes positions b * batch_size * world_size and up; each rank takes its own stretch,
-    so two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its epoch's
-    shuffle.
+    so two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its pass's
+    shuffle. With ``difficulty``, a pass has whole batches of the samples it keeps, and what is left over is
+    not drawn in it.
     """
 
     num_samples: int
@@ -35,15 +37,48 @@ class Batches:
     first_epoch: int
     seed: int
     sharding: Sharding
+    repeats: int = 1  # how often each batch is given: the updates that share one rollout
+    difficulty: OnlineDifficulty | None = None
 
     def draws(self, batch: int) -> list[Draw]:
         """The draws of one batch."""
         start = (batch * self.sharding.world_size + self.sharding.rank) * self.batch_size
         return [self._draw(position) for position in range(start, start + self.batch_size)]
 
+    def stretches(self, first: int, end: int) -> Iterator[range]:
+        """Batches ``first`` to ``end`` in stretches that may be read ahead.
+
+        Where a pass depends on the answers given in the one before, its batches are not known until then.
+        """
+        if self.difficulty is None:
+            yield range(first, end)
+            return
+        while first < end:
+            if first == self._first_batch(len(self.difficulty.kept)):
+                self.difficulty.close_pass()
+            stop = min(end, self._first_batch(len(self.difficulty.kept)))
+            yield range(first, stop)
+            first = stop
+
+    def _first_batch(self, pass_number: int) -> int:
+        """The batch with which a pass begins."""
+        assert self.difficulty is not None
+        return sum(len(kept) // self._global_size for kept in self.difficulty.kept[:pass_number])
+
+    @property
+    def _global_size(self) -> int:
+        return self.batch_size * self.sharding.world_size
+
     def _draw(self, position: int) -> Draw:
-        epoch = self.first_epoch + position // self.num_samples
-        return Draw(epoch, _shuffle(self.num_samples, self.seed, epoch)[position % self.num_samples], position)
+        if self.difficulty is None:
+            number, place = divmod(position, self.num_samples)
+            index = _shuffle(self.num_samples, self.seed, self.first_epoch + number)[place]
+        else:
+            number, place, kept = 0, position, self.difficulty.kept
+            while place >= (size := len(kept[number]) // self._global_size * self._global_size):
+                number, place = number + 1, place - size
+            index = kept[number][_shuffle(len(kept[number]), self.seed, self.first_epoch + number)[place]]
+        return Draw(self.first_epoch + number, index, position)
 
 
 @lru_cache(maxsize=4)
@@ -69,26 +104,40 @@ class TrainingLoader:
         if not self._goes_on:
             self._begun = self._given
         self._goes_on = False
-        rest = (self.batches.draws(b) for b in range(self._given, self._begun + len(self)))
-        loader: DataLoader[Item] = DataLoader(
-            self.items,
-            batch_sampler=rest,  # our keys are draws, not integers
-            num_workers=self.num_workers,
-            collate_fn=list,
-            persistent_workers=False,
+        end, repeats = self._begun + len(self), self.batches.repeats
+        for stretch in self.batches.stretches(self._given // repeats, math.ceil(end / repeats)):
+            for batch in self._read(stretch):
+                for _ in range(min(end - self._given, repeats - self._given % repeats)):
+                    self._given += 1
+                    yield batch
+
+    def _read(self, stretch: range) -> Iterator[list[Item]]:
+        return iter(
+            DataLoader(
+                self.items,
+                batch_sampler=map(self.batches.draws, stretch),  # our keys are draws, not integers
+                num_workers=self.num_workers,
+                collate_fn=list,
+                persistent_workers=False,
+            )
         )
-        for batch in loader:
-            self._given += 1
-            yield batch
 
     def state_dict(self) -> dict[str, Any]:
-        return {"first_epoch": self.batches.first_epoch, "begun": self._begun, "given": self._given}
+        difficulty = self.batches.difficulty
+        return {
+            "first_epoch": self.batches.first_epoch,
+            "begun": self._begun,
+            "given": self._given,
+            "difficulty": None if difficulty is None else difficulty.state_dict(),
+        }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """A state saved between two stages is that of the stage before: this one begins at its own start."""
         if state["first_epoch"] == self.batches.first_epoch:
             self._begun, self._given = int(state["begun"]), int(state["given"])
             self._goes_on = self._given < self._begun + len(self)
+            if self.batches.difficulty is not None and state["difficulty"] is not None:
+                self.batches.difficulty.load_state_dict(state["difficulty"])
 
 
 class EvaluationLoader:

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoSampling
-from tvg_lightning.prompts import grounding_prompt, inversion_prompt
+from tvg_lightning.prompts import PromptTemplates, grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.inversion import task_for, true_segment
 from tvg_lightning.tasks.mixture import Mixture
@@ -45,6 +45,7 @@ class ItemMaker:
     method: Method
     sampling: VideoSampling
     cache: FrameCache
+    templates: PromptTemplates | None = None  # None: the method's own words
 
     def make(self, sample: Sample, task: Task, position: int, target: str | None = None) -> Item:
         """An inversion task sees the true segment only; grounding sees the whole (possibly cut) video."""
@@ -56,8 +57,9 @@ class ItemMaker:
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:
-            return grounding_prompt(self.method, sample.query)
-        return inversion_prompt(task, remove_first_verb(sample.query) if task == Task.VERB_COMPLETION else None)
+            return grounding_prompt(self.method, sample.query, self.templates)
+        gap = remove_first_verb(sample.query) if task == Task.VERB_COMPLETION else None
+        return inversion_prompt(task, gap, self.templates)
 
 
 class TrainingItems(Dataset[Item]):

@@ -7,6 +7,7 @@ from torch import Tensor
 
 KLEstimator = Literal["k1", "k2", "k3"]
 Reduction = Literal["token_mean", "sequence_mean", "constant"]
+RatioLevel = Literal["token", "sequence"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ def grpo_loss(
     beta: float = 0.0,
     logp_ref_NT: Tensor | None = None,
     kl: KLEstimator = "k3",
+    ratio_level: RatioLevel = "token",
     reduction: Reduction = "token_mean",
     max_length: int | None = None,
     denominator: Tensor | float | None = None,
@@ -40,13 +42,14 @@ def grpo_loss(
     """The clipped policy loss with a penalty for leaving the reference.
 
     Per token ``-min(rho * A, clip(rho, 1 - clip_low, 1 + clip_high) * A) + beta * KL``, ``rho = exp(logp -
-    logp_old)``; GRPO (arXiv 2402.03300). Summed, then divided by ``loss_denominator`` unless ``denominator``
-    is given: give the whole batch's, and the losses of its micro-batches add up to the loss of the batch;
-    under DDP, which averages gradients, give that divided by the number of ranks. On the first step the loss
-    is minus the (weighted) mean advantage, about 0; its gradient is what counts. ``logp_*``:
-    log-probabilities (nats) of the sampled tokens, at the rollout's temperature. ``mask_NT``: bool, True at
-    sampled tokens; whatever stands elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``;
-    "constant" needs ``max_length`` (tokens).
+    logp_old)``; GRPO (arXiv 2402.03300). clip_high > clip_low is clip-higher (DAPO, arXiv 2503.14476).
+    ``ratio_level`` "sequence": one rho for the whole completion, the exp of its mean ``logp - logp_old``
+    (GSPO, arXiv 2507.18071). Summed, then divided by ``loss_denominator`` unless ``denominator`` is given:
+    give the whole batch's, and the losses of its micro-batches add up to the batch's; under DDP, which
+    averages gradients, give that divided by the number of ranks. On the first step the loss is minus the
+    (weighted) mean advantage, about 0; its gradient is what counts. ``logp_*``: log-probabilities (nats) of
+    the sampled tokens, at the rollout's temperature. ``mask_NT``: bool, True at sampled tokens; what stands
+    elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``; "constant" ``max_length`` (tokens).
 
     >>> import torch
     >>> logp, mask = torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
@@ -59,7 +62,7 @@ def grpo_loss(
     mask_NT = mask_NT.bool()
     outside_NT = ~mask_NT  # filled before any arithmetic: 0 * NaN is NaN, in the gradient too
     logp_NT = logp_NT.masked_fill(outside_NT, 0.0)
-    ratio_NT = (logp_NT - logp_old_NT.detach().masked_fill(outside_NT, 0.0)).exp()
+    ratio_NT = _ratio(logp_NT - logp_old_NT.detach().masked_fill(outside_NT, 0.0), mask_NT, ratio_level)
     loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high)
     kl_NT = logp_NT.new_zeros(logp_NT.shape)
     if logp_ref_NT is not None:
@@ -123,6 +126,13 @@ def kl_estimate(logp_NT: Tensor, logp_ref_NT: Tensor, kind: KLEstimator) -> Tens
         return gap_NT.square() / 2
     assert kind == "k3", kind
     return (-gap_NT).exp() - 1.0 + gap_NT
+
+
+def _ratio(gap_NT: Tensor, mask_NT: Tensor, level: RatioLevel) -> Tensor:
+    """pi / pi_old from their log-probabilities' gap, of each token or one for all tokens of a completion."""
+    if level == "sequence":
+        gap_NT = (gap_NT.sum(1, keepdim=True) / mask_NT.sum(1, keepdim=True).clamp(min=1)).expand_as(gap_NT)
+    return gap_NT.exp()
 
 
 def _clipped(ratio_NT: Tensor, advantage_N1: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 
 from tvg_lightning.data.items import Item
-from tvg_lightning.datamodule import DataPlan
+from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
@@ -50,6 +50,11 @@ class GroundingModule(L.LightningModule):
         """What the datamodule shall give for training; None leaves it to the datamodule's own settings."""
         return None
 
+    def datamodule(self) -> TVGDataModule:
+        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
+        assert isinstance(datamodule, TVGDataModule)
+        return datamodule
+
     def num_steps(self) -> int:
         """Optimizer steps over which the schedule runs."""
         return int(self.trainer.estimated_stepping_batches)
@@ -62,7 +67,7 @@ class GroundingModule(L.LightningModule):
             self.policy = PolicyBackbone(self.policy_settings)
 
     def setup(self, stage: str) -> None:
-        for name in self.trainer.datamodule.evaluation_splits:  # type: ignore[attr-defined]
+        for name in self.datamodule().evaluation_splits:
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:

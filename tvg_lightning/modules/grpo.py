@@ -4,165 +4,116 @@ Shape suffixes: B prompts, G completions of each, C longest completion, N = B * 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
 
-from tvg_lightning.advantage import group_advantage, zero_spread_groups
 from tvg_lightning.data.items import Item
+from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.losses.grpo import grpo_loss, loss_denominator
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.modules.rollouts import (
+    Minibatch,
+    Rollout,
+    advantages,
+    mean_ious,
+    prepare,
+    restored_rollout,
+    rollout_figures,
+    rollout_state,
+    rollout_traces,
+    sample_with_spread,
+)
 from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
-from tvg_lightning.policy.rollout import Completion, sample
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.rewards.total import RewardParts, score
-from tvg_lightning.schema import Method, MethodName, Task
-from tvg_lightning.spans import iou_to_windows
-from tvg_lightning.traces import Trace
+from tvg_lightning.schema import Method, MethodName
+from tvg_lightning.tasks.mixture import Mixture
 
 
-def grpo_step(
-    policy: PolicyBackbone,
-    items: Sequence[Item],
-    settings: GRPOSettings,
-    method: Method,
-    place: Place,
-    reference: Weights | None = None,
-) -> StepResult:
-    """One on-policy step: sample -> reward -> advantage -> loss. ``reference`` is needed where beta > 0."""
-    prompts = [policy.encode(item.prompt, item.clip) for item in items]
-    features = policy.see(prompts)
-    positions = [item.position for item in items]
-    uniform_NT = place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
-    groups = sample(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
+class GRPOObjective:
+    """GRPO as a training module uses it: a rollout now and then, an update every step."""
 
-    scores = [[_score(item, completion, settings, method) for completion in group]
-              for item, group in zip(items, groups, strict=True)]  # fmt: skip
-    reward_BG = torch.tensor([[s.total for s in group] for group in scores], device=policy.device)
-    advantage_BG = group_advantage(reward_BG, settings.advantage)
+    def __init__(self, settings: GRPOSettings, method: Method) -> None:
+        self.settings, self.method = settings, method
+        self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
+        self.rollout: Rollout | None = None  # whose updates are not all made
+        self._saved_rollout: dict[str, Any] | None = None
 
-    ids = [[completion.token_ids for completion in group] for group in groups]
-    temperature = settings.sampling.temperature
-    logp_BGC, mask_BGC = policy.logp(prompts, ids, features, temperature)
-    logp_ref_NC = None
-    if settings.beta > 0:
-        assert reference is not None, "beta > 0 needs the stage's first weights"
-        with torch.no_grad(), policy.using(reference):
-            logp_ref_NC = policy.logp(prompts, ids, None if policy.sees_with_gradient else features, temperature)[0]
-            logp_ref_NC = logp_ref_NC.flatten(0, 1)
+    def begin(self, policy: PolicyBackbone, base: Weights | None) -> None:
+        """Take the reference: the policy as it is now, or the weights with which the run began."""
+        if self.settings.beta > 0:
+            self.reference = policy.trainable_weights() if self.settings.reference == "stage" else base
+
+    def step(
+        self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
+    ) -> StepResult:
+        """One update, after a rollout where the last one is used up: sample -> reward -> advantage -> loss."""
+        fresh = StepResult(torch.zeros(()), {})
+        if self._saved_rollout is not None:
+            self.rollout = restored_rollout(policy, self._saved_rollout, data.items_again)
+            self._saved_rollout = None
+        if self.rollout is None:
+            self.rollout, fresh = self._roll_out(policy, items, place, data, mixture)
+        step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, place.world_size)
+        if self.rollout.num_taken == self.settings.updates_per_rollout:
+            self.rollout = None
+        return replace(step, logs={**fresh.logs, **step.logs}, traces=fresh.traces, items=fresh.items)
+
+    def _roll_out(
+        self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
+    ) -> tuple[Rollout, StepResult]:
+        settings = self.settings
+        sampled = sample_with_spread(
+            policy, items, settings, self.method, place, lambda key, count: data.spare_items(key, count, mixture)
+        )
+        data.report_ious(mean_ious(sampled))
+        advantage_BG = advantages(sampled.groups, settings, policy.device)
+        rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
+        everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
+        traces = rollout_traces(sampled, advantage_BG, place)
+        return rollout, StepResult(torch.zeros(()), rollout_figures(sampled), traces, everyone)
+
+    def state_dict(self) -> dict[str, Any]:
+        rollout = None if self.rollout is None else rollout_state(self.rollout)
+        return {"reference": self.reference, "rollout": rollout}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.reference, self._saved_rollout = state["reference"], state["rollout"]
+
+
+def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings, world_size: int) -> StepResult:
+    """The loss of one minibatch; its denominator is over the minibatches of all processes."""
+    logp_BGC, mask_BGC = policy.logp(part.prompts, part.ids, part.features, settings.sampling.temperature)
+    if settings.mask_cut_off:
+        mask_BGC = mask_BGC & torch.tensor(part.finished, device=mask_BGC.device)[..., None]
     logp_NC, mask_NC = logp_BGC.flatten(0, 1), mask_BGC.flatten(0, 1)
     denominator = loss_denominator(mask_NC, settings.reduction, settings.sampling.max_new_tokens)
     result = grpo_loss(
         logp_NC,
-        logp_NC.detach(),  # on-policy: the policy that sampled is the policy that learns
-        advantage_BG.flatten(),
+        logp_NC.detach() if part.logp_old_BGC is None else part.logp_old_BGC.flatten(0, 1),
+        part.advantage_BG.flatten(),
         mask_NC,
         clip_low=settings.clip_low,
         clip_high=settings.clip_high,
         beta=settings.beta,
-        logp_ref_NT=logp_ref_NC,
+        logp_ref_NT=None if part.logp_ref_BGC is None else part.logp_ref_BGC.flatten(0, 1),
         kl=settings.kl,
+        ratio_level=settings.ratio_level,
         reduction=settings.reduction,
-        denominator=sum_over_ranks(denominator) / place.world_size,
+        denominator=sum_over_ranks(denominator) / world_size,
     )
-    logs = _figures(groups, scores, reward_BG, logp_BGC, mask_BGC) | {"kl": float(result.kl)}
-    return StepResult(result.loss, logs, _traces(items, groups, scores, advantage_BG, place))
-
-
-def _score(item: Item, completion: Completion, settings: GRPOSettings, method: Method) -> RewardParts:
-    return score(
-        completion.text,
-        item.task,
-        method,
-        item.sample.windows,
-        item.sample.duration_s,
-        item.query_verbs,
-        settings.reward,
-        settings.anchors,
-    )
-
-
-def _figures(
-    groups: Sequence[Sequence[Completion]],
-    scores: Sequence[Sequence[RewardParts]],
-    reward_BG: Tensor,
-    logp_BGC: Tensor,
-    mask_BGC: Tensor,
-) -> dict[str, float]:
-    """What a person wants to see of a step: rewards by part, spread, lengths, how sure the policy is."""
-    flat = [s for group in scores for s in group]
-    figures = {
-        "reward": float(reward_BG.mean()),
-        "reward_std": float(reward_BG.std(1).mean()),
-        "zero_spread": float(zero_spread_groups(reward_BG).float().mean()),
-        "length": float(mask_BGC.sum(2).float().mean()),
-        "cut_off": sum(not c.finished for group in groups for c in group) / len(flat),
-        "surprise": float(-logp_BGC.detach().sum() / mask_BGC.sum()),  # mean -log p of what was sampled
-    }
-    for name in sorted({name for s in flat for name in s.parts}):
-        values = [s.parts[name] for s in flat if name in s.parts]
-        figures[f"reward/{name}"] = sum(values) / len(values)
-    return figures
-
-
-def _traces(
-    items: Sequence[Item],
-    groups: Sequence[Sequence[Completion]],
-    scores: Sequence[Sequence[RewardParts]],
-    advantage_BG: Tensor,
-    place: Place,
-) -> list[Trace]:
-    advantages = advantage_BG.tolist()
-    return [
-        trace_of(item, completion.text, len(completion.token_ids), parts, place, item.position, g, advantages[b][g])
-        for b, item in enumerate(items)
-        for g, (completion, parts) in enumerate(zip(groups[b], scores[b], strict=True))
-    ]
-
-
-def trace_of(
-    item: Item,
-    text: str,
-    num_tokens: int,
-    parts: RewardParts,
-    place: Place,
-    group: int,
-    rollout: int,
-    advantage: float,
-) -> Trace:
-    """The record of one completion."""
-    windows, answer = item.sample.windows, parts.answer
-    is_grounding = item.task == Task.TVG and bool(windows)
-    return Trace(
-        stage=place.stage,
-        step=place.step,
-        epoch=place.epoch,
-        sample_id=item.sample.sample_id,
-        video=item.sample.video,
-        task=item.task,
-        query=item.sample.query,
-        windows=windows,
-        duration_s=item.sample.duration_s,
-        text=text,
-        well_formed=answer.well_formed,
-        anchors=answer.anchors,
-        answer=answer.span,
-        anchor_ious=tuple(iou_to_windows(a, windows) for a in answer.anchors) if is_grounding else (),
-        answer_iou=iou_to_windows(answer.span, windows) if is_grounding else None,
-        rewards=parts.parts,
-        reward=parts.total,
-        advantage=advantage,
-        num_tokens=num_tokens,
-        group=group,
-        rollout=rollout,
-    )
+    figures = {"kl": float(result.kl)}
+    if part.logp_old_BGC is not None:
+        figures |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
+    return StepResult(result.loss, figures)
 
 
 class GRPOModule(GroundingModule):
-    """GRPO from a checkpoint for as many steps as the trainer is given."""
+    """GRPO from a checkpoint for as many steps as the trainer is given, on the datamodule's batches."""
 
     def __init__(
         self,
@@ -177,12 +128,30 @@ class GRPOModule(GroundingModule):
         self.save_hyperparameters()
         self.grpo = grpo
         self.optimizer_settings = optimizer or OptimizerSettings()
-        self.reference: Weights | None = None
+        self.objective = GRPOObjective(grpo, self.method)
 
     def configure_model(self) -> None:
+        is_new = not hasattr(self, "policy")
         super().configure_model()
-        if self.grpo.beta > 0 and self.reference is None:
-            self.reference = self.policy.trainable_weights()
+        if is_new:
+            self.objective.begin(self.policy, self.policy.trainable_weights())
+
+    def data_plan(self) -> DataPlan:
+        data = self.datamodule()
+        return DataPlan(
+            data.batch_size * self.grpo.num_minibatches,
+            data.mixture,
+            updates_per_batch=self.grpo.updates_per_rollout,
+            goes_on=True,
+        )
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        return grpo_step(self.policy, items, self.grpo, self.method, self.place(), self.reference)
+        data = self.datamodule()
+        return self.objective.step(self.policy, items, self.place(), data, data.mixture)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
+        checkpoint["objective"] = self.objective.state_dict()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.objective.load_state_dict(checkpoint["objective"])

@@ -1,13 +1,48 @@
-"""The one collective that the losses need."""
+"""The few collectives that a training step needs. Each is the identity where there is one process."""
 
+from collections.abc import Mapping
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
 
 def sum_over_ranks(count: Tensor) -> Tensor:
-    """The sum of a scalar over all processes; the scalar itself where there is one process. No gradient."""
-    if not (dist.is_available() and dist.is_initialized()):
+    """The sum of a scalar over all processes. No gradient."""
+    return _reduced(count, dist.ReduceOp.SUM)
+
+
+def max_over_ranks(count: int, device: torch.device) -> int:
+    """The largest of the processes' counts, so that all take the same number of turns."""
+    return int(_reduced(torch.tensor(count, device=device), dist.ReduceOp.MAX))
+
+
+def rows_of_all_ranks(rows_BG: Tensor) -> tuple[Tensor, slice]:
+    """The rows of every process in the order of the ranks, (world * B, G), and which of them are ours."""
+    num_B = rows_BG.shape[0]
+    if not _is_parallel():
+        return rows_BG, slice(0, num_B)
+    parts = [torch.empty_like(rows_BG) for _ in range(dist.get_world_size())]
+    dist.all_gather(parts, rows_BG.contiguous())
+    return torch.cat(parts), slice(dist.get_rank() * num_B, (dist.get_rank() + 1) * num_B)
+
+
+def merged_over_ranks(figures: Mapping[int, float]) -> dict[int, float]:
+    """The union of all processes' entries."""
+    if not _is_parallel():
+        return dict(figures)
+    parts: list[dict[int, float]] = [{} for _ in range(dist.get_world_size())]
+    dist.all_gather_object(parts, dict(figures))
+    return {key: value for part in parts for key, value in part.items()}
+
+
+def _is_parallel() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def _reduced(count: Tensor, operation: dist.ReduceOp.RedOpType) -> Tensor:
+    if not _is_parallel():
         return count.detach()
     total = count.detach().clone()
-    dist.all_reduce(total)
+    dist.all_reduce(total, operation)
     return total

@@ -6,11 +6,13 @@ from typing import Literal
 
 from tvg_lightning.advantage import AdvantageScale
 from tvg_lightning.harvest import HarvestRule
-from tvg_lightning.losses.grpo import KLEstimator, Reduction
+from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
 from tvg_lightning.policy.settings import SamplingSettings
-from tvg_lightning.rewards.weights import AnchorSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
+
+ReferenceName = Literal["stage", "base"]
 
 
 @dataclass(frozen=True)
@@ -49,29 +51,57 @@ class OptimizerSettings:
 
 @dataclass(frozen=True)
 class GRPOSettings:
-    """Group-relative policy optimisation with verifiable rewards; defaults of the lineage's trainers."""
+    """Group-relative policy optimisation with verifiable rewards; defaults of the lineage's trainers.
+
+    num_minibatches, num_iterations: a rollout of num_minibatches times the stage's batch_size prompts is gone
+    through num_iterations times, one minibatch an update. 1 and 1 are on-policy.
+    ratio_level: "sequence" is GSPO. clip_high > clip_low is clip-higher.
+    mask_cut_off: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
+    resampling_rounds: how often a rollout's groups of equal rewards are replaced by fresh prompts at most
+    (DAPO's dynamic sampling; the same number of rounds on every process).
+    reference: what the KL is measured against, the "stage"'s first weights or the run's "base".
+    """
 
     reward: RewardWeights = field(default_factory=RewardWeights)
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
+    length: LengthSettings = field(default_factory=LengthSettings)
     sampling: SamplingSettings = field(default_factory=SamplingSettings)
     num_generations: int = 8
+    num_minibatches: int = 1
+    num_iterations: int = 1
+    resampling_rounds: int = 0
+    mask_cut_off: bool = False
     advantage: AdvantageScale = "group"
+    advantage_eps: float = 1e-4
+    ratio_level: RatioLevel = "token"
     reduction: Reduction = "token_mean"
     clip_low: float = 0.2
     clip_high: float = 0.2
-    beta: float = 0.04  # weight of the KL to the stage's first policy; 0 never computes it
+    beta: float = 0.04  # weight of the KL to the reference; 0 never computes it
     kl: KLEstimator = "k3"
+    reference: ReferenceName = "stage"
+
+    @property
+    def updates_per_rollout(self) -> int:
+        return self.num_minibatches * self.num_iterations
 
     def __post_init__(self) -> None:
         if self.num_generations < 2:
             raise ValueError(f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean")
+        for name in ("num_minibatches", "num_iterations"):
+            if self.__dict__[name] < 1:
+                raise ValueError(f"grpo.{name} must be at least 1, not {self.__dict__[name]}")
+        if self.resampling_rounds < 0:
+            raise ValueError(f"grpo.resampling_rounds must not be negative, not {self.resampling_rounds}")
         if not (math.isfinite(self.beta) and self.beta >= 0):
             raise ValueError(f"grpo.beta must not be negative, not {self.beta}")
-        for name in ("clip_low", "clip_high"):
+        for name in ("clip_low", "clip_high", "advantage_eps"):
             if not self.__dict__[name] > 0:
                 raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
         if self.sampling.temperature == 0:
             raise ValueError("grpo.sampling.temperature 0 gives G equal completions: raise it")
+        if self.reward.length > 0:
+            self.length.check_reached(self.sampling.max_new_tokens)
         if not any(self.reward.as_dict().values()):
             raise ValueError("grpo.reward: every weight is 0, so there is nothing to learn from: raise one")
 
@@ -131,6 +161,13 @@ class StageSettings:
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     harvest_from: str | None = None
     rule: HarvestRule = field(default_factory=HarvestRule)
+
+    @property
+    def needs_base(self) -> bool:
+        """Whether the run's first weights must be kept for this stage."""
+        grpo = self.grpo
+        measures_against_it = grpo is not None and grpo.beta > 0 and grpo.reference == "base"
+        return self.start_from == "base" or measures_against_it
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from tvg_lightning.data.items import Item
-from tvg_lightning.datamodule import DataPlan, TVGDataModule
+from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.modules.grounding import GroundingModule
-from tvg_lightning.modules.grpo import grpo_step
+from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, StageSettings, check_stages
 from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import Place, StepResult
@@ -40,8 +40,8 @@ class StagedModule(GroundingModule):
         self.save_hyperparameters()
         self.stages = stages
         self.stage_index = 0
-        self.base: Weights | None = None  # the run's first weights, kept where a later stage starts from them
-        self.reference: Weights | None = None  # the stage's first weights, kept where beta > 0
+        self.base: Weights | None = None  # the run's first weights, kept where a stage asks for them
+        self.objective = self._objective()
 
     # ---- the stage that runs now
 
@@ -58,8 +58,8 @@ class StagedModule(GroundingModule):
         return self.stage.sft
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        if self.stage.grpo is not None:
-            return grpo_step(self.policy, items, self.stage.grpo, self.method, self.place(), self.reference)
+        if self.objective is not None:
+            return self.objective.step(self.policy, items, self.place(), self.datamodule(), self.stage.mixture)
         return sft_step(self.policy, items, self.place())
 
     def place(self) -> Place:
@@ -72,11 +72,13 @@ class StagedModule(GroundingModule):
         if self.stage.start_from == "base" and index > 0:
             assert self.base is not None, "configure_model keeps the base where a stage starts from it"
             self.policy.load_trainable_weights(self.base)
-        self._keep_reference()
+        self.objective = self._objective()
+        if self.objective is not None:
+            self.objective.begin(self.policy, self.base)
 
-    def _keep_reference(self) -> None:
-        grpo = self.stage.grpo
-        self.reference = self.policy.trainable_weights() if grpo is not None and grpo.beta > 0 else None
+    def _objective(self) -> GRPOObjective | None:
+        """What lasts from step to step of a GRPO stage; None in an SFT stage."""
+        return GRPOObjective(self.stage.grpo, self.method) if self.stage.grpo is not None else None
 
     # ---- how long it is and what it learns from
 
@@ -87,10 +89,11 @@ class StagedModule(GroundingModule):
     def data_plan(self) -> DataPlan:
         stage = self.stage
         return DataPlan(
-            batch_size=stage.batch_size,
+            batch_size=self._prompts_a_batch(),
             mixture=stage.mixture,
             first_epoch=self.stage_index * _EPOCHS_A_STAGE,
             num_batches=self._num_batches(),
+            updates_per_batch=self._updates_a_batch(),
             targets=self.harvest_file(stage.name) if stage.harvest_from is not None else self._given_targets(),
         )
 
@@ -100,22 +103,25 @@ class StagedModule(GroundingModule):
         if stage.steps is not None:
             limits.append(stage.steps * self.trainer.accumulate_grad_batches)
         if stage.epochs is not None:
-            num_samples = self._datamodule().num_train_samples()
-            limits.append(math.ceil(stage.epochs * num_samples / (stage.batch_size * self.trainer.world_size)))
+            num_prompts = stage.epochs * self.datamodule().num_train_samples()
+            num_rollouts = math.ceil(num_prompts / (self._prompts_a_batch() * self.trainer.world_size))
+            limits.append(num_rollouts * self._updates_a_batch())
         return min(limits)
+
+    def _prompts_a_batch(self) -> int:
+        grpo = self.stage.grpo
+        return self.stage.batch_size * (1 if grpo is None else grpo.num_minibatches)
+
+    def _updates_a_batch(self) -> int:
+        return 1 if self.stage.grpo is None else self.stage.grpo.updates_per_rollout
 
     def harvest_file(self, stage_name: str) -> Path:
         """Where the harvest for an SFT stage lies."""
         return Path(self.trainer.default_root_dir) / "harvest" / f"{stage_name}.jsonl"
 
     def _given_targets(self) -> Path | None:
-        targets = self._datamodule().targets
+        targets = self.datamodule().targets
         return Path(targets) if self.stage.sft and targets is not None else None
-
-    def _datamodule(self) -> TVGDataModule:
-        datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, TVGDataModule)
-        return datamodule
 
     # ---- Lightning's hooks
 
@@ -123,13 +129,15 @@ class StagedModule(GroundingModule):
         is_new = not hasattr(self, "policy")
         super().configure_model()
         if is_new:
-            if any(stage.start_from == "base" for stage in self.stages[1:]):
+            if any(stage.needs_base for stage in self.stages):
                 self.base = self.policy.trainable_weights()
-            self._keep_reference()
+            if self.objective is not None:
+                self.objective.begin(self.policy, self.base)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["stage"] = {"index": self.stage_index, "reference": self.reference}
+        objective = None if self.objective is None else self.objective.state_dict()
+        checkpoint["stage"] = {"index": self.stage_index, "objective": objective}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         stage = checkpoint["stage"]
@@ -137,4 +145,7 @@ class StagedModule(GroundingModule):
             raise ValueError(
                 f"the checkpoint is in stage {stage['index'] + 1}, the config has {len(self.stages)} stages"
             )
-        self.stage_index, self.reference = stage["index"], stage["reference"]
+        self.stage_index = stage["index"]
+        self.objective = self._objective()
+        if self.objective is not None:
+            self.objective.load_state_dict(stage["objective"])

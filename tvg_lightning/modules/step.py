@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from tvg_lightning.data.items import Item
 from tvg_lightning.traces import Trace
 
 
@@ -35,8 +36,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The loss to minimise, the figures to log, and a trace of every completion (none in SFT)."""
+    """The loss to minimise, the figures to log, a trace of every completion just sampled, and its questions."""
 
     loss: Tensor
     logs: dict[str, float]
     traces: list[Trace] = field(default_factory=list)
+    items: list[Item] = field(default_factory=list)

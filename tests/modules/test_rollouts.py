@@ -1,0 +1,139 @@
+"""Flat groups are replaced, minibatches come in turn, and a checkpoint keeps what the coming updates need."""
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import torch
+
+from tvg_lightning.data.items import Item
+from tvg_lightning.data.video import VideoClip
+from tvg_lightning.modules import rollouts
+from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled
+from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.step import Place
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.rollout import Completion
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.rewards.total import RewardParts
+from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
+
+CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 1.0), 2.0, "none")
+ENCODED = EncodedPrompt(torch.zeros(1, dtype=torch.long), torch.zeros(3, 1), torch.zeros(4, 1176), (1, 2, 2))
+POLICY = cast(PolicyBackbone, SimpleNamespace(device=torch.device("cpu")))
+PLACE = Place(seed=0, stage="explore", step=7, epoch=0)
+
+
+def item(name: str, task: Task = Task.TVG) -> Item:
+    sample = Sample(name, f"{name}.mp4", 10.0, "The red circle rises.", (Span(0.0, 4.0),))
+    return Item(sample, task, Prompt("?"), CLIP, (), position=sum(map(ord, name)))
+
+
+def group(name: str, *rewards: float, answers: Sequence[Span | None] | None = None, task: Task = Task.TVG) -> Group:
+    spans = answers or [None] * len(rewards)
+    scores = [RewardParts({"iou": r}, r, Answer(True, span)) for r, span in zip(rewards, spans, strict=True)]
+    completions = [Completion((1, 2), "text", (-1.0, -3.0), number == 0) for number in range(len(rewards))]
+    return Group(item(name, task), ENCODED, torch.zeros(1, 4), completions, scores)
+
+
+GROUPS = {
+    "flat": group("flat", 0.5, 0.5),
+    "good": group("good", 0.0, 1.0),
+    "level": group("level", 0.0, 0.0),
+    "fresh": group("fresh", 1.0, 0.0),
+    "other": group("other", 0.2, 0.3),
+    "plain": group("plain", 1.0, 1.0),
+}
+
+
+def settings(**changes: Any) -> GRPOSettings:
+    return GRPOSettings(reward=RewardWeights(iou=1.0), num_generations=2, **changes)
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """Sampling gives the groups above by the names of the items; the list shows what was sampled."""
+    calls: list[list[str]] = []
+
+    def sample(policy: object, items: Sequence[Item], *_: object) -> list[Group]:
+        calls.append([i.sample.sample_id for i in items])
+        return [GROUPS[name] for name in calls[-1]]
+
+    monkeypatch.setattr(rollouts, "sample_groups", sample)
+    return calls
+
+
+def spares(*names: Sequence[str]) -> tuple[rollouts.SpareItems, list[tuple[str, int]]]:
+    keys: list[tuple[str, int]] = []
+
+    def spare(key: str, count: int) -> list[Item]:
+        keys.append((key, count))
+        return [item(name) for name in names[len(keys) - 1]]
+
+    return spare, keys
+
+
+def named(groups: Sequence[Group]) -> list[str]:
+    return [g.item.sample.sample_id for g in groups]
+
+
+def sample_all(names: Sequence[str], spare: rollouts.SpareItems, **changes: Any) -> Sampled:
+    items = [item(name) for name in names]
+    return rollouts.sample_with_spread(POLICY, items, settings(**changes), Method.TIME_R1, PLACE, spare)
+
+
+def test_without_rounds_flat_groups_stay(asked: list[list[str]]) -> None:
+    sampled = sample_all(["flat", "good"], spares()[0])
+    assert (named(sampled.groups), sampled.replaced) == (["flat", "good"], [])
+
+
+def test_flat_groups_are_replaced_in_their_places(asked: list[list[str]]) -> None:
+    spare, keys = spares(["plain", "fresh"], ["other"])
+    sampled = sample_all(["flat", "good", "level"], spare, resampling_rounds=5)
+    assert keys == [("explore 7 0", 2), ("explore 7 1", 1)], "two lack a spread, then one; then none"
+    assert named(sampled.groups) == ["fresh", "good", "other"]
+    assert named(sampled.replaced) == ["plain", "flat", "level"], "every group that was sampled is accounted for"
+
+
+def test_the_rounds_are_bounded(asked: list[list[str]]) -> None:
+    spare, keys = spares(["plain"], ["plain"])
+    sampled = sample_all(["flat", "good"], spare, resampling_rounds=2)
+    assert len(keys) == 2 and named(sampled.groups) == ["flat", "good"]
+
+
+def test_a_rollout_is_sampled_a_minibatch_at_a_time(asked: list[list[str]]) -> None:
+    sample_all(["flat", "good", "level", "fresh"], spares()[0], num_minibatches=2)
+    assert asked == [["flat", "good"], ["level", "fresh"]]
+
+
+def test_figures_are_over_all_that_was_sampled() -> None:
+    figures = rollouts.rollout_figures(Sampled([GROUPS["good"]], [GROUPS["flat"]]))
+    assert figures["reward"] == pytest.approx(0.5)
+    assert figures["zero_spread"] == 0.5 and figures["resampled"] == 1.0
+    assert figures["length"] == 2.0 and figures["cut_off"] == 0.5
+    assert figures["surprise"] == pytest.approx(2.0)  # -log p of 1 and 3
+    assert figures["reward/iou"] == pytest.approx(0.5)
+
+
+def test_traces_of_replaced_groups_have_no_advantage() -> None:
+    traces = rollouts.rollout_traces(Sampled([GROUPS["good"]], [GROUPS["other"]]), torch.tensor([[-1.0, 1.0]]), PLACE)
+    assert [(t.sample_id, t.rollout, t.advantage) for t in traces] == [
+        ("good", 0, -1.0), ("good", 1, 1.0), ("other", 0, 0.0), ("other", 1, 0.0)
+    ]  # fmt: skip
+
+
+def test_mean_ious_are_of_grounding_answers() -> None:
+    answered = group("a", 1.0, 0.0, answers=[Span(0.0, 4.0), Span(2.0, 4.0)])
+    verbs = group("b", 1.0, 1.0, task=Task.ACTION_RECOGNITION)
+    assert rollouts.mean_ious(Sampled([answered, verbs], [])) == {"a": 0.75}
+
+
+def test_minibatches_come_in_turn() -> None:
+    parts = [Minibatch([], [], None, [], [], torch.zeros(1, 2)) for _ in range(2)]
+    rollout = Rollout(parts)
+    assert [parts.index(rollout.next_minibatch()) for _ in range(1)] == [0]
+    order = [rollout.next_minibatch() for _ in range(4)]
+    assert [order[i] is parts[(i + 1) % 2] for i in range(4)] == [True] * 4
+    assert rollout.num_taken == 5

@@ -1,0 +1,130 @@
+"""GRPO's variants in whole runs: several updates a rollout, resumed in its middle, and all of them together."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import train
+from tests.doubles import losses
+from tests.test_train import grpo, in_new_process, stage, write_config
+from tvg_lightning.traces import read_traces
+
+SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "sampling": {"max_new_tokens": 24}}
+
+
+def traces_of(folder: Path) -> list[tuple[int, str, float]]:
+    return [(t.step, t.text, t.advantage) for t in read_traces(folder / "traces" / "only-rank0.jsonl")]
+
+
+@pytest.fixture(scope="module")
+def whole_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    folder = tmp_path_factory.mktemp("several")
+    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    train.main(["fit", "--config", str(write_config(folder, shapes, stages=stages))])
+    return folder
+
+
+def test_four_updates_share_a_rollout(whole_run: Path) -> None:
+    """2 minibatches of 2 prompts, gone through twice: a rollout of 4 prompts x 3 completions every 4 updates."""
+    steps = [step for step, _, _ in traces_of(whole_run)]
+    assert steps == [0] * 12 + [4] * 12
+    assert len(losses(whole_run / "losses.jsonl")) == 8
+
+
+@pytest.mark.parametrize("killed_after", [2, 5])
+def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
+    killed_after: int, whole_run: Path, tmp_path: Path, shapes: Path
+) -> None:
+    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    path = write_config(tmp_path, shapes, stages=stages)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["trainer"]["callbacks"][4]["init_args"]["every_n_steps"] = 1
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    config["trainer"]["callbacks"].append({"class_path": "tests.doubles.KillAt", "init_args": {"batch": killed_after}})
+    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    assert in_new_process("fit", "--config", tmp_path / "cut.yaml").returncode == -9
+    resumed = in_new_process("fit", "--config", path, "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
+    assert resumed.returncode == 0, resumed.stderr
+    whole, found = losses(whole_run / "losses.jsonl"), losses(tmp_path / "losses.jsonl")
+    after = found[killed_after + 1 :]
+    assert after and after == whole[after[0][1] :]
+    assert traces_of(tmp_path) == traces_of(whole_run)
+
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "gspo": {"ratio_level": "sequence", "reduction": "sequence_mean", "clip_low": 3e-4, "clip_high": 4e-4},
+    "dr_grpo": {"advantage": "none", "reduction": "constant"},
+    "dapo": {"clip_high": 0.28, "mask_cut_off": True, "resampling_rounds": 2, "num_iterations": 2},
+    "batch_k1": {"advantage": "batch", "kl": "k1", "beta": 0.1, "reference": "base"},
+    "overlong": {"length": {"max_tokens": 24, "cache_tokens": 23}},
+}
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_variants_run_and_learn_a_finite_loss(name: str, tmp_path: Path, shapes: Path) -> None:
+    changes = {"sampling": {"max_new_tokens": 24}, **VARIANTS[name]}
+    if name == "overlong":
+        changes["reward"] = {"format": 1.0, "soft_iou": 1.0, "length": 1.0}
+    stages = [stage("only", 2, grpo=grpo(**changes))]
+    train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages))])
+    found = [loss for _, _, loss in losses(tmp_path / "losses.jsonl")]
+    assert len(found) == 2 and all(abs(loss) < 100 for loss in found)
+    if name == "overlong":
+        traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
+        assert all(t.rewards["length"] == pytest.approx((1 - t.num_tokens) / 23) for t in traces)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"num_iterations": 0}, "num_iterations"),
+        ({"resampling_rounds": -1}, "resampling_rounds"),
+        ({"advantage_eps": 0.0}, "advantage_eps"),
+        ({"ratio_level": "word"}, "ratio_level"),
+        ({"reward": {"length": 1.0, "format": 1.0}, "length": {"max_tokens": 900}}, "length"),
+    ],
+)
+def test_a_bad_variant_is_refused_by_name(
+    change: dict[str, Any], complaint: str, tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stages = [stage("only", 1, grpo=grpo(**change))]
+    with pytest.raises((SystemExit, ValueError)) as refused:
+        train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages))])
+    assert complaint in str(refused.value) + capsys.readouterr().err
+
+
+def test_two_processes_share_the_deviation_of_a_batch_and_their_spares(
+    tmp_path: Path, shapes: Path, tolerances: Any
+) -> None:
+    found = []
+    for name, devices, batch_size in (("one", 1, 4), ("two", 2, 2)):
+        stages = [{**stage("only", 2, grpo=grpo(advantage="batch", num_iterations=2)), "batch_size": batch_size}]
+        run = in_new_process(
+            "fit", "--config", write_config(tmp_path / name, shapes, stages=stages),
+            "--trainer.devices", str(devices), "--trainer.strategy", "ddp",
+        )  # fmt: skip
+        assert run.returncode == 0, run.stderr
+        found.append([loss for _, _, loss in losses(tmp_path / name / "losses.jsonl")])
+    assert found[1] == pytest.approx(found[0], abs=tolerances.ddp_loss)
+
+
+def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Twelve samples, six batches a pass: the seventh batch draws from what the first six left."""
+    stages = [stage("only", 8, grpo=grpo(sampling={"max_new_tokens": 70}))]
+    config = write_config(tmp_path, shapes, stages=stages)
+    args = ["--data.difficulty", json.dumps({"min_iou": 0.0, "max_iou": 1.0})]
+    with caplog.at_level("INFO", logger="tvg_lightning.data.difficulty"):
+        train.main(["fit", "--config", str(config), *args])
+    traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
+    assert "difficulty:" in caplog.text
+    first = [t for t in traces if t.step < 6]
+    mean_iou = {
+        name: sum(t.answer_iou or 0.0 for t in first if t.sample_id == name) / 3
+        for name in {t.sample_id for t in first}
+    }
+    kept = {name for name, iou in mean_iou.items() if iou > 0}
+    later = {t.sample_id for t in traces if t.step >= 6}
+    assert later <= (kept if len(kept) >= 2 else set(mean_iou))

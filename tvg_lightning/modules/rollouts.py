@@ -1,0 +1,297 @@
+"""A rollout: completions of a few prompts, what they are worth, and all that the updates on them need.
+
+Shape suffixes: B prompts, G completions of each, C longest completion.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.advantage import group_advantage, zero_spread_groups
+from tvg_lightning.data.items import Item
+from tvg_lightning.modules.parallel import max_over_ranks, rows_of_all_ranks
+from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.step import Place
+from tvg_lightning.policy.backbone import PolicyBackbone, Weights
+from tvg_lightning.policy.rollout import Completion, sample
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.rewards.total import RewardParts, score
+from tvg_lightning.schema import Method, Task
+from tvg_lightning.spans import iou_to_windows
+from tvg_lightning.traces import Trace
+
+SpareItems = Callable[[str, int], list[Item]]  # a key and a count: items out of turn, the same for the same key
+
+
+@dataclass(slots=True)
+class Group:
+    """One prompt, its G completions, and what each of them earned."""
+
+    item: Item
+    prompt: EncodedPrompt
+    features: Tensor  # of the video, with a gradient where the vision side is trained
+    completions: list[Completion]
+    scores: list[RewardParts]
+
+    @property
+    def rewards(self) -> list[float]:
+        return [score.total for score in self.scores]
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether all rewards are equal, so that the group teaches nothing."""
+        return max(self.rewards) == min(self.rewards)
+
+
+@dataclass(slots=True)
+class Minibatch:
+    """The part of a rollout that one update learns from."""
+
+    items: list[Item]
+    prompts: list[EncodedPrompt]
+    features: list[Tensor] | None  # None: to be seen anew, with a gradient
+    ids: list[list[tuple[int, ...]]]  # tokens of the completions, B lists of G
+    finished: list[list[bool]]
+    advantage_BG: Tensor
+    logp_old_BGC: Tensor | None = None  # None: on-policy, the policy that sampled is the one that learns
+    logp_ref_BGC: Tensor | None = None  # None: no KL
+
+
+@dataclass(slots=True)
+class Rollout:
+    """The minibatches of a rollout, and how many updates have been made on them."""
+
+    minibatches: list[Minibatch]
+    num_taken: int = 0
+
+    def next_minibatch(self) -> Minibatch:
+        """Minibatches in their order, over and over."""
+        self.num_taken += 1
+        return self.minibatches[(self.num_taken - 1) % len(self.minibatches)]
+
+
+@dataclass(slots=True)
+class Sampled:
+    """What came out of sampling: the groups to learn from, and those that were replaced for being flat."""
+
+    groups: list[Group]
+    replaced: list[Group]
+
+
+def sample_groups(
+    policy: PolicyBackbone, items: Sequence[Item], settings: GRPOSettings, method: Method, place: Place
+) -> list[Group]:
+    """Answer every item G times and score the answers."""
+    prompts = [policy.encode(item.prompt, item.clip) for item in items]
+    features = policy.see(prompts)
+    positions = [item.position for item in items]
+    uniform_NT = place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
+    completions = sample(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
+    return [
+        Group(item, prompt, feature, group, [_score(item, completion, settings, method) for completion in group])
+        for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
+    ]
+
+
+def sample_with_spread(
+    policy: PolicyBackbone,
+    items: Sequence[Item],
+    settings: GRPOSettings,
+    method: Method,
+    place: Place,
+    spare: SpareItems,
+) -> Sampled:
+    """``sample_groups``, and flat groups replaced by groups of spare prompts that have a spread (DAPO).
+
+    At most ``resampling_rounds`` rounds; in each every process samples as many prompts as the neediest one
+    lacks, so that all do the same. What is still flat after that stays: it has no gradient.
+    """
+    size = len(items) // settings.num_minibatches
+    chunks = [items[i : i + size] for i in range(0, len(items), size)]
+    sampled = Sampled([g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place)], [])
+    for turn in range(settings.resampling_rounds):
+        num_needed = max_over_ranks(sum(group.is_flat for group in sampled.groups), policy.device)
+        if num_needed == 0:
+            break
+        spares = spare(f"{place.stage} {place.step} {turn}", num_needed)
+        fresh = sample_groups(policy, spares, settings, method, place)
+        _replace_flat(sampled, fresh)
+    return sampled
+
+
+def _replace_flat(sampled: Sampled, fresh: list[Group]) -> None:
+    useful = [group for group in fresh if not group.is_flat]
+    sampled.replaced += [group for group in fresh if group.is_flat]
+    for place, group in enumerate(sampled.groups):
+        if group.is_flat and useful:
+            sampled.replaced.append(group)
+            sampled.groups[place] = useful.pop(0)
+    sampled.replaced += useful
+
+
+def advantages(groups: Sequence[Group], settings: GRPOSettings, device: torch.device) -> Tensor:
+    """(B, G); with scale "batch" the standard deviation is over the groups of all processes."""
+    reward_BG = torch.tensor([group.rewards for group in groups], device=device)
+    if settings.advantage != "batch":
+        return group_advantage(reward_BG, settings.advantage, settings.advantage_eps)
+    every_BG, ours = rows_of_all_ranks(reward_BG)
+    return group_advantage(every_BG, "batch", settings.advantage_eps)[ours]
+
+
+def prepare(
+    policy: PolicyBackbone,
+    groups: Sequence[Group],
+    advantage_BG: Tensor,
+    settings: GRPOSettings,
+    reference: Weights | None,
+) -> Rollout:
+    """Cut a rollout into minibatches, with the log-probabilities that must be taken before any update."""
+    size = len(groups) // settings.num_minibatches
+    is_on_policy = settings.updates_per_rollout == 1
+    parts = []
+    for i in range(0, len(groups), size):
+        chunk = groups[i : i + size]
+        keeps_features = is_on_policy or not policy.sees_with_gradient
+        part = Minibatch(
+            [group.item for group in chunk],
+            [group.prompt for group in chunk],
+            [group.features for group in chunk] if keeps_features else None,
+            [[completion.token_ids for completion in group.completions] for group in chunk],
+            [[completion.finished for completion in group.completions] for group in chunk],
+            advantage_BG[i : i + size],
+        )
+        with torch.no_grad():
+            temperature = settings.sampling.temperature
+            if not is_on_policy:
+                part.logp_old_BGC = policy.logp(part.prompts, part.ids, part.features, temperature)[0]
+            if settings.beta > 0:
+                assert reference is not None, "beta > 0 needs the reference's weights"
+                with policy.using(reference):
+                    seen = None if policy.sees_with_gradient else part.features
+                    part.logp_ref_BGC = policy.logp(part.prompts, part.ids, seen, temperature)[0]
+        parts.append(part)
+    return Rollout(parts)
+
+
+def rollout_figures(sampled: Sampled) -> dict[str, float]:
+    """What a person wants to see of all that was sampled: rewards by part, spread, lengths, certainty."""
+    groups = [*sampled.groups, *sampled.replaced]
+    completions = [c for group in groups for c in group.completions]
+    scores = [s for group in groups for s in group.scores]
+    reward_BG = torch.tensor([group.rewards for group in groups])
+    num_tokens = sum(len(c.token_ids) for c in completions)
+    figures = {
+        "reward": float(reward_BG.mean()),
+        "reward_std": float(reward_BG.std(1).mean()),
+        "zero_spread": float(zero_spread_groups(reward_BG).float().mean()),
+        "resampled": len(sampled.replaced) / len(sampled.groups),
+        "length": num_tokens / len(completions),
+        "cut_off": sum(not c.finished for c in completions) / len(completions),
+        "surprise": -sum(sum(c.logp) for c in completions) / num_tokens,  # mean -log p of what was sampled
+    }
+    for name in sorted({name for s in scores for name in s.parts}):
+        values = [s.parts[name] for s in scores if name in s.parts]
+        figures[f"reward/{name}"] = sum(values) / len(values)
+    return figures
+
+
+def rollout_traces(sampled: Sampled, advantage_BG: Tensor, place: Place) -> list[Trace]:
+    """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them."""
+    rows = [*zip(sampled.groups, advantage_BG.tolist(), strict=True)]
+    rows += [(group, [0.0] * len(group.completions)) for group in sampled.replaced]
+    return [_trace(group, number, advantage, place) for group, row in rows for number, advantage in enumerate(row)]
+
+
+def mean_ious(sampled: Sampled) -> dict[str, float]:
+    """The mean IoU of every grounding sample's answers, by sample id."""
+    return {
+        group.item.sample.sample_id: sum(iou_to_windows(s.answer.span, group.item.sample.windows) for s in group.scores)
+        / len(group.scores)
+        for group in [*sampled.replaced, *sampled.groups]
+        if group.item.task == Task.TVG
+    }
+
+
+def rollout_state(rollout: Rollout) -> dict[str, Any]:
+    """What a checkpoint keeps of a rollout whose updates are not all made: no pixels, they can be read again."""
+    return {
+        "num_taken": rollout.num_taken,
+        "minibatches": [
+            {
+                "questions": [(item.sample.sample_id, item.task.value, item.position) for item in part.items],
+                "ids": part.ids,
+                "finished": part.finished,
+                "advantage": part.advantage_BG,
+                "logp_old": part.logp_old_BGC,
+                "logp_ref": part.logp_ref_BGC,
+            }
+            for part in rollout.minibatches
+        ],
+    }
+
+
+ItemsAgain = Callable[[Sequence[tuple[str, Task, int]]], list[Item]]
+
+
+def restored_rollout(policy: PolicyBackbone, state: dict[str, Any], items_again: ItemsAgain) -> Rollout:
+    """The rollout of ``rollout_state``, with its videos read and seen again."""
+    parts = []
+    for saved in state["minibatches"]:
+        items = items_again([(name, Task(task), position) for name, task, position in saved["questions"]])
+        prompts = [policy.encode(item.prompt, item.clip) for item in items]
+        features = None if policy.sees_with_gradient else policy.see(prompts)
+        advantage_BG, logp_old_BGC, logp_ref_BGC = (
+            None if saved[name] is None else saved[name].to(policy.device)
+            for name in ("advantage", "logp_old", "logp_ref")
+        )
+        assert advantage_BG is not None
+        ids, finished = saved["ids"], saved["finished"]
+        parts.append(Minibatch(items, prompts, features, ids, finished, advantage_BG, logp_old_BGC, logp_ref_BGC))
+    return Rollout(parts, state["num_taken"])
+
+
+def _score(item: Item, completion: Completion, settings: GRPOSettings, method: Method) -> RewardParts:
+    return score(
+        completion.text,
+        item.task,
+        method,
+        item.sample.windows,
+        item.sample.duration_s,
+        item.query_verbs,
+        settings.reward,
+        settings.anchors,
+        num_tokens=len(completion.token_ids),
+        length=settings.length,
+    )
+
+
+def _trace(group: Group, number: int, advantage: float, place: Place) -> Trace:
+    item, scored, completion = group.item, group.scores[number], group.completions[number]
+    windows, answer = item.sample.windows, scored.answer
+    is_grounding = item.task == Task.TVG and bool(windows)
+    return Trace(
+        stage=place.stage,
+        step=place.step,
+        epoch=place.epoch,
+        sample_id=item.sample.sample_id,
+        video=item.sample.video,
+        task=item.task,
+        query=item.sample.query,
+        windows=windows,
+        duration_s=item.sample.duration_s,
+        text=completion.text,
+        well_formed=answer.well_formed,
+        anchors=answer.anchors,
+        answer=answer.span,
+        anchor_ious=tuple(iou_to_windows(a, windows) for a in answer.anchors) if is_grounding else (),
+        answer_iou=iou_to_windows(answer.span, windows) if is_grounding else None,
+        rewards=scored.parts,
+        reward=scored.total,
+        advantage=advantage,
+        num_tokens=len(completion.token_ids),
+        group=item.position,
+        rollout=number,
+    )
