@@ -1,10 +1,12 @@
 """``python -m tvg_lightning COMMAND``: everything around training that is not training."""
 
 import inspect
+import json
 import logging
 import sys
 from importlib import import_module
-from typing import Any
+from itertools import takewhile
+from typing import Any, get_origin
 
 from jsonargparse import auto_cli
 
@@ -29,7 +31,9 @@ def main(args: list[str] | None = None) -> None:
     given = sys.argv[1:] if args is None else args
     commands = {name: _loaded(COMMANDS[name]) for name in ([given[0]] if given and given[0] in COMMANDS else COMMANDS)}
     try:
-        auto_cli(commands, args=with_flags_on(given, commands), as_positional=False, prog="python -m tvg_lightning")
+        auto_cli(
+            commands, args=as_the_parser_wants(given, commands), as_positional=False, prog="python -m tvg_lightning"
+        )
     except (ValueError, FileNotFoundError) as error:
         sys.exit(f"error: {error}")
 
@@ -44,19 +48,34 @@ def _loaded(command: str | dict[str, str]) -> Any:
     return {"_help": words, **{name: _loaded(inner) for name, inner in command.items()}}
 
 
-def with_flags_on(args: list[str], commands: dict[str, Any]) -> list[str]:
-    """``--json`` alone as ``--json=true``: the parser of the signatures wants a value of every bool."""
+def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
+    """A command line as people write it, in the form that the parser of signatures reads.
+
+    ``--json`` alone is ``--json=true``; ``--traces a b`` and, for a first parameter that is a list, plain values
+    before any option (``probe a b``) become one JSON list.
+    """
     command: Any = commands
-    for name in args[:2]:  # data and filter have commands of their own
-        command = command.get(name) if isinstance(command, dict) else command
+    names: list[str] = []
+    while isinstance(command, dict) and len(names) < len(args) and args[len(names)] in command:
+        names.append(args[len(names)])
+        command = command[names[-1]]
     if not inspect.isfunction(command):
         return args
-    flags = {f"--{name}" for name, p in inspect.signature(command).parameters.items() if p.annotation is bool}
-    following = [*args[1:], "--"]
-    return [
-        f"{arg}=true" if arg in flags and after.startswith("-") else arg
-        for arg, after in zip(args, following, strict=True)
-    ]
+    parameters = inspect.signature(command).parameters
+    lists = [f"--{name}" for name, p in parameters.items() if get_origin(p.annotation) is list]
+    flags = [f"--{name}" for name, p in parameters.items() if p.annotation is bool]
+    given, rest = args[len(names) :], list(names)
+    if lists and given and not given[0].startswith("-") and lists[0] == f"--{next(iter(parameters))}":
+        given = [lists[0], *given]
+    while given:
+        option = given.pop(0)
+        values = list(takewhile(lambda value: not value.startswith("-"), given))
+        if option in lists and values and not values[0].startswith("["):
+            option, given = f"{option}={json.dumps(values)}", given[len(values) :]
+        elif option in flags and not values:
+            option = f"{option}=true"
+        rest.append(option)
+    return rest
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_tvg_r1(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    args = ["--traces", json.dumps([str(folder / "teacher.jsonl")]), "--annotations", str(folder / "train.jsonl")]
+    args = ["--traces", str(folder / "teacher.jsonl"), "--annotations", str(folder / "train.jsonl")]
     outputs = ["--cold_start", str(folder / "cold.jsonl"), "--reinforce", str(folder / "rl.jsonl")]
     main(["filter", "tvg_r1", *args, *outputs])
     assert [trace.sample_id for trace in read_traces(folder / "cold.jsonl")] == ["a"]
@@ -47,7 +47,7 @@ def test_time_r1_from_traces_and_from_predictions(form: str, folder: Path, capsy
         lines = [{"qid": "a", "span": [1.0, 2.0]}, {"qid": "b", "span": [1.0, 1.5]}, {"qid": "c", "span": None}]
         answers.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     out = folder / "drawn.jsonl"
-    args = ["--answers", json.dumps([str(answers)]), "--annotations", str(folder / "train.jsonl"), "--out", str(out)]
+    args = ["--answers", str(answers), "--annotations", str(folder / "train.jsonl"), "--out", str(out)]
     main(["filter", "time_r1", *args])
     assert ids(out) == ["a", "b"]
     assert "3 answered, 1 of them with IoU 0, 2 drawn" in capsys.readouterr().out
@@ -55,6 +55,6 @@ def test_time_r1_from_traces_and_from_predictions(form: str, folder: Path, capsy
 
 def test_nothing_left_is_said(folder: Path) -> None:
     traces = write_traces(folder / "other.jsonl", [replace(GOOD_TRACE, sample_id="elsewhere")])
-    args = ["--answers", json.dumps([str(traces)]), "--annotations", str(folder / "train.jsonl")]
+    args = ["--answers", str(traces), "--annotations", str(folder / "train.jsonl")]
     with pytest.raises(SystemExit, match="nothing is left"):
         main(["filter", "time_r1", *args, "--out", str(folder / "out.jsonl")])

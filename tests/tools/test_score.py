@@ -133,13 +133,3 @@ def test_a_broken_line_is_one_error(files: tuple[Path, Path]) -> None:
     with pytest.raises(SystemExit, match=r"error: .*answers\.jsonl:4: query must be a text or a whole number") as error:
         __main__.main(arguments(files, "--json"))
     assert "\n" not in str(error.value)
-
-
-def test_a_flag_alone_is_on() -> None:
-    commands = {"score": main, "data": {"score": main}}
-    given = ["--json", "--strict", "false", "--method", "--json"]
-    expected = ["--json=true", "--strict", "false", "--method", "--json=true"]
-    assert __main__.with_flags_on(["score", *given], commands) == ["score", *expected]
-    assert __main__.with_flags_on(["data", "score", *given], commands) == ["data", "score", *expected]
-    for untouched in ([], ["--json"], ["data"], ["data", "other", "--json"], ["no-such", "--json"]):
-        assert __main__.with_flags_on(untouched, commands) == untouched

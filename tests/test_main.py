@@ -1,0 +1,52 @@
+"""Command lines as people write them, and commands that are loaded when they are asked for."""
+
+from pathlib import Path
+
+import pytest
+
+from tvg_lightning.__main__ import COMMANDS, as_the_parser_wants, main
+
+
+def scored(annotations: Path, strict: bool = False, json: bool = False) -> None:
+    """A command with flags."""
+
+
+def gathered(paths: list[Path], more: list[Path], json: bool = False) -> None:
+    """A command with lists."""
+
+
+TREE = {"score": scored, "gather": gathered, "data": {"score": scored}}
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("score --json --strict", "score --json=true --strict=true"),
+        ("score --json --strict false --benchmark --json", "score --json=true --strict false --benchmark --json=true"),
+        ("data score --json", "data score --json=true"),
+        ("score --json true", "score --json true"),
+        ('gather a b --json', 'gather --paths=["a", "b"] --json=true'),
+        ('gather --more x --paths a b', 'gather --more=["x"] --paths=["a", "b"]'),
+        ('gather --paths ["a"] --more=["b"]', 'gather --paths ["a"] --more=["b"]'),
+        ("", ""),
+        ("--help", "--help"),
+        ("data", "data"),
+        ("data other --json", "data other --json"),
+        ("nothing --json", "nothing --json"),
+    ],
+)  # fmt: skip
+def test_command_lines(line: str, expected: str) -> None:
+    assert " ".join(as_the_parser_wants(line.split(), TREE)) == expected
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    assert ended.value.code == 0
+    assert len(capsys.readouterr().out.splitlines()) > 5
+
+
+def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(SystemExit, match=r"^error: .*absent\.jsonl: no such annotation file$"):
+        main(["data", "inspect", "--benchmark", "jsonl", "--annotations", str(tmp_path / "absent.jsonl")])
