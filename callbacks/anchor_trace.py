@@ -13,6 +13,7 @@ from callbacks.timeline import draw_timeline, figure_to_image
 from tvg_lightning.data.items import Item
 from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.step import StepResult
 from tvg_lightning.schema import Task
 from tvg_lightning.traces import Trace, TraceWriter
 
@@ -30,6 +31,7 @@ class AnchorTrace(Callback):
             raise ValueError("AnchorTrace: picture_every must be at least 1 and num_pictures not negative")
         self.folder, self.picture_every, self.num_pictures = folder, picture_every, num_pictures
         self._writers: dict[str, TraceWriter] = {}
+        self._written: StepResult | None = None  # the step whose traces are on disk
         self._resumed_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -48,10 +50,9 @@ class AnchorTrace(Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GroundingModule) and pl_module.last_step is not None
-        traces = pl_module.last_step.traces  # of the rollout, if this step began with one
+        traces = self._write(trainer, pl_module.last_step)
         if not traces:
             return
-        self._writer(trainer, traces[0].stage).write(traces)
         if batch_idx % self.picture_every == 0 and trainer.is_global_zero:
             grounded = [t for t in traces if t.task == Task.TVG]
             if grounded:
@@ -77,6 +78,10 @@ class AnchorTrace(Callback):
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """What was sampled for a step that failed is what one wants to see: it is written all the same."""
+        assert isinstance(pl_module, GroundingModule)
+        if pl_module.last_step is not None:
+            self._write(trainer, pl_module.last_step)
         self._close()
 
     def state_dict(self) -> dict[str, Any]:
@@ -95,6 +100,15 @@ class AnchorTrace(Callback):
             self._close()  # the stage before is over
             self._writers[stage] = TraceWriter(self._folder(trainer) / f"{stage}-rank{trainer.global_rank}.jsonl")
         return self._writers[stage]
+
+    def _write(self, trainer: L.Trainer, step: StepResult) -> list[Trace]:
+        """The traces of the rollout, if the step began with one, once."""
+        if step is self._written:
+            return []
+        self._written = step
+        if step.traces:
+            self._writer(trainer, step.traces[0].stage).write(step.traces)
+        return step.traces
 
     def _close(self) -> None:
         for writer in self._writers.values():

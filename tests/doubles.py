@@ -1,4 +1,4 @@
-"""Callbacks that only tests need: one that writes down every loss, one that is a power cut."""
+"""Callbacks that only tests need: one writes down every loss, one is a power cut, one spoils a gradient."""
 
 import json
 import os
@@ -41,6 +41,18 @@ class KillAt(Callback):
     ) -> None:
         if trainer.fit_loop.total_batch_idx == self.batch:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Poison(Callback):
+    """One gradient is not a number, in one batch of the run."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_after_backward(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if trainer.fit_loop.total_batch_idx == self.batch:
+            gradient = next(p.grad for p in pl_module.parameters() if p.grad is not None)
+            gradient.view(-1)[0] = float("nan")
 
 
 def losses(file: Path) -> list[tuple[str, int, float]]:

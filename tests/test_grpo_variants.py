@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 import train
@@ -128,3 +129,30 @@ def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest
     kept = {name for name, iou in mean_iou.items() if iou > 0}
     later = {t.sample_id for t in traces if t.step >= 6}
     assert later <= (kept if len(kept) >= 2 else set(mean_iou))
+
+
+def poisoned(folder: Path, shapes: Path, nonfinite: str) -> list[str]:
+    """A run of three steps with a gradient that is not a number in the second."""
+    stages = [stage("only", 3, grpo=grpo(sampling={"max_new_tokens": 12}))]
+    stages[0]["optimizer"] = {"lr": 1e-3, "nonfinite": nonfinite}
+    path = write_config(folder, shapes, stages=stages)
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["trainer"]["callbacks"].append({"class_path": "tests.doubles.Poison", "init_args": {"batch": 1}})
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return ["fit", "--config", str(path)]
+
+
+def test_a_gradient_that_is_no_number_stops_the_run_with_its_traces_on_disk(tmp_path: Path, shapes: Path) -> None:
+    with pytest.raises(ValueError, match="step 1: the gradient is not finite") as stopped:
+        train.main(poisoned(tmp_path, shapes, "stop"))
+    traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
+    of_the_step = {t.sample_id for t in traces if t.step == 1}
+    assert len(traces) == 12 and of_the_step and all(name in str(stopped.value) for name in of_the_step)
+
+
+def test_or_skips_the_update(tmp_path: Path, shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train.main(poisoned(tmp_path, shapes, "skip"))
+    assert "step 1: the gradient is not finite, update skipped" in caplog.text
+    assert len(losses(tmp_path / "losses.jsonl")) == 3
+    saved = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in saved.values())

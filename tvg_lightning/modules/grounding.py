@@ -1,5 +1,6 @@
 """What every training module shares: policy, evaluation, optimizer, log. Only the step differs."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,16 +8,20 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
+from tvg_lightning.modules.optimizer import make_optimizer
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Method, MethodName
+
+log = logging.getLogger(__name__)
 
 
 class GroundingModule(L.LightningModule):
@@ -37,6 +42,7 @@ class GroundingModule(L.LightningModule):
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
+        self.last_asked: list[str] = []  # the samples of that step
         self.last_evaluated: list[Evaluated] = []  # for callbacks: the batch just evaluated
         if policy.tuning != "full":
             self.strict_loading = False  # checkpoints of adapters hold the adapters only
@@ -72,7 +78,7 @@ class GroundingModule(L.LightningModule):
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
         step = self.take_step(batch)
-        self.last_step = step
+        self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
         figures = {f"train/{name}": value for name, value in step.logs.items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
         if "reward" in step.logs:
@@ -114,12 +120,29 @@ class GroundingModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         settings, num_steps = self.optimizer_settings, self.num_steps()
-        trained = [p for p in self.policy.parameters() if p.requires_grad]
-        optimizer = torch.optim.AdamW(
-            trained, settings.lr, settings.betas, weight_decay=settings.weight_decay, fused=trained[0].is_cuda
-        )
+        optimizer = make_optimizer(self.policy, settings)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step, num_steps))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """The gradient's norm for the log; where it is not a number, the update is refused or skipped."""
+        gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(gradients)
+        is_finite = bool(norm.isfinite())  # the same on every rank: gradients are averaged by now
+        self.log("train/skipped", float(not is_finite))
+        if is_finite:
+            self.log("train/grad_norm", norm)
+            return
+        asked = ", ".join(self.last_asked)
+        if self.optimizer_settings.nonfinite == "stop":
+            raise ValueError(
+                f"step {self.trainer.global_step}: the gradient is not finite; its prompts were of {asked}. Their "
+                "traces are on disk. Lower the learning rate, or set optimizer.nonfinite to skip"
+            )
+        log.warning("step %d: the gradient is not finite, update skipped (%s)", self.trainer.global_step, asked)
+        for group in optimizer.param_groups:
+            for parameter in group["params"]:
+                parameter.grad = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["batches_done"] = self._batch_index() + 1  # traces of later batches are of steps not taken

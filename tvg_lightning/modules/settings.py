@@ -13,17 +13,40 @@ from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
 
 ReferenceName = Literal["stage", "base"]
+OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"]
+
+
+@dataclass(frozen=True)
+class PartSettings:
+    """What the optimizer does differently for one part of the policy; None is as for the language model."""
+
+    lr: float | None = None
+    weight_decay: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if value is not None and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"optimizer: {name} of a part must not be negative, not {value}")
 
 
 @dataclass(frozen=True)
 class OptimizerSettings:
-    """AdamW and its schedule: linear warm-up, then constant, or down to 0 at the stage's last step."""
+    """AdamW and its schedule: linear warm-up, then constant, or down to 0 at the stage's last step.
 
+    name: "adamw" (fused on GPUs), or bitsandbytes' with states in 8 bit, in pages that can leave the GPU, or both.
+    lr, weight_decay: of the language model or its adapters; merger and vision_tower may have their own.
+    nonfinite: what to do about a gradient with NaN or infinity in it, "stop" or "skip" the update.
+    """
+
+    name: OptimizerName = "adamw"
     lr: float = 1e-6
     weight_decay: float = 0.0
+    merger: PartSettings = field(default_factory=PartSettings)
+    vision_tower: PartSettings = field(default_factory=PartSettings)
     betas: tuple[float, float] = (0.9, 0.999)
     warmup_steps: int = 0
     schedule: Literal["constant", "linear", "cosine"] = "constant"
+    nonfinite: Literal["stop", "skip"] = "stop"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.lr) and self.lr > 0):

@@ -1,0 +1,59 @@
+"""Each part of the policy in its group, with its own rates; the names give the optimizers they say."""
+
+import bitsandbytes as bnb
+import pytest
+import torch
+
+from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups
+from tvg_lightning.modules.settings import OptimizerSettings, PartSettings
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+
+OWN = OptimizerSettings(lr=1e-3, weight_decay=0.1, merger=PartSettings(lr=2e-3), vision_tower=PartSettings(1e-4, 0.0))
+
+
+@pytest.fixture(scope="module")
+def policy() -> PolicyBackbone:
+    return PolicyBackbone(PolicySettings(train_vision_tower=True, train_merger=True))
+
+
+def test_three_parts_with_their_own_rates(policy: PolicyBackbone) -> None:
+    groups = parameter_groups(policy, OWN)
+    assert [(g["name"], g["lr"], g["weight_decay"]) for g in groups] == [
+        ("language_model", 1e-3, 0.1), ("merger", 2e-3, 0.1), ("vision_tower", 1e-4, 0.0)
+    ]  # fmt: skip
+    names = {id(p): name for name, p in policy.named_parameters()}
+    found = [{names[id(p)] for p in group["params"]} for group in groups]
+    assert all(".visual." not in name for name in found[0]) and all(".visual.merger." in name for name in found[1])
+    assert all(".visual." in name and ".merger." not in name for name in found[2])
+    trained = {name for name, p in policy.named_parameters() if p.requires_grad}
+    assert sum(map(len, found)) == len(trained) and set.union(*found) == trained
+
+
+def test_a_part_that_is_not_trained_has_no_group() -> None:
+    groups = parameter_groups(PolicyBackbone(PolicySettings(tuning="lora")), OWN)
+    assert [group["name"] for group in groups] == ["language_model"]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("adamw", torch.optim.AdamW), ("adamw_8bit", bnb.optim.AdamW8bit)])
+def test_an_optimizer_by_one_word(name: str, kind: type, policy: PolicyBackbone) -> None:
+    optimizer = make_optimizer(policy, OptimizerSettings(name=name))  # type: ignore[arg-type]
+    assert type(optimizer) is kind
+    before = [p.detach().clone() for group in optimizer.param_groups for p in group["params"]]
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    after = [p for group in optimizer.param_groups for p in group["params"]]
+    assert all(bool((b > a).all()) for a, b in zip(after, before, strict=True)), "a step down the gradient"
+    policy.zero_grad()
+
+
+def test_pages_need_a_gpu(policy: PolicyBackbone) -> None:
+    with pytest.raises(ValueError, match="paged_adamw_8bit needs a GPU"):
+        make_optimizer(policy, OptimizerSettings(name="paged_adamw_8bit"))
+
+
+def test_a_negative_rate_of_a_part_is_refused() -> None:
+    with pytest.raises(ValueError, match="lr of a part must not be negative"):
+        PartSettings(lr=-1.0)
