@@ -116,3 +116,5 @@ def test_evaluation_asks_what_can_be_asked(maker: ItemMaker) -> None:
     asked = [(items[i].sample.sample_id, items[i].task) for i in range(len(items))]
     assert asked == [("s", Task.TVG), ("v", Task.TVG), *(("s", task) for task in INVERSIONS)]
     assert [items[i].position for i in range(len(items))] == list(range(5))
+    again = items[~1]
+    assert (again.sample.sample_id, again.is_repeated, items[1].is_repeated) == ("v", True, False)

@@ -141,15 +141,19 @@ class TrainingLoader:
 
 
 class EvaluationLoader:
-    """Every item once over all ranks, none twice: padding a rank's share would count samples double.
+    """Every item once over all ranks, none counted twice, and as many batches on every rank.
 
-    A loader of our own, because Lightning takes the batch sampler of a DataLoader apart for prediction.
+    A rank that has fewer batches than another gets one more with a repeated item (asked for as ``~index``), for
+    sharded ranks must take the same number of turns. A loader of our own, because Lightning takes the batch
+    sampler of a DataLoader apart for prediction.
     """
 
     def __init__(self, items: EvaluationItems, batch_size: int, num_workers: int, sharding: Sharding) -> None:
         mine = list(range(sharding.rank, len(items), sharding.world_size))
         self.items, self.num_workers = items, num_workers
         self.batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
+        most = math.ceil(math.ceil(len(items) / sharding.world_size) / batch_size)
+        self.batches += [[~0]] * (most - len(self.batches))
 
     def __len__(self) -> int:
         return len(self.batches)

@@ -1,7 +1,7 @@
 """From a sample to what the policy is asked: task, prompt, frames, and what its rewards must know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -26,6 +26,7 @@ class Item:
     query_verbs: tuple[str, ...]  # dictionary forms of the query's verbs
     position: int
     target: str | None = None  # the completion to learn, for SFT
+    is_repeated: bool = False  # asked only to keep the ranks in step: its answer does not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +110,10 @@ class EvaluationItems(Dataset[Item]):
         return len(self.questions)
 
     def __getitem__(self, index: int) -> Item:
+        is_repeated = index < 0
+        index = ~index if is_repeated else index
         sample, task = self.questions[index]
-        return self.maker.make(sample, task, index)
+        return replace(self.maker.make(sample, task, index), is_repeated=is_repeated)
 
 
 def _in_file(sample: Sample, span: Span | None) -> Span | None:

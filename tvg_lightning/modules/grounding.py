@@ -93,7 +93,7 @@ class GroundingModule(L.LightningModule):
         self._evaluate(batch, dataloader_idx)
 
     def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, object]]:
-        return [prediction_record(e) for e in evaluate(self.policy, batch, self.method, self.evaluation)]
+        return [prediction_record(e) for e in self._answers(batch)]
 
     def on_validation_epoch_end(self) -> None:
         self._conclude()
@@ -103,10 +103,14 @@ class GroundingModule(L.LightningModule):
 
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         split = list(self.metrics)[dataloader_idx]
-        self.last_evaluated = evaluate(self.policy, batch, self.method, self.evaluation)
+        self.last_evaluated = self._answers(batch)
         metric = self.metrics[split]
         assert isinstance(metric, GroundingMetrics)
         update_metrics(metric, self.last_evaluated)
+
+    def _answers(self, batch: list[Item]) -> list[Evaluated]:
+        answers = evaluate(self.policy, batch, self.method, self.evaluation)
+        return [answer for answer in answers if not answer.item.is_repeated]
 
     def _conclude(self) -> None:
         """Compute, log and reset the figures of every split."""
