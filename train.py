@@ -19,6 +19,9 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("seed_everything", "data.seed")
         parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.max_epochs": 1})
 
+    def _parse_ckpt_path(self) -> None:
+        """A run goes on with the config it is given; Lightning would put the checkpoint's settings in its place."""
+
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run one of LightningCLI's subcommands."""

@@ -111,6 +111,11 @@ def read_traces(path: Path | str) -> Iterator[Trace]:
                 raise ValueError(f"{path}:{number}: {error}") from error
 
 
+def num_traces(path: Path | str) -> int:
+    """How many traces a file has."""
+    return sum(1 for _ in read_traces(path))
+
+
 def _mend_tail(path: Path) -> None:
     """Make the file end with a whole line: cut a torn record off, give a whole one its line end."""
     if not path.exists():

@@ -4,7 +4,7 @@ import bitsandbytes as bnb
 import pytest
 import torch
 
-from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups
+from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
 from tvg_lightning.modules.settings import OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
@@ -57,3 +57,23 @@ def test_pages_need_a_gpu(policy: PolicyBackbone) -> None:
 def test_a_negative_rate_of_a_part_is_refused() -> None:
     with pytest.raises(ValueError, match="lr of a part must not be negative"):
         PartSettings(lr=-1.0)
+
+
+def test_a_state_by_name_and_back() -> None:
+    """By hand; a sharded run may give its groups and names in another order."""
+    numbered = {
+        "state": {0: {"step": 1}, 2: {"step": 3}},
+        "param_groups": [{"lr": 0.1, "params": [0, 1]}, {"lr": 0.2, "params": [2]}],
+    }
+    named = {
+        "state": {"a": {"step": 1}, "c": {"step": 3}},
+        "param_groups": [{"lr": 0.1, "params": ["a", "b"]}, {"lr": 0.2, "params": ["c"]}],
+    }
+    names = ["a", "b", "c"]
+    assert state_by_name(numbered, names) == named == state_by_name(named, names)
+    assert state_by_number(named, names) == numbered
+    shuffled = {
+        "state": named["state"],
+        "param_groups": [{"lr": 0.2, "params": ["c"]}, {"lr": 0.1, "params": ["b", "a"]}],
+    }
+    assert state_by_number(shuffled, names) == numbered

@@ -1,7 +1,10 @@
 """What is sampled is what the loss scores, and greedy decoding is transformers' own under the same ids."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from transformers import DynamicCache
 
 from tests.policy.conftest import clip
 from tvg_lightning.modules.step import Place
@@ -29,7 +32,7 @@ def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: flo
     for b, group in enumerate(groups):
         for g, completion in enumerate(group):
             found = logp_BGC[b, g][mask_BGC[b, g]]
-            torch.testing.assert_close(found, torch.tensor(completion.logp), rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(found, torch.tensor(completion.logp), rtol=1e-5, atol=1e-5)
 
 
 def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
@@ -46,6 +49,57 @@ def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[E
             assert int(logits.argmax()) == expected
             ids.append(expected)
             positions = torch.cat((positions, positions.max().expand(3, 1) + 1), dim=1)
+
+
+def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    """Long enough that the room for keys grows; the cached continuation is handed the same position ids."""
+    settings = SamplingSettings(max_new_tokens=150, temperature=0.0)
+    never = -1  # an end token that is not written, or the answers would be short
+    end_id, tiny.end_id = tiny.end_id, never
+    ours = sample(tiny, prompts, tiny.see(prompts), 2, settings)
+    tiny.end_id = end_id
+    for prompt, group in zip(prompts, ours, strict=True):
+        assert group[0].token_ids == group[1].token_ids
+        cache, found = DynamicCache(config=tiny.text_config), []
+        embeds, positions = tiny.embed(prompt.input_ids[None], tiny.see([prompt])), prompt.position_ids[:, None]
+        for _ in range(150):
+            with torch.no_grad():
+                logits = tiny.model(
+                    inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
+                ).logits[0, -1]
+            found.append(int(logits.index_fill(0, tiny.suppressed_ids, float("-inf")).argmax()))
+            embeds = tiny.embed(torch.tensor([found[-1:]]), ())
+            positions = positions.max().expand(3, 1, 1) + 1
+        assert group[0].token_ids == tuple(found)
+        with torch.no_grad():
+            logp_11C = tiny.logp([prompt], [[found]], temperature=0.0)[0]
+        torch.testing.assert_close(logp_11C[0, 0], torch.tensor(group[0].logp), rtol=1e-5, atol=1e-5)
+
+
+def test_rows_that_stop_early_leave_the_others_as_they_were(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    """Stopping at what a row writes in two tokens, and at a letter; what is left is written as if all had gone on."""
+    numbers = uniforms(3, 4, 40)
+    hot = SamplingSettings(max_new_tokens=40, temperature=3.0)
+    full = [c for group in sample(tiny, prompts, tiny.see(prompts), 4, hot, numbers) for c in group]
+    pair = tiny.ids_to_text(full[5].token_ids[8:10])
+    stop = (pair, "th")
+    settings = replace(hot, stop=stop)
+    cut = [c for group in sample(tiny, prompts, tiny.see(prompts), 4, settings, numbers) for c in group]
+    assert all(pair not in tiny.ids_to_text([token]) for token in full[5].token_ids)
+    assert cut[5].text.endswith(pair) or "th" in cut[5].text
+    for whole, part in zip(full, cut, strict=True):
+        assert part.token_ids == whole.token_ids[: len(part.token_ids)]
+        torch.testing.assert_close(part.logp, whole.logp[: len(part.logp)], rtol=1e-5, atol=1e-5)
+        before = tiny.ids_to_text(part.token_ids[:-1])
+        assert not any(string in before for string in stop)
+        assert part.finished == (whole.finished or any(string in part.text for string in stop))
+    assert len(cut[5].token_ids) <= 10
+    assert len({len(c.token_ids) for c in cut}) > 3
+
+
+def test_an_empty_stop_string_is_refused() -> None:
+    with pytest.raises(ValueError, match="stop"):
+        SamplingSettings(stop=("</answer>", ""))
 
 
 def test_a_completion_does_not_depend_on_its_batch(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:

@@ -28,7 +28,10 @@ _INVERSION_REWARDS = {
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One greedy answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth."""
+    """One greedy answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth.
+
+    Where the item has an ``error`` there is no answer, and it is worth 0.
+    """
 
     item: Item
     text: str
@@ -47,7 +50,16 @@ def evaluate(
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     greedy = SamplingSettings(settings.max_new_tokens, temperature=0.0)
     groups = sample(policy, prompts, policy.see(prompts), 1, greedy)
-    return [judge(item, group[0], method) for item, group in zip(items, groups, strict=True)]
+    return [
+        judge(item, group[0], method) if item.error is None else unanswered(item)
+        for item, group in zip(items, groups, strict=True)
+    ]
+
+
+def unanswered(item: Item) -> Evaluated:
+    """Whose video cannot be read: no answer, which is worth 0 and stays in the denominator."""
+    has_truth = item.task != Task.TVG or bool(item.sample.windows)
+    return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, finished=True)
 
 
 def judge(item: Item, completion: Completion, method: Method) -> Evaluated:
@@ -88,8 +100,8 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
 
 def prediction_record(evaluated: Evaluated) -> dict[str, object]:
     """What ``predict`` gives for one query. Times are seconds from the start of the (cut) video."""
-    sample, answer = evaluated.item.sample, evaluated.answer
-    return {
+    sample, answer, error = evaluated.item.sample, evaluated.answer, evaluated.item.error
+    record: dict[str, object] = {
         "qid": sample.sample_id,
         "video": sample.video,
         "query": sample.query,
@@ -99,5 +111,6 @@ def prediction_record(evaluated: Evaluated) -> dict[str, object]:
         "anchors": [list(anchor) for anchor in answer.anchors],
         "iou": evaluated.score,
         "duration_s": sample.duration_s,
-        "frame_times_s": [round(t, 3) for t in evaluated.item.clip.times_s],
+        "frame_times_s": [] if error is not None else [round(t, 3) for t in evaluated.item.clip.times_s],
     }
+    return record if error is None else {**record, "error": error}

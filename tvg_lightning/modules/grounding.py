@@ -8,17 +8,20 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
-from tvg_lightning.modules.optimizer import make_optimizer
+from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
+from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.sharding import shard
 from tvg_lightning.schema import Method, MethodName
 
 log = logging.getLogger(__name__)
@@ -42,6 +45,7 @@ class GroundingModule(L.LightningModule):
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
+        self.phases = Phases()
         self.last_asked: list[str] = []  # the samples of that step
         self.last_evaluated: list[Evaluated] = []  # for callbacks: the batch just evaluated
         if policy.tuning != "full":
@@ -71,18 +75,23 @@ class GroundingModule(L.LightningModule):
         """Weights are loaded here, after every setting and every file of annotations has been checked."""
         if not hasattr(self, "policy"):
             self.policy = PolicyBackbone(self.policy_settings)
+            if self.device_mesh is not None:  # given by ModelParallelStrategy, that is FSDP2
+                shard(self.policy, self.device_mesh["data_parallel"])
 
     def setup(self, stage: str) -> None:
+        self.datamodule().check_policy(self.policy_settings, is_sharded=self.device_mesh is not None)
         for name in self.datamodule().evaluation_splits:
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
+        self.phases.start(self.device)
         step = self.take_step(batch)
         self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
         figures = {f"train/{name}": value for name, value in step.logs.items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
         if "reward" in step.logs:
             self.log("reward", step.logs["reward"], prog_bar=True, logger=False, batch_size=len(batch))
+        figures |= {f"train/{name}": value for name, value in self.datamodule().figures().items()}
         self.log_dict(figures, batch_size=len(batch))
         return step.loss
 
@@ -123,15 +132,22 @@ class GroundingModule(L.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        settings, num_steps = self.optimizer_settings, self.num_steps()
-        optimizer = make_optimizer(self.policy, settings)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: settings.factor(step, num_steps))
+        optimizer = make_optimizer(self.policy, self.optimizer_settings)
+        # asked anew at every step: where weights are sharded, the stage of a resumed run is known only after this
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda step: self.optimizer_settings.factor(step, self.num_steps())
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_before_backward(self, loss: Tensor) -> None:
+        self.phases.enter("backward")
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
         """The gradient's norm for the log; where it is not a number, the update is refused or skipped."""
+        self.phases.enter("optimizer")
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(gradients)
+        norm = norm.full_tensor() if isinstance(norm, DTensor) else norm
         is_finite = bool(norm.isfinite())  # the same on every rank: gradients are averaged by now
         self.log("train/skipped", float(not is_finite))
         if is_finite:
@@ -153,6 +169,20 @@ class GroundingModule(L.LightningModule):
         if self.policy_settings.tuning != "full":
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+        # a sharded strategy numbers all parameters, the others those that the optimizer has
+        names = self._optimized_names() if self.device_mesh is None else [name for name, _ in self.named_parameters()]
+        checkpoint["optimizer_states"] = [state_by_name(state, names) for state in checkpoint["optimizer_states"]]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "optimizer_states" in checkpoint and hasattr(self, "policy"):  # a sharded run has loaded them by now
+            names = self._optimized_names()
+            checkpoint["optimizer_states"] = [state_by_number(state, names) for state in checkpoint["optimizer_states"]]
+
+    def _optimized_names(self) -> list[str]:
+        """The names of the optimizer's parameters, in its order."""
+        name_of = {id(parameter): name for name, parameter in self.named_parameters()}
+        groups = parameter_groups(self.policy, self.optimizer_settings)
+        return [name_of[id(parameter)] for group in groups for parameter in group["params"]]
 
     def place(self) -> Place:
         """Where in the run the coming step is taken."""

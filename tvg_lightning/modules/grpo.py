@@ -14,6 +14,7 @@ from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.losses.grpo import grpo_loss, loss_denominator
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import (
     Minibatch,
     Rollout,
@@ -22,13 +23,14 @@ from tvg_lightning.modules.rollouts import (
     prepare,
     restored_rollout,
     rollout_figures,
+    rollout_flops,
     rollout_state,
     rollout_traces,
     sample_with_spread,
 )
 from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
-from tvg_lightning.policy.backbone import PolicyBackbone, Weights
+from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Method, MethodName
 from tvg_lightning.tasks.mixture import Mixture
@@ -41,7 +43,7 @@ class GRPOObjective:
         self.settings, self.method = settings, method
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made
-        self._saved_rollout: dict[str, Any] | None = None
+        self._saved: dict[str, Any] | None = None  # what a checkpoint held, until the next step
 
     def begin(self, policy: PolicyBackbone, base: Weights | None) -> None:
         """Take the reference: the policy as it is now, or the weights with which the run began."""
@@ -49,19 +51,32 @@ class GRPOObjective:
             self.reference = policy.trainable_weights() if self.settings.reference == "stage" else base
 
     def step(
-        self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
+        self,
+        policy: PolicyBackbone,
+        items: Sequence[Item],
+        place: Place,
+        data: TVGDataModule,
+        mixture: Mixture,
+        phases: Phases,
     ) -> StepResult:
         """One update, after a rollout where the last one is used up: sample -> reward -> advantage -> loss."""
         fresh = StepResult(torch.zeros(()), {})
-        if self._saved_rollout is not None:
-            self.rollout = restored_rollout(policy, self._saved_rollout, data.items_again)
-            self._saved_rollout = None
+        if self._saved is not None:
+            self._restore(policy, self._saved, data)
+        phases.enter("rollout")
         if self.rollout is None:
             self.rollout, fresh = self._roll_out(policy, items, place, data, mixture)
+        phases.enter("loss")
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, place.world_size)
         if self.rollout.num_taken == self.settings.updates_per_rollout:
             self.rollout = None
-        return replace(step, logs={**fresh.logs, **step.logs}, traces=fresh.traces, items=fresh.items)
+        return replace(
+            step,
+            logs={**fresh.logs, **step.logs},
+            traces=fresh.traces,
+            items=fresh.items,
+            flops=fresh.flops + step.flops,
+        )
 
     def _roll_out(
         self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
@@ -75,14 +90,23 @@ class GRPOObjective:
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
         traces = rollout_traces(sampled, advantage_BG, place)
-        return rollout, StepResult(torch.zeros(()), rollout_figures(sampled), traces, everyone)
+        flops = rollout_flops(policy, sampled, rollout)
+        return rollout, StepResult(torch.zeros(()), rollout_figures(sampled), traces, everyone, flops)
+
+    def _restore(self, policy: PolicyBackbone, state: dict[str, Any], data: TVGDataModule) -> None:
+        if state["reference"] is not None:
+            self.reference = policy.kept_like_ours(state["reference"])
+        if state["rollout"] is not None:
+            self.rollout = restored_rollout(policy, state["rollout"], data.items_again)
+        self._saved = None
 
     def state_dict(self) -> dict[str, Any]:
         rollout = None if self.rollout is None else rollout_state(self.rollout)
-        return {"reference": self.reference, "rollout": rollout}
+        reference = None if self.reference is None else whole_weights(self.reference)
+        return {"reference": reference, "rollout": rollout}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.reference, self._saved_rollout = state["reference"], state["rollout"]
+        self._saved = state
 
 
 def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings, world_size: int) -> StepResult:
@@ -109,7 +133,11 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
     figures = {"kl": float(result.kl)}
     if part.logp_old_BGC is not None:
         figures |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
-    return StepResult(result.loss, figures)
+    lengths = [len(prompt.input_ids) for prompt in part.prompts]
+    work = policy.flops([p.grid_thw for p in part.prompts], lengths, [[len(c) for c in group] for group in part.ids])
+    seen = work.see if part.features is None else 0.0
+    num_tokens = int(mask_BGC.sum())
+    return StepResult(result.loss, figures, flops=seen + work.loss + work.backward, num_tokens=num_tokens)
 
 
 class GRPOModule(GroundingModule):
@@ -147,11 +175,12 @@ class GRPOModule(GroundingModule):
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         data = self.datamodule()
-        return self.objective.step(self.policy, items, self.place(), data, data.mixture)
+        return self.objective.step(self.policy, items, self.place(), data, data.mixture, self.phases)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         checkpoint["objective"] = self.objective.state_dict()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         self.objective.load_state_dict(checkpoint["objective"])

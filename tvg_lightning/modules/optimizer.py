@@ -45,3 +45,25 @@ def parameter_groups(policy: PolicyBackbone, settings: OptimizerSettings) -> lis
             rates |= {key: value for key, value in asdict(own.get(part, PartSettings())).items() if value is not None}
             groups.append({"params": parameters, "name": part, **rates})
     return groups
+
+
+def state_by_name(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """An optimizer's state with the parameters' names in place of their numbers, whatever it had.
+
+    So a checkpoint can be read by a run that shards its optimizer (which has names) and by one that does not.
+    ``names``: of the optimizer's parameters, in its order.
+    """
+    if all(isinstance(key, str) for key in state.get("state", {})):  # empty on ranks that do not write
+        return state
+    groups = [{**group, "params": [names[number] for number in group["params"]]} for group in state["param_groups"]]
+    return {"state": {names[number]: value for number, value in state["state"].items()}, "param_groups": groups}
+
+
+def state_by_number(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
+    """The way back, for ``Optimizer.load_state_dict``; groups and parameters in the optimizer's own order."""
+    number_of = {name: number for number, name in enumerate(names)}
+    groups = [
+        {**group, "params": sorted(number_of[name] for name in group["params"])} for group in state["param_groups"]
+    ]
+    groups.sort(key=lambda group: group["params"][0])
+    return {"state": {number_of[name]: value for name, value in state["state"].items()}, "param_groups": groups}

@@ -16,6 +16,7 @@ from tvg_lightning.modules.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import Place
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
+from tvg_lightning.policy.flops import StepFlops
 from tvg_lightning.policy.rollout import Completion, sample
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, score
@@ -196,6 +197,23 @@ def rollout_figures(sampled: Sampled) -> dict[str, float]:
         values = [s.parts[name] for s in scores if name in s.parts]
         figures[f"reward/{name}"] = sum(values) / len(values)
     return figures
+
+
+def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) -> float:
+    """The operations that sampling and the passes before the first update need at least."""
+    groups = [*sampled.groups, *sampled.replaced]
+
+    def of(groups: Sequence[Group]) -> StepFlops:
+        return policy.flops(
+            [group.prompt.grid_thw for group in groups],
+            [len(group.prompt.input_ids) for group in groups],
+            [[len(completion.token_ids) for completion in group.completions] for group in groups],
+        )
+
+    first = rollout.minibatches[0]
+    num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)
+    everyone = of(groups)
+    return everyone.see + everyone.rollout + num_passes * of(sampled.groups).loss
 
 
 def rollout_traces(sampled: Sampled, advantage_BG: Tensor, place: Place) -> list[Trace]:

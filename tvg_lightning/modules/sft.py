@@ -6,6 +6,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -13,8 +14,9 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
 
 
-def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place) -> StepResult:
+def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place, phases: Phases) -> StepResult:
     """Token-mean cross-entropy of every item's target, over the batch of all ranks."""
+    phases.enter("loss")
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     targets = []
     for item in items:
@@ -23,7 +25,11 @@ def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place) -> Ste
     logp_B1C, mask_B1C = policy.logp(prompts, targets)
     logp_BC, mask_BC = logp_B1C[:, 0], mask_B1C[:, 0]
     result = sft_loss(logp_BC, mask_BC, denominator=sum_over_ranks(mask_BC.sum()) / place.world_size)
-    return StepResult(result.loss, {"num_tokens": float(result.num_tokens)})
+    lengths = [len(prompt.input_ids) for prompt in prompts]
+    work = policy.flops([p.grid_thw for p in prompts], lengths, [[len(c) for c in group] for group in targets])
+    num_tokens = int(result.num_tokens)
+    flops = work.see + work.loss + work.backward
+    return StepResult(result.loss, {"num_tokens": float(num_tokens)}, flops=flops, num_tokens=num_tokens)
 
 
 class SFTModule(GroundingModule):
@@ -44,4 +50,4 @@ class SFTModule(GroundingModule):
         self.optimizer_settings = optimizer or OptimizerSettings()
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        return sft_step(self.policy, items, self.place())
+        return sft_step(self.policy, items, self.place(), self.phases)

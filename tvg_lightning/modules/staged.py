@@ -19,6 +19,7 @@ from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import Weights
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
+from tvg_lightning.traces import num_traces
 
 # stages draw from different epochs: no stage repeats the shuffles and tasks of another
 _EPOCHS_A_STAGE = 100_000
@@ -59,8 +60,9 @@ class StagedModule(GroundingModule):
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.objective is not None:
-            return self.objective.step(self.policy, items, self.place(), self.datamodule(), self.stage.mixture)
-        return sft_step(self.policy, items, self.place())
+            data, mixture = self.datamodule(), self.stage.mixture
+            return self.objective.step(self.policy, items, self.place(), data, mixture, self.phases)
+        return sft_step(self.policy, items, self.place(), self.phases)
 
     def place(self) -> Place:
         place = super().place()
@@ -94,16 +96,17 @@ class StagedModule(GroundingModule):
             first_epoch=self.stage_index * _EPOCHS_A_STAGE,
             num_batches=self._num_batches(),
             updates_per_batch=self._updates_a_batch(),
-            targets=self.harvest_file(stage.name) if stage.harvest_from is not None else self._given_targets(),
+            targets=self._targets(),
         )
 
     def _num_batches(self) -> int:
-        """Batches of this stage: its steps, or its epochs over the training samples, whichever is less."""
+        """Batches of this stage: its steps, or its epochs over what it learns from, whichever is less."""
         stage, limits = self.stage, []
         if stage.steps is not None:
             limits.append(stage.steps * self.trainer.accumulate_grad_batches)
         if stage.epochs is not None:
-            num_prompts = stage.epochs * self.datamodule().num_train_samples()
+            data, targets = self.datamodule(), self._targets()
+            num_prompts = stage.epochs * (data.num_train_samples() if targets is None else num_traces(targets))
             num_rollouts = math.ceil(num_prompts / (self._prompts_a_batch() * self.trainer.world_size))
             limits.append(num_rollouts * self._updates_a_batch())
         return min(limits)
@@ -119,7 +122,10 @@ class StagedModule(GroundingModule):
         """Where the harvest for an SFT stage lies."""
         return Path(self.trainer.default_root_dir) / "harvest" / f"{stage_name}.jsonl"
 
-    def _given_targets(self) -> Path | None:
+    def _targets(self) -> Path | None:
+        """The completions that an SFT stage learns: harvested, or given to the datamodule."""
+        if self.stage.harvest_from is not None:
+            return self.harvest_file(self.stage.name)
         targets = self.datamodule().targets
         return Path(targets) if self.stage.sft and targets is not None else None
 
@@ -140,6 +146,7 @@ class StagedModule(GroundingModule):
         checkpoint["stage"] = {"index": self.stage_index, "objective": objective}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         stage = checkpoint["stage"]
         if stage["index"] >= len(self.stages):
             raise ValueError(

@@ -36,9 +36,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The loss to minimise, the figures to log, a trace of every completion just sampled, and its questions."""
+    """The loss to minimise, the figures to log, a trace of every completion just sampled, and its questions.
+
+    flops: what the step needs at least, backward pass included; num_tokens: completion tokens learned from.
+    """
 
     loss: Tensor
     logs: dict[str, float]
     traces: list[Trace] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
+    flops: float = 0.0
+    num_tokens: int = 0

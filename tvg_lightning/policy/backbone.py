@@ -3,7 +3,8 @@
 It turns a prompt and a clip into tokens, sees the video once for all that follows, and gives
 log-probabilities of completions; ``rollout.sample`` draws completions from it. Position ids are always ours
 (see mrope).
-Shape suffixes: B prompts, G completions of each, C longest completion, S row length, H hidden, V vocabulary.
+Shape suffixes: B prompts, G completions of each, C longest completion, N tokens of a row, M of completions, H
+hidden, V vocabulary.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,17 +14,22 @@ from typing import Self
 import torch
 from bitsandbytes.nn.modules import Linear4bit
 from torch import Tensor, nn
-from transformers import DynamicCache, Qwen2_5_VLTextConfig
+from torch.distributed.tensor import DTensor, distribute_tensor
+from transformers import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
+from tvg_lightning.data.feature_cache import ClipFeatures, weights_identity
 from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.data.video import VideoClip
+from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
+from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.split_attention import dense_mask
 from tvg_lightning.schema import Prompt
 
 Weights = dict[str, Tensor]
@@ -89,6 +95,10 @@ class PolicyBackbone(nn.Module):
                 module.training = True
         return self
 
+    def vision_identity(self) -> str:
+        """A digest of tower and merger: other weights, another digest."""
+        return weights_identity(self.model.model.visual.state_dict())
+
     def _choose_trainable(self) -> None:
         if self.settings.tuning != "full":
             for name, parameter in self.named_parameters():
@@ -100,25 +110,48 @@ class PolicyBackbone(nn.Module):
 
     # ---- from prompt and clip to log-probabilities
 
-    def encode(self, prompt: Prompt, clip: VideoClip) -> EncodedPrompt:
-        """Tokens, positions and patches of one prompt about one clip."""
-        patches, grid_thw = patchify(clip.frames)
-        num_t, num_h, num_w = (int(n) for n in grid_thw)
+    def encode(self, prompt: Prompt, clip: VideoClip | ClipFeatures) -> EncodedPrompt:
+        """Tokens, positions and patches of one prompt about one clip; its features, where they are known."""
+        if isinstance(clip, ClipFeatures):
+            patches, grid_thw, features, keep = torch.empty(0, dtype=torch.uint8), clip.grid_thw, clip.features, None
+        else:
+            patches, grid = patchify(clip.frames)
+            num_t, num_h, num_w = grid.tolist()
+            grid_thw, features, keep = (num_t, num_h, num_w), None, clip.keep
+        num_t, num_h, num_w = grid_thw
         ids = chat_ids(self.tokenizer, prompt, num_t * (num_h // MERGE) * (num_w // MERGE))
         positions = prompt_position_ids(
             ids,
             self.model.config.video_token_id,
-            (num_t, num_h, num_w),
+            grid_thw,
             clip.seconds_per_grid,
             self.vision_config.tokens_per_second,
         )
-        return EncodedPrompt(torch.tensor(ids), positions, patches, (num_t, num_h, num_w))
+        return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
 
     def see(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         """The video tokens of every prompt, (tokens, H) each: one pass of the tower for all that follows.
 
-        Without gradient unless tower or merger are trained.
+        Without gradient unless tower or merger are trained. Features that are known are not computed; those to be
+        kept are computed for each video alone, so that they do not depend on the batch they were first seen in.
         """
+        return self._see(prompts)
+
+    def _see(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+        if all(prompt.features is None and prompt.keep is None for prompt in prompts):
+            return self._look(prompts)
+        assert not self.sees_with_gradient, "a tower that is trained makes other features every time"
+        return [self._known(prompt) for prompt in prompts]
+
+    def _known(self, prompt: EncodedPrompt) -> Tensor:
+        if prompt.features is not None:
+            return prompt.features.to(self.device)
+        (features,) = self._look([prompt])
+        if prompt.keep is not None:
+            prompt.keep(features)
+        return features
+
+    def _look(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         visual = self.model.model.visual
         patches = torch.cat([prompt.patches for prompt in prompts]).to(self.device)
         grids = torch.tensor([prompt.grid_thw for prompt in prompts], device=self.device)
@@ -127,29 +160,30 @@ class PolicyBackbone(nn.Module):
         lengths = [t * (h // MERGE) * (w // MERGE) for t, h, w in (prompt.grid_thw for prompt in prompts)]
         return list(features.split(lengths))
 
-    def embed(self, ids_BS: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """Token embeddings (B, S, H), with the video tokens' features in their places."""
-        embeds_BSH = self.model.model.language_model.embed_tokens(ids_BS)
+    def embed(self, ids_1N: Tensor, features: Sequence[Tensor]) -> Tensor:
+        """Token embeddings (1, N, H), with the video tokens' features in their places."""
+        embeds_1NH = self.model.model.language_model.embed_tokens(ids_1N)
         if not features:
-            return embeds_BSH
-        is_video_BS1 = (ids_BS == self.model.config.video_token_id)[..., None]
-        return embeds_BSH.masked_scatter(is_video_BS1, torch.cat(list(features)).to(embeds_BSH.dtype))
+            return embeds_1NH
+        is_video_1N1 = (ids_1N == self.model.config.video_token_id)[..., None]
+        return embeds_1NH.masked_scatter(is_video_1N1, torch.cat(list(features)).to(embeds_1NH.dtype))
 
-    def read(
-        self,
-        embeds_BSH: Tensor,
-        positions_3BS: Tensor,
-        may_attend_B1SK: Tensor,
-        cache: DynamicCache | None = None,
-    ) -> Tensor:
-        """The language model's last hidden states (B, S, H). may_attend is boolean, query by key."""
+    def read(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
+        """The language model's last hidden states (N, H) of one row; ``row`` says who sees whom."""
+        return self._hidden(embeds_1NH, positions_31N, None, row=row)
+
+    def read_densely(self, embeds_1NH: Tensor, positions_31N: Tensor, may_attend_11NN: Tensor) -> Tensor:
+        """The same with a boolean mask, query by key."""
+        return self._hidden(embeds_1NH, positions_31N, may_attend_11NN)
+
+    def _hidden(self, embeds_1NH: Tensor, positions_31N: Tensor, mask: Tensor | None, **to_attention: object) -> Tensor:
         return self.model.model.language_model(
-            inputs_embeds=embeds_BSH,
-            position_ids=positions_3BS,
-            attention_mask={"full_attention": may_attend_B1SK},
-            past_key_values=cache,
-            use_cache=cache is not None,
-        ).last_hidden_state
+            inputs_embeds=embeds_1NH,
+            position_ids=positions_31N,
+            attention_mask={"full_attention": mask},
+            use_cache=False,
+            **to_attention,
+        ).last_hidden_state[0]
 
     def logp(
         self,
@@ -162,25 +196,36 @@ class PolicyBackbone(nn.Module):
 
         Returns logp (B, G, C), float32, 0 where padded, and the mask (B, G, C), True on real tokens.
         """
-        rows = pack(prompts, completions)
-        mask_BGC, target_BGC = rows.mask_BGC.to(self.device), rows.target_BGC.to(self.device)
-        features = self.see(prompts) if features is None else features
-        hidden_BSH = self.read(
-            self.embed(rows.input_ids_BS.to(self.device), features),
-            rows.position_ids_3BS.to(self.device),
-            rows.may_attend_B1SS.to(self.device),
-        )
-        row_B11 = torch.arange(len(prompts), device=self.device)[:, None, None]
-        hidden_NH = hidden_BSH[row_B11, rows.predictor_BGC.to(self.device)][mask_BGC]
-        logp_N = token_logp(
-            hidden_NH,
+        row = pack(prompts, completions)
+        embeds_1NH = self.embed(row.input_ids_1N.to(self.device), self._see(prompts) if features is None else features)
+        positions_31N = row.position_ids_31N.to(self.device)
+        if self.settings.attention == "split":
+            hidden_NH = self.read(embeds_1NH, positions_31N, row.layout.to(self.device))
+        else:
+            hidden_NH = self.read_densely(embeds_1NH, positions_31N, dense_mask(row.layout).to(self.device))
+        logp_M = token_logp(
+            hidden_NH[row.predictor_M.to(self.device)],
             self.head,
-            target_BGC[mask_BGC],
+            row.target_M.to(self.device),
             self.suppressed_ids,
             temperature,
             self.settings.logits_chunk,
         )
-        return torch.zeros(mask_BGC.shape, device=self.device).masked_scatter(mask_BGC, logp_N), mask_BGC
+        mask_BGC = row.mask_BGC.to(self.device)
+        return torch.zeros(mask_BGC.shape, device=self.device).masked_scatter(mask_BGC, logp_M), mask_BGC
+
+    def flops(
+        self,
+        grids_thw: Sequence[tuple[int, int, int]],
+        prompt_lengths: Sequence[int],
+        completion_lengths: Sequence[Sequence[int]],
+    ) -> StepFlops:
+        """The operations that a step over such prompts and completions needs at least, by phase."""
+        settings = self.settings
+        return step_flops(
+            self.text_config, self.vision_config, grids_thw, prompt_lengths, completion_lengths,
+            settings.tuning, settings.train_vision_tower,
+        )  # fmt: skip
 
     def text_to_ids(self, text: str) -> list[int]:
         """A completion as the policy would have written it, the end of its turn included."""
@@ -196,21 +241,46 @@ class PolicyBackbone(nn.Module):
         return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
 
     def load_trainable_weights(self, weights: Weights) -> None:
-        """Put such a copy back."""
+        """Put such a copy back; whole weights are cut like ours, where ours are shards."""
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.requires_grad:
-                    parameter.copy_(weights[name])
+                    parameter.copy_(in_shards_like(parameter, weights[name]))
 
     @contextmanager
     def using(self, weights: Weights) -> Iterator[None]:
-        """Be another policy for a while (the reference, say), without a second model in memory."""
-        ours = {name: p for name, p in self.named_parameters() if p.requires_grad}
-        kept = {name: p.data for name, p in ours.items()}
-        for name, parameter in ours.items():
-            parameter.data = weights[name]
+        """Be another policy for a while (the reference, say), without a second model in memory.
+
+        Its weights and ours change places, tensor by tensor, and change back, unseen by autograd: a graph that was
+        built before finds its weights as they were.
+        """
+        self._exchange(weights)
         try:
             yield
         finally:
-            for name, parameter in ours.items():
-                parameter.data = kept[name]
+            self._exchange(weights)
+
+    @torch.no_grad()
+    def _exchange(self, weights: Weights) -> None:
+        for name, parameter in self.named_parameters():
+            if parameter.requires_grad:
+                ours = parameter.data.clone()
+                parameter.data.copy_(weights[name])
+                weights[name].copy_(ours)
+
+    def kept_like_ours(self, weights: Weights) -> Weights:
+        """Whole weights (of a checkpoint) on our device, and cut into shards where ours are."""
+        parameters = dict(self.named_parameters())
+        return {name: in_shards_like(parameters[name], weight) for name, weight in weights.items()}
+
+
+def in_shards_like(parameter: Tensor, weight: Tensor) -> Tensor:
+    """A whole weight as the shards that a parameter is kept in."""
+    if isinstance(parameter, DTensor) and not isinstance(weight, DTensor):
+        return distribute_tensor(weight.to(parameter.device), parameter.device_mesh, parameter.placements)
+    return weight.to(parameter.device)
+
+
+def whole_weights(weights: Weights) -> Weights:
+    """Weights without shards, for a checkpoint; all processes must ask."""
+    return {name: w.full_tensor() if isinstance(w, DTensor) else w for name, w in weights.items()}

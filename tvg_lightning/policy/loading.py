@@ -12,6 +12,8 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
+from tvg_lightning.policy.attention import ROW_ATTENTION
+from tvg_lightning.policy.lean_modules import make_lean
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
 
@@ -33,11 +35,16 @@ def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
         model = _pretrained(settings, dtype)
     # not asked for at loading, where any name with "flash" in it sends transformers to look for a kernel
     model.model.visual.config._attn_implementation = WINDOWED_ATTENTION
+    model.model.language_model.config._attn_implementation = ROW_ATTENTION
+    make_lean(model)
     if settings.tuning != "full":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
             lora = LoraConfig(r=settings.lora_rank, lora_alpha=settings.lora_alpha, target_modules=LORA_TARGETS)
             inject_adapter_in_model(lora, model)
+        for name, parameter in model.named_parameters():
+            if "lora_" in name:
+                parameter.data = parameter.data.float()  # small steps would be lost in bfloat16
     return model
 
 

@@ -15,8 +15,8 @@ def policy_logits(hidden_NH: Tensor, head_VH: Tensor, suppressed: Tensor, temper
     """Float32 logits of the distribution that is sampled: temperature applied, suppressed ids impossible. (N, V)"""
     logits_NV = (hidden_NH @ head_VH.T).float()
     if temperature > 0:
-        logits_NV = logits_NV / temperature
-    return logits_NV.index_fill(1, suppressed, float("-inf"))
+        logits_NV = logits_NV.div_(temperature)  # in place: there is one tensor of this size, not three
+    return logits_NV.index_fill_(1, suppressed, float("-inf"))
 
 
 def token_logp(

@@ -1,14 +1,17 @@
-"""One row for a prompt and its G completions, blind to each other: (prompt, c1, …, cG).
+"""One row without padding for a batch: B prompts, then the G completions of each, blind to each other.
 
-The prompt is read once, whatever G is. Shape suffixes: B prompts, G completions of each, P longest prompt,
-C longest completion, S = P + G * C the length of a row, 3 the axes of mRoPE.
+A prompt is read once, whatever G is; ``split_attention`` says who sees whom. Shape suffixes: B prompts, G
+completions of each, C longest completion, N tokens of the row, M tokens of all completions, 3 the axes of
+mRoPE.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from tvg_lightning.policy.split_attention import RowLayout, row_layout
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,73 +22,54 @@ class EncodedPrompt:
     position_ids: Tensor  # (3, L) long
     patches: Tensor  # (N, 1176) uint8, the video as the tower reads it
     grid_thw: tuple[int, int, int]  # in patches
+    features: Tensor | None = None  # what the tower made of the video before; then there are no patches
+    keep: Callable[[Tensor], None] | None = None  # takes what the tower makes of it now
+
+    @property
+    def next_position(self) -> int:
+        """The mRoPE id of the first completion token, the same on all three axes."""
+        return int(self.position_ids.max()) + 1
 
 
 @dataclass(frozen=True, slots=True)
-class PackedRows:
-    """A batch of rows. Padding is right of every prompt and of every completion."""
+class PackedRow:
+    """Prompts and completions as the model reads them, and where it predicts what."""
 
-    input_ids_BS: Tensor
-    position_ids_3BS: Tensor
-    may_attend_B1SS: Tensor  # bool: row of the query, column of the key
-    predictor_BGC: Tensor  # the place in the row whose hidden state predicts completion token c
-    target_BGC: Tensor  # completion tokens, 0 where padded
-    mask_BGC: Tensor  # bool: True on real completion tokens
-
-
-def pad_prompts(prompts: Sequence[EncodedPrompt], side: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Pad prompts on the "left" (for decoding) or "right". Returns ids (B, P), positions (3, B, P), mask (B, P)."""
-    width = max(len(p.input_ids) for p in prompts)
-    ids_BP = torch.zeros(len(prompts), width, dtype=torch.long)
-    positions_3BP = torch.zeros(3, len(prompts), width, dtype=torch.long)
-    mask_BP = torch.zeros(len(prompts), width, dtype=torch.bool)
-    for b, prompt in enumerate(prompts):
-        length = len(prompt.input_ids)
-        place = slice(width - length, width) if side == "left" else slice(0, length)
-        ids_BP[b, place] = prompt.input_ids
-        positions_3BP[:, b, place] = prompt.position_ids
-        mask_BP[b, place] = True
-    return ids_BP, positions_3BP, mask_BP
+    input_ids_1N: Tensor
+    position_ids_31N: Tensor
+    layout: RowLayout
+    predictor_M: Tensor  # the place in the row whose hidden state predicts a completion's token
+    target_M: Tensor  # that token
+    mask_BGC: Tensor  # bool: True on real completion tokens, in the order of M
 
 
-def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequence[int]]]) -> PackedRows:
+def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequence[int]]]) -> PackedRow:
     """Put every prompt and its completions (G lists of token ids each) into one row."""
-    num_B, num_G = len(prompts), len(completions[0])
+    num_G = len(completions[0])
     assert all(len(group) == num_G for group in completions), "every prompt needs the same number of completions"
-    num_C = max(len(completion) for group in completions for completion in group)
-    ids_BP, positions_3BP, prompt_mask_BP = pad_prompts(prompts, "right")
-    num_P = ids_BP.shape[1]
-
-    target_BGC = torch.zeros(num_B, num_G, num_C, dtype=torch.long)
-    mask_BGC = torch.zeros(num_B, num_G, num_C, dtype=torch.bool)
-    for b, group in enumerate(completions):
-        for g, completion in enumerate(group):
-            target_BGC[b, g, : len(completion)] = torch.as_tensor(completion, dtype=torch.long)
-            mask_BGC[b, g, : len(completion)] = True
-
-    first_B = torch.stack([prompt.position_ids.max() + 1 for prompt in prompts])
-    positions_BGC = (first_B[:, None, None] + torch.arange(num_C)).expand(num_B, num_G, num_C)
-    ids_BS = torch.cat((ids_BP, target_BGC.flatten(1)), dim=1)
-    positions_3BS = torch.cat((positions_3BP, positions_BGC.flatten(1).expand(3, num_B, num_G * num_C)), dim=2)
-
-    prompt_length_B = prompt_mask_BP.sum(1)
-    places_GC = num_P + torch.arange(num_G * num_C).reshape(num_G, num_C)
-    last_B11 = (prompt_length_B - 1)[:, None, None].expand(num_B, num_G, 1)
-    predictor_BGC = torch.cat((last_B11, places_GC[:, :-1].expand(num_B, num_G, num_C - 1)), dim=2)
-    return PackedRows(
-        ids_BS, positions_3BS, _who_may_attend(prompt_mask_BP, mask_BGC), predictor_BGC, target_BGC, mask_BGC
+    layout = row_layout(
+        [len(prompt.input_ids) for prompt in prompts],
+        [[len(completion) for completion in group] for group in completions],
     )
-
-
-def _who_may_attend(prompt_mask_BP: Tensor, mask_BGC: Tensor) -> Tensor:
-    """Causal inside the prompt and inside each completion; completions see the prompt, never each other."""
-    num_P = prompt_mask_BP.shape[1]
-    num_G, num_C = mask_BGC.shape[1:]
-    real_BS = torch.cat((prompt_mask_BP, mask_BGC.flatten(1)), dim=1)
-    slot_S = torch.cat((torch.full((num_P,), -1), torch.arange(num_G).repeat_interleave(num_C)))
-    order_S = torch.arange(num_P + num_G * num_C)
-    causal_SS = order_S[:, None] >= order_S[None, :]
-    related_SS = (slot_S[None, :] == -1) | (slot_S[:, None] == slot_S[None, :])
-    allowed_BSS = causal_SS & related_SS & real_BS[:, None, :]
-    # a padded query must attend to something, or its softmax is 0/0; nobody reads what it finds
-    return (allowed_BSS | torch.eye(len(order_S), dtype=torch.bool))[:, None]
+    target_M = torch.tensor(
+        [token for group in completions for completion in group for token in completion], dtype=torch.long
+    )
+    positions = [
+        torch.arange(prompt.next_position, prompt.next_position + len(completion)).expand(3, -1)
+        for prompt, group in zip(prompts, completions, strict=True)
+        for completion in group
+    ]
+    # a completion's first token is predicted by the end of its prompt, every other one by the token before it
+    predictors = [
+        place
+        for r, own in enumerate(layout.completions)
+        for place in (layout.prompts[r // num_G].stop - 1, *range(own.start, own.stop))[: own.stop - own.start]
+    ]
+    return PackedRow(
+        torch.cat([*(prompt.input_ids for prompt in prompts), target_M])[None],
+        torch.cat([*(prompt.position_ids for prompt in prompts), *positions], dim=1)[:, None],
+        layout,
+        torch.tensor(predictors, dtype=torch.long),
+        target_M,
+        layout.real_RC.unflatten(0, (len(prompts), num_G)),
+    )

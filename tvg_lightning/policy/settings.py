@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 Tuning = Literal["full", "lora", "qlora"]
+DType = Literal["float32", "bfloat16"]
+Attention = Literal["split", "dense"]
 
 
 @dataclass(frozen=True)
@@ -12,8 +14,12 @@ class PolicySettings:
 
     checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL
     checkpoint.
+    dtype: of the weights; compute_dtype: of the products, where sharded (None: as dtype). float32 and bfloat16 is
+    mixed precision. cpu_offload: where sharded, shards wait in main memory.
     tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit
     weights.
+    attention: "split" never pays for what completions of a prompt cannot see of each other; "dense" is the
+    same through a mask as large as the row squared, for comparison.
     train_vision_tower, train_merger: with "full" only; adapters never touch the vision side.
     """
 
@@ -24,8 +30,11 @@ class PolicySettings:
     lora_rank: int = 16
     lora_alpha: int = 32
     gradient_checkpointing: bool = False
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    logits_chunk: int = 4096  # completion tokens whose logits exist at one time
+    attention: Attention = "split"
+    dtype: DType = "float32"
+    compute_dtype: DType | None = None
+    cpu_offload: bool = False
+    logits_chunk: int = 512  # completion tokens whose logits exist at one time
     seed: int = 0  # of fresh adapters
 
     def __post_init__(self) -> None:
@@ -43,12 +52,17 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class SamplingSettings:
-    """How completions are drawn. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off."""
+    """How completions are drawn. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off.
+
+    stop: a completion ends, beside at its end token, with the token that completes one of these strings; it
+    keeps the string.
+    """
 
     max_new_tokens: int = 96
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
+    stop: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -59,3 +73,5 @@ class SamplingSettings:
             raise ValueError(f"top_p must lie in (0, 1], not {self.top_p}")
         if self.top_k < 0:
             raise ValueError(f"top_k must not be negative, not {self.top_k}")
+        if not all(self.stop):
+            raise ValueError("stop must not hold an empty string: every text ends with it")

@@ -1,0 +1,111 @@
+"""Attention with a log-sum-exp, so that two sets of keys can be attended to one after the other and merged exactly.
+
+The language model attends through ``row_attention``; which token sees which is said by a ``RowAttention`` that the
+caller hands to the model with the row (``split_attention`` for the loss, ``key_values`` for the rollout). Shape
+suffixes: K key heads, g query heads of each, N tokens of a row, T queries, S keys, D head dimension.
+"""
+
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention
+
+ROW_ATTENTION = "row_attention"
+Attended = tuple[Tensor, Tensor]  # what was found (K, T, g, D), and its log-sum-exp (K, T, g) in float32
+
+
+class RowAttention(Protocol):
+    """Who sees whom in a row without batch dimension."""
+
+    def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
+        """What every query finds, (K, N, g, D)."""
+
+
+def row_attention(
+    module: Qwen2_5_VLAttention,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float,
+    row: RowAttention | None = None,
+    **others: Any,
+) -> tuple[Tensor, None]:
+    """The attention function of the language model. query (1, K * g, N, D), key, value (1, K, N, D).
+
+    Without a ``row`` it is transformers' own, mask and all.
+    """
+    if row is None:
+        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
+    assert module.layer_idx is not None
+    # under autocast the rotary embedding leaves queries and keys in float32
+    query_KNgD = query[0].to(value.dtype).unflatten(0, (key.shape[1], -1)).transpose(1, 2)
+    found_KNgD = row.attend(module.layer_idx, query_KNgD, key[0].to(value.dtype), value[0], scaling)
+    return found_KNgD.transpose(0, 1).flatten(1, 2)[None], None
+
+
+ALL_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, row_attention)
+ALL_MASK_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, sdpa_mask)
+
+
+def attend(query_KTgD: Tensor, key_KSD: Tensor, value_KSD: Tensor, scaling: float, causal: bool = False) -> Attended:
+    """softmax(q k' * scaling) v and the log-sum-exp of q k' * scaling, without gradient.
+
+    Causal: query t sees keys 0 to t. On a CPU in blocks, so that no (T, S) matrix exists; elsewhere in plain steps.
+    """
+    if query_KTgD.device.type == "cpu":
+        found_KgTD, lse_KgT = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+            query_KTgD.transpose(1, 2), *_to_heads(query_KTgD, key_KSD, value_KSD), is_causal=causal, scale=scaling
+        )
+        return found_KgTD.transpose(1, 2), lse_KgT.transpose(1, 2)
+    score_KgTS = (query_KTgD.transpose(1, 2) @ key_KSD[:, None].transpose(2, 3)).float() * scaling
+    if causal:
+        unseen_TS = torch.ones(score_KgTS.shape[2:], dtype=torch.bool, device=score_KgTS.device).triu(1)
+        score_KgTS = score_KgTS.masked_fill(unseen_TS, float("-inf"))
+    found_KgTD = score_KgTS.softmax(3).to(value_KSD.dtype) @ value_KSD[:, None]
+    return found_KgTD.transpose(1, 2), score_KgTS.logsumexp(3).transpose(1, 2)
+
+
+def attend_backward(
+    grad_KTgD: Tensor,
+    query_KTgD: Tensor,
+    key_KSD: Tensor,
+    value_KSD: Tensor,
+    merged: Attended,
+    scaling: float,
+    causal: bool = False,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """The share of these keys in the gradients of query, key and value; on a CPU.
+
+    With p = exp(score - lse) and dscore = p (dfound · v - dfound · found), the share of a part of the keys is what
+    the formula says of them when ``merged`` holds the result and the log-sum-exp over ALL keys.
+    """
+    grad_query_KgTD, grad_key_KgSD, grad_value_KgSD = (
+        torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward(
+            grad_KTgD.transpose(1, 2),
+            query_KTgD.transpose(1, 2),
+            *_to_heads(query_KTgD, key_KSD, value_KSD),
+            merged[0].transpose(1, 2),
+            merged[1].transpose(1, 2),
+            dropout_p=0.0,
+            is_causal=causal,
+            scale=scaling,
+        )
+    )
+    return grad_query_KgTD.transpose(1, 2), grad_key_KgSD.sum(1), grad_value_KgSD.sum(1)
+
+
+def merge(one: Attended, other: Attended) -> Attended:
+    """Attention over two sets of keys, from attention over each: both weighed by their share of the sum."""
+    lse_KTg = torch.logaddexp(one[1], other[1])
+    shares = [(lse - lse_KTg).exp()[..., None] for _, lse in (one, other)]
+    return (one[0] * shares[0] + other[0] * shares[1]).to(one[0].dtype), lse_KTg
+
+
+def _to_heads(query_KTgD: Tensor, *keys_and_values: Tensor) -> list[Tensor]:
+    """Every query head its key head, as views: (K, S, D) -> (K, g, S, D)."""
+    return [x_KSD[:, None].expand(-1, query_KTgD.shape[2], -1, -1) for x_KSD in keys_and_values]

@@ -1,0 +1,81 @@
+"""Keys and values of a rollout: a prompt's are stored once for all its completions, a completion's own as they come.
+
+Shape suffixes as in ``attention``; R rows that are still being written (those of one prompt stand together),
+T tokens that fit.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.policy.attention import attend, merge
+from tvg_lightning.policy.split_attention import RowLayout
+
+_FIRST_TOKENS = 64  # room for so many tokens a row to begin with; doubled when it is full
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingPrompts:
+    """Attention while the prompts are read, keeping the keys and values of every layer."""
+
+    layout: RowLayout
+    keys: list[Tensor] = field(default_factory=list)  # (K, N, D) a layer
+    values: list[Tensor] = field(default_factory=list)
+
+    def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
+        assert layer == len(self.keys), "layers read in order, once"
+        self.keys.append(key_KND.contiguous())
+        self.values.append(value_KND.contiguous())
+        return self.layout.attend(layer, query_KNgD, key_KND, value_KND, scaling)
+
+
+class WritingCompletions:
+    """Attention of one new token a row: over its prompt and over what the row has written so far."""
+
+    def __init__(self, prompts: ReadingPrompts, num_generations: int) -> None:
+        self._prompts = prompts
+        self._num_rows = [num_generations for _ in prompts.layout.prompts]
+        num_K, _, num_D = prompts.keys[0].shape
+        shape = (num_K, sum(self._num_rows), _FIRST_TOKENS, num_D)
+        self._keys, self._values = ([x.new_empty(shape) for x in parts] for parts in (prompts.keys, prompts.values))
+        self._num_tokens = 0
+
+    def make_room(self) -> None:
+        """To be called before every new token."""
+        self._num_tokens += 1
+        if self._num_tokens > self._keys[0].shape[2]:
+            for parts in (self._keys, self._values):
+                parts[:] = [torch.cat((x, torch.empty_like(x)), dim=2) for x in parts]
+
+    def keep(self, open_R: Tensor) -> None:
+        """Drop the rows that are finished."""
+        self._num_rows = [int(rows.sum()) for rows in open_R.split(self._num_rows)]
+        for parts in (self._keys, self._values):
+            parts[:] = [x[:, open_R] for x in parts]
+
+    def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
+        newest = self._num_tokens - 1
+        self._keys[layer][:, :, newest] = key_KRD
+        self._values[layer][:, :, newest] = value_KRD
+        keys, values = (x[layer][:, :, : self._num_tokens].flatten(0, 1) for x in (self._keys, self._values))
+        num_K, num_R, num_g, num_D = query_KRgD.shape
+        # nothing is causal here: all queries on the same keys may stand in one column, one product for all
+        found, lse = attend(query_KRgD.reshape(num_K * num_R, num_g, 1, num_D), keys, values, scaling)
+        written = found.reshape(query_KRgD.shape), lse.reshape(num_K, num_R, num_g)
+        return merge(self._over_prompts(layer, query_KRgD, scaling), written)[0]
+
+    def _over_prompts(self, layer: int, query_KRgD: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
+        found_KRgD = torch.empty_like(query_KRgD)
+        lse_KRg = torch.empty(query_KRgD.shape[:3], device=query_KRgD.device)
+        end = 0
+        for prompt, num_rows in zip(self._prompts.layout.prompts, self._num_rows, strict=True):
+            rows, end = slice(end, end + num_rows), end + num_rows
+            if num_rows == 0:
+                continue
+            column = query_KRgD[:, rows].flatten(1, 2)[:, :, None]
+            keys, values = (parts[layer][:, prompt] for parts in (self._prompts.keys, self._prompts.values))
+            found, lse = attend(column, keys, values, scaling)
+            found_KRgD[:, rows] = found.reshape(found_KRgD[:, rows].shape)
+            lse_KRg[:, rows] = lse.reshape(lse_KRg[:, rows].shape)
+        return found_KRgD, lse_KRg

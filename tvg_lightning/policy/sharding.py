@@ -1,0 +1,58 @@
+"""FSDP2: the policy's weights in shards, one group for each decoder layer and vision block, the rest in the root's.
+
+Gathered group by group in the loss passes; gathered once for a whole rollout, not once a token.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import (
+    CPUOffloadPolicy,
+    FSDPModule,
+    MixedPrecisionPolicy,
+    OffloadPolicy,
+    fully_shard,
+    register_fsdp_forward_method,
+)
+
+from tvg_lightning.policy.backbone import PolicyBackbone
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def shard(policy: PolicyBackbone, mesh: DeviceMesh) -> None:
+    """Shard a policy over the processes of a 1-D mesh, in place; every process must hold the same weights before.
+
+    Weights are kept in ``policy.dtype`` and computed with in ``policy.compute_dtype``; gradients are summed in
+    float32.
+    """
+    if policy.settings.tuning == "qlora":
+        raise ValueError("tuning qlora cannot be sharded: 4-bit weights are packed; take lora, or strategy ddp")
+    settings = policy.settings
+    compute_dtype = DTYPES[settings.compute_dtype or settings.dtype]
+    # inputs are left alone: casting them would copy what a layer hands on through its arguments (key_values.py)
+    precision = MixedPrecisionPolicy(compute_dtype, torch.float32, cast_forward_inputs=False)
+    offload = CPUOffloadPolicy() if settings.cpu_offload else OffloadPolicy()
+    for block in [*policy.model.model.visual.blocks, *policy.model.model.language_model.layers]:
+        fully_shard(block, mesh=mesh, mp_policy=precision, offload_policy=offload)
+    # the root too lets go after each pass: between two passes all weights are shards, and can be saved or changed
+    fully_shard(policy, mesh=mesh, mp_policy=precision, offload_policy=offload, reshard_after_forward=True)
+    for name in ("see", "logp"):  # what is called from outside, as others call forward
+        register_fsdp_forward_method(policy, name)
+
+
+@contextmanager
+def gathered(policy: PolicyBackbone) -> Iterator[None]:
+    """Whole weights for a while, gathered once; nothing to do where there are no shards."""
+    groups = [module for module in policy.modules() if isinstance(module, FSDPModule)]
+    for group in groups:
+        group.unshard()
+        group.set_reshard_after_forward(False, recurse=False)
+    try:
+        yield
+    finally:
+        for group in groups:
+            group.set_reshard_after_forward(True, recurse=False)
+            group.reshard()
