@@ -72,3 +72,30 @@ def shown() -> Callable[[torch.Tensor], list[int]]:
         return [sum(1 << bar for bar, is_white in enumerate(row) if is_white) for row in bars.tolist()]
 
     return number
+
+
+@pytest.fixture
+def doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoders that hang or crash, deaf to all but a kill, on files named so; in worker processes only."""
+    folder = tmp_path / "doubles"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(DOUBLES)
+    monkeypatch.syspath_prepend(folder)
+
+
+DOUBLES = """
+import os, signal, time
+from tvg_lightning.data import decoders
+
+opened = decoders._open
+
+def open_(path):
+    if "hangs" in path.name:
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.Signals)
+        time.sleep(3600)
+    if "crashes" in path.name:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return opened(path)
+
+decoders._open = open_
+"""

@@ -1,10 +1,12 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
 import torch
 
+from tvg_lightning.data import decoders
 from tvg_lightning.data.decoders import UnreadableError, av_frames, decord_frames, index_frames
 
 WriteVideo = Callable[..., Path]
@@ -85,3 +87,24 @@ def test_pyav_gives_the_same_frame_wherever_it_begins(
 def test_both_decode_the_same_real_frames(shared: Path) -> None:
     index = index_frames(shared / "data" / "videos" / "decord" / "video_270.mov")
     assert torch.equal(decord_frames(index, [0, 2], as_is), av_frames(index, [0, 2], as_is))
+
+
+def test_pyav_decodes_little_where_frames_lie_far_apart(
+    write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = index_frames(
+        write_video("a.mp4", [k / 25 for k in range(240)], options={"x264-params": "b-adapt=0:bframes=2:scenecut=0"})
+    )
+    assert index.entries == index.pts[::12]  # groups of 12
+    decode, decoded = decoders._decode, []
+
+    def counted(*args: object) -> Iterator[tuple[int, Any]]:
+        for key, frame in decode(*args):  # type: ignore[arg-type]
+            decoded.append(key)
+            yield key, frame
+
+    monkeypatch.setattr(decoders, "_decode", counted)
+    av_frames(index, [0, 100, 106, 239], as_is)
+    # 0 alone; 96 to 106, of which the frames that none refers to are left out; 228 to 239 likewise
+    assert decoded[0] == index.pts[0] and set(decoded) <= {index.pts[k] for k in (0, *range(96, 107), *range(228, 240))}
+    assert len(decoded) < 1 + 11 + 12

@@ -1,13 +1,14 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
 
 from tvg_lightning.data import frame_cache
-from tvg_lightning.data.frame_cache import FrameCache, clip_key
+from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoError, VideoSampling, read_clip
 from tvg_lightning.schema import Span
 
@@ -34,11 +35,8 @@ def test_the_second_request_is_not_decoded(video: Path, folder: Path, monkeypatc
     monkeypatch.setattr(frame_cache, "read_clip", None)  # whoever decodes now fails
     again = FrameCache(folder).get_or_read(str(video), TWO_FPS, Span(0.7, 2.3))
     assert same(first, again) and (cache.hits, cache.misses) == (0, 1)
-    assert same(first, cache.get_or_read(video, TWO_FPS, Span(0.7, 2.3))) and (cache.hits, cache.misses) == (
-        1,
-        1,
-    )
-    assert [file.suffix for file in folder.iterdir()] == [".clip"]
+    assert same(first, cache.get_or_read(video, TWO_FPS, Span(0.7, 2.3))) and (cache.hits, cache.misses) == (1, 1)
+    assert [file.suffix for file in folder.iterdir()] == [".safetensors"]
 
 
 def test_no_folder_keeps_nothing(video: Path, tmp_path: Path) -> None:
@@ -47,23 +45,36 @@ def test_no_folder_keeps_nothing(video: Path, tmp_path: Path) -> None:
     assert sorted(tmp_path.iterdir()) == [video]
 
 
-def test_the_key_changes_with_whatever_changes_the_clip(video: Path, tmp_path: Path) -> None:
+def test_the_key_changes_with_whatever_changes_the_clip(video: Path, folder: Path) -> None:
+    cache = FrameCache(folder)
     settings = [
         TWO_FPS,
         VideoSampling(fps=1.0),
         VideoSampling(max_frames=64),
         VideoSampling(min_frames=4),
         VideoSampling(max_pixels=784),
+        VideoSampling(min_pixels=1000),
+        VideoSampling(total_pixels=784),
         VideoSampling(uniform_frames=4),
+        VideoSampling(decoder="pyav"),
     ]
-    keys = [clip_key(video, sampling, None) for sampling in settings]
-    keys += [clip_key(video, TWO_FPS, Span(0.0, 1.0)), clip_key(video, TWO_FPS, Span(0.0, 2.0))]
-    keys.append(clip_key(shutil.copy2(video, tmp_path / "b.mp4"), TWO_FPS, None))
-    stat = video.stat()
-    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns + 1))
-    keys.append(clip_key(video, TWO_FPS, None))
-    assert len(set(keys)) == len(keys) == 10
-    assert clip_key(video.parent / "." / "x" / ".." / "a.mp4", TWO_FPS, None) == keys[-1]
+    keys = [cache.key(video, sampling, None) for sampling in settings]
+    assert len(settings) == len(fields(VideoSampling)) + 1  # each field changed once
+    keys += [cache.key(video, TWO_FPS, Span(0.0, 1.0)), cache.key(video, TWO_FPS, Span(0.0, 2.0))]
+    assert len(set(keys)) == len(keys) and None not in keys
+    assert cache.key(video.parent / "absent.mp4", TWO_FPS, None) is None
+    assert FrameCache(None).key(video, TWO_FPS, None) is None
+
+
+def test_the_key_is_the_content_not_the_name(video: Path, tmp_path: Path, folder: Path) -> None:
+    cache = FrameCache(folder)
+    key = cache.key(video, TWO_FPS, None)
+    assert cache.key(shutil.copy2(video, tmp_path / "b.mp4"), TWO_FPS, None) == key
+    stat, content = video.stat(), bytearray(video.read_bytes())
+    content[-1] ^= 1
+    video.write_bytes(content)
+    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time of change
+    assert cache.key(video, TWO_FPS, None) != key
 
 
 @pytest.mark.parametrize("damage", ["torn", "empty", "altered", "other"])
@@ -85,11 +96,11 @@ def test_the_longest_unused_goes_first(video: Path, folder: Path) -> None:
     cache = FrameCache(folder, max_bytes=2 * size + 200)
     cache.get_or_read(video, TWO_FPS, segments[1])
     for age, segment in enumerate(segments[:2]):  # file times are too coarse to tell them apart
-        os.utime(folder / f"{clip_key(video, TWO_FPS, segment)}.clip", (age + 1, age + 1))
+        os.utime(folder / f"{cache.key(video, TWO_FPS, segment)}.safetensors", (age + 1, age + 1))
     cache.get_or_read(video, TWO_FPS, segments[0])  # used, so now the younger one
     cache.get_or_read(video, TWO_FPS, segments[2])
     left = {file.stem for file in folder.iterdir()}
-    assert left == {clip_key(video, TWO_FPS, segment) for segment in (segments[0], segments[2])}
+    assert left == {cache.key(video, TWO_FPS, segment) for segment in (segments[0], segments[2])}
 
 
 def test_a_clip_above_the_bound_is_not_kept(video: Path, folder: Path) -> None:
@@ -107,7 +118,7 @@ def test_parts_of_dead_writers_are_removed(video: Path, folder: Path) -> None:
         if mtime is not None:
             os.utime(folder / name, (mtime, mtime))
     FrameCache(folder).get_or_read(video, TWO_FPS)
-    assert {file.suffix for file in folder.iterdir()} == {".clip", ".part"}
+    assert {file.suffix for file in folder.iterdir()} == {".safetensors", ".part"}
     assert not (folder / "dead.part").exists()
 
 

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from tvg_lightning.data.patches import CHANNEL_MEAN, CHANNEL_STD, normalise, patchify
+from tvg_lightning.data.video import resize_frames
 
 
 @pytest.fixture(scope="module")
@@ -84,3 +85,19 @@ def test_parity_with_the_video_processor_of_transformers(usable_torchvision: Non
     rows, grid_thw = patchify(frames)
     assert torch.equal(theirs["video_grid_thw"][0], grid_thw)
     assert torch.allclose(normalise(rows, torch.float32), theirs["pixel_values_videos"], atol=1e-6)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("torchvision") is None, reason="their video processor needs it")
+def test_parity_with_their_resizing(usable_torchvision: None) -> None:
+    """Theirs on the frames as decoded, ours resized once before: one grey level apart at most, by rounding."""
+    from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+
+    smooth = torch.nn.functional.interpolate(clip(4, 12, 16).permute(0, 3, 1, 2).float(), (270, 480), mode="bicubic")
+    frames = smooth.clamp(0, 255).byte().permute(0, 2, 3, 1).contiguous()
+    size = {"shortest_edge": 784, "longest_edge": 128 * 784}
+    processor = Qwen2VLVideoProcessor(cap_pixels_per_frame=False, size=size)
+    theirs = processor(videos=[frames.permute(0, 3, 1, 2)], return_tensors="pt")
+    rows, grid_thw = patchify(resize_frames(frames, 128 * 784))
+    assert torch.equal(theirs["video_grid_thw"][0], grid_thw)
+    step = 1 / 255 / min(CHANNEL_STD)
+    assert (normalise(rows, torch.float32) - theirs["pixel_values_videos"]).abs().max() <= step * 1.001

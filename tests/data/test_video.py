@@ -22,6 +22,8 @@ from tvg_lightning.data.video import (
 from tvg_lightning.schema import Span
 
 TWO_FPS = VideoSampling()
+Shown = Callable[[torch.Tensor], list[int]]
+WriteVideo = Callable[..., Path]
 
 
 def test_settings_name_the_key_that_is_wrong() -> None:
@@ -32,11 +34,16 @@ def test_settings_name_the_key_that_is_wrong() -> None:
         ("min_frames", 0),
         ("uniform_frames", 3),
         ("max_pixels", 783),
+        ("min_pixels", 783),
+        ("total_pixels", 783),
+        ("decoder", "ffmpeg"),
     ]:
         with pytest.raises(ValueError, match=f"sampling.{key}"):
             VideoSampling(**{key: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"above sampling\.max_frames"):
         VideoSampling(min_frames=8, max_frames=4)
+    with pytest.raises(ValueError, match=r"above sampling\.max_pixels"):
+        VideoSampling(min_pixels=2000, max_pixels=1000)
 
 
 def test_sample_times_by_hand() -> None:
@@ -142,6 +149,34 @@ def test_smart_size_is_that_of_transformers(height: int, width: int, tokens: int
         assert smart_size(height, width, tokens * 784) == (rows, columns)
 
 
+@settings(deadline=None)
+@given(height=st.integers(8, 400), width=st.integers(8, 400), tokens=st.integers(2, 64))
+def test_small_frames_grow_as_in_transformers(height: int, width: int, tokens: int) -> None:
+    theirs = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl").smart_resize
+    rows, columns = theirs(max(height, 15), max(width, 15), 28, tokens * 784, 768 * 784)
+    assert smart_size(max(height, 15), max(width, 15), 768 * 784, tokens * 784) == (rows, columns)
+
+
+def test_a_video_shares_its_pixels_among_its_frames(write_video: WriteVideo) -> None:
+    time_r1 = VideoSampling(max_frames=768, max_pixels=768 * 784, min_pixels=16 * 784, total_pixels=3584 * 784)
+    # pairs of frames count once, as in qwen-vl-utils: 3584 tokens over 32 pairs are 112 a frame
+    assert time_r1.frame_pixels(64) == 112 * 784
+    assert time_r1.frame_pixels(2) == 768 * 784  # no more than a frame may have
+    assert time_r1.frame_pixels(768) == 16 * 784 * 105 // 100  # no less than 1.05 of the least, even over the total
+    path = write_video("long.mp4", [k / 10 for k in range(200)], size=(640, 480))
+    tight = VideoSampling(min_pixels=784, total_pixels=200 * 784)
+    clip = read_clip(path, tight)
+    assert len(clip.frames) == 40 and clip.frames.shape[1:3] == (56, 84)  # 200 / 20 pairs = 10 tokens: 2 x 3
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
+def test_the_decoder_does_not_change_the_frames(name: str, write_video: WriteVideo) -> None:
+    path = write_video(name, [k / 25 for k in range(100)], "libx264", {"bf": "3"})
+    for uniform_frames in (2, 8, 50):
+        by = [read_clip(path, VideoSampling(uniform_frames=uniform_frames, decoder=d)) for d in ("decord", "pyav")]
+        assert [clip.backend for clip in by] == ["decord", "pyav"] and torch.equal(by[0].frames, by[1].frames)
+
+
 def test_resizing_is_antialiased_and_leaves_the_right_size_alone() -> None:
     stripes = torch.zeros(1, 560, 560, 3, dtype=torch.uint8)
     stripes[:, :, ::4] = 255  # their mean is 64 everywhere; the nearest few pixels give other numbers
@@ -151,15 +186,12 @@ def test_resizing_is_antialiased_and_leaves_the_right_size_alone() -> None:
     assert resize_frames(small, 56 * 56) is small
 
 
-Shown = Callable[[torch.Tensor], list[int]]
-WriteVideo = Callable[..., Path]
-
-
 @pytest.mark.parametrize("rate", [3.0, 10.0, 25.0, 30.0])
 def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> None:
     clip = read_clip(write_video("a.mp4", [k / rate for k in range(60)]), TWO_FPS)
     numbers = shown(clip.frames)
-    assert clip.backend == "decord" and clip.frames.shape[1:] == (56, 56, 3) and len(numbers) % 2 == 0
+    assert clip.backend == ("decord" if rate < 10 else "pyav")  # nearly every frame; every 5th, 12th, 15th
+    assert clip.frames.shape[1:] == (56, 56, 3) and len(numbers) % 2 == 0
     # Each frame is the one whose time is claimed for it (times in ms), and near the wanted one.
     assert clip.times_s == pytest.approx([number / rate for number in numbers], abs=2e-3)
     assert clip.times_s == pytest.approx(sample_times(60 / rate, TWO_FPS), abs=0.5 / rate + 2e-3)
@@ -216,7 +248,7 @@ def test_frames_are_those_asked_for_where_decord_would_miss(
 def test_a_segment_counts_from_its_own_start(name: str, write_video: WriteVideo, shown: Shown) -> None:
     path = write_video(name, [k / 10 for k in range(100)])
     clip = read_clip(path, TWO_FPS, Span(2.95, 5.0))
-    assert clip.backend == "decord" and shown(clip.frames) == [30, 35, 40, 45]
+    assert clip.backend == "pyav" and shown(clip.frames) == [30, 35, 40, 45]
     assert clip.times_s == pytest.approx([0.05, 0.55, 1.05, 1.55], abs=1e-3)
     short = read_clip(path, TWO_FPS, Span(4.01, 4.02))
     assert shown(short.frames) == [40, 41] and short.times_s == pytest.approx([-0.01, 0.09], abs=1e-3)
@@ -234,7 +266,7 @@ def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
 def test_rotation_is_applied_by_both(name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo) -> None:
     options = OPEN if "open" in name else {}
     path = write_video(name, [k / 10 for k in range(30)], "libx264", options, (112, 56), rotation=degrees)
-    clip = read_clip(path, TWO_FPS)
+    clip = read_clip(path, VideoSampling(decoder="decord"))
     assert clip.backend == ("pyav" if options else "decord")
     assert clip.frames.shape[1:3] == ((56, 112) if degrees == 180 else (112, 56))
     first = clip.frames[0].float().mean(2)
@@ -256,7 +288,7 @@ def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) * 3 // 4 :] = b"\xff" * (len(content) - len(content) * 3 // 4)
     path.write_bytes(bytes(content))
-    with pytest.raises(VideoError, match=r"hurt\.mp4: cannot be read \(decord: .*; pyav: "):
+    with pytest.raises(VideoError, match=r"hurt\.mp4: cannot be read \(pyav: .*; decord: "):
         read_clip(path, TWO_FPS)
 
 
@@ -287,7 +319,7 @@ REAL = [
 
 @pytest.mark.parametrize(("name", "backend", "num", "size", "length_s"), REAL)
 def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path) -> None:
-    clip = read_clip(shared / "data" / "videos" / name, TWO_FPS)
+    clip = read_clip(shared / "data" / "videos" / name, VideoSampling(decoder="decord"))
     assert (clip.backend, tuple(clip.frames.shape)) == (backend, (num, *size, 3))
     assert clip.times_s[-1] - clip.times_s[0] == pytest.approx(length_s, abs=1e-3)
     steps_s = [after - before for before, after in zip(clip.times_s, clip.times_s[1:], strict=False)]

@@ -1,9 +1,12 @@
-"""Two decoders behind one index of a file's frames: decord where it is exact, PyAV for everything else.
+"""Two decoders behind one index of a file's frames: decord where it is exact, PyAV for every file.
 
 PyAV lists the frames from the packets, without decoding, so both decoders agree on which frames there are
-and when. Both start time at the file's first frame and apply the stored rotation.
+and when. Both start time at the file's first frame and apply the stored rotation; their frames are the same
+to the last bit. decord decodes every frame up to the one asked for; PyAV can leave out those that no other
+needs, and so costs less the farther apart the frames lie (docs/video.md has the figures).
 """
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +16,7 @@ import av
 import decord
 import numpy as np
 import torch
+from av.video.reformatter import VideoReformatter
 from torch import Tensor
 
 _CHUNK = 8  # frames held at full size at once: 8 frames of 1080p are 50 MB, 128 would be 800 MB
@@ -35,6 +39,11 @@ class FrameIndex:
     times_s: list[float]  # the same in seconds, the first frame at 0, ascending
     by_order: bool  # frames are told apart by their order, because the stored pts cannot be trusted
     exact_jumps: bool  # decoding may begin at every key frame
+    entries: list[int]  # pts of the key frames
+    codec: str
+
+
+_Stretch = tuple[int | None, list[int]]  # jump to this pts (None: begin at the start), and find these frames
 
 
 class _Packet(NamedTuple):
@@ -47,12 +56,15 @@ class _Packet(NamedTuple):
 
 def index_frames(path: Path) -> FrameIndex:
     """List the frames by their packets; where packets lack distinct times, by decoding all of them."""
+    if path.is_file() and not path.stat().st_size:
+        raise UnreadableError("the file is empty")
     try:
         with _open(path) as container:
             stream = _video_stream(container)
             packets = list(_packets(container, stream))
             _refuse_cut(packets, stream.duration)
             names, base = set(container.format.name.split(",")), stream.time_base
+            codec = stream.codec_context.codec.canonical_name  # "av1", whoever decodes it
         times = [packet.pts for packet in packets]
         by_order = "avi" in names or not _are_distinct(times)
         if by_order:
@@ -66,7 +78,8 @@ def index_frames(path: Path) -> FrameIndex:
     if times_s[-1] > _ABSURD_S:
         raise UnreadableError(f"absurd frame times, up to {times_s[-1]:.3g} s")
     exact_jumps = not by_order and bool(names & _JUMPABLE) and _are_closed(packets)
-    return FrameIndex(path, pts, times_s, by_order, exact_jumps)
+    entries = _ascending(packet.pts for packet in packets if packet.is_key)
+    return FrameIndex(path, pts, times_s, by_order, exact_jumps, entries, codec)
 
 
 def _times_by_order(path: Path, packets: list[_Packet]) -> list[int | None]:
@@ -81,6 +94,18 @@ def _times_by_order(path: Path, packets: list[_Packet]) -> list[int | None]:
     if _are_distinct(dts) and len(dts) >= len(decoded):
         return [*dts[: len(decoded)]]
     return decoded
+
+
+def shown_as(index: FrameIndex) -> tuple[int, int, int]:
+    """Height and width as they are to be shown, and the clockwise turn in degrees that this takes."""
+    try:
+        with _open(index.path) as container:
+            frame = next(container.decode(_video_stream(container)))
+    except (av.FFmpegError, OSError, StopIteration) as error:
+        raise UnreadableError(_first_line(error)) from error
+    quarters = round(frame.rotation / 90) % 4
+    height, width = (frame.height, frame.width) if quarters % 2 == 0 else (frame.width, frame.height)
+    return height, width, -90 * quarters % 360
 
 
 def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor:
@@ -107,13 +132,14 @@ def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Te
 
 
 def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor:
-    """The frames ``taken`` by PyAV, decoded from the key frame before the first of them."""
+    """The frames ``taken`` by PyAV, each decoded from the last key frame at which decoding may begin."""
     keys = list(taken) if index.by_order else [index.pts[frame] for frame in taken]
     reason = ""
     # A jump may fail, or land too late or between key frames: then once more from the start.
-    for jump_to in (None,) if index.by_order else (keys[0], None):
+    ways: list[list[_Stretch]] = [[(None, keys)]] if index.by_order else [_stretches(index, keys), [(None, keys)]]
+    for stretches in ways:
         try:
-            found = _find(index, set(keys), keys[-1], jump_to, resize)
+            found = _find(index, stretches, resize)
         except (av.FFmpegError, OSError) as error:
             reason = _first_line(error)
             continue
@@ -123,35 +149,58 @@ def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor
     raise UnreadableError(reason)
 
 
-def _find(index: FrameIndex, wanted: set[int], last: int, jump_to: int | None, resize: Resize) -> dict[int, Tensor]:
-    """Decode on until the last wanted frame has passed; the wanted ones by their key, (1,H,W,3) each.
+def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
+    """Where to jump to, and which frames are found from there: group by group where each stands alone."""
+    if not index.exact_jumps:
+        return [(keys[0], keys)]
+    groups: dict[int, list[int]] = {}
+    for key in keys:
+        groups.setdefault(bisect_right(index.entries, key) - 1, []).append(key)
+    return [(index.entries[group], wanted) for group, wanted in groups.items()]
 
-    Nothing if the jump did not end at a key frame before them: begun elsewhere, a decoder may return ruins.
+
+def _find(index: FrameIndex, stretches: list[_Stretch], resize: Resize) -> dict[int, Tensor]:
+    """The wanted frames by their key, (1,H,W,3) each.
+
+    Fewer if a jump did not end at a key frame before them: begun elsewhere, a decoder may return ruins.
     """
     found: dict[int, Tensor] = {}
-    is_first = True
-    for key, frame in _decode(index, jump_to):
-        if is_first and jump_to is not None and not (frame.key_frame and key <= jump_to):
-            break
-        is_first = False
-        if key in wanted:
-            found[key] = resize(_upright(frame)[None])
-        if key >= last:
-            break
+    reformatter = VideoReformatter()  # one for all: each builds its tables anew
+    with _open(index.path) as container:
+        stream = _video_stream(container)
+        stream.codec_context.thread_count = 1  # workers are many
+        for jump_to, wanted in stretches:
+            if jump_to is not None:
+                container.seek(jump_to, stream=stream, backward=True)
+            is_first = True
+            for key, frame in _decode(index, container, stream, set(wanted)):
+                if is_first and jump_to is not None and not (frame.key_frame and key <= jump_to):
+                    return found
+                is_first = False
+                if key in wanted:
+                    found[key] = resize(_upright(frame, reformatter)[None])
+                if key >= wanted[-1]:
+                    break
     return found
 
 
-def _decode(index: FrameIndex, jump_to: int | None) -> Iterator[tuple[int, Any]]:
-    with _open(index.path) as container:
-        stream = _video_stream(container)
-        stream.codec_context.thread_count = 1
-        if jump_to is not None:
-            container.seek(jump_to, stream=stream, backward=True)
-        for order, frame in enumerate(container.decode(stream)):
+def _decode(index: FrameIndex, container: Any, stream: Any, wanted: set[int]) -> Iterator[tuple[int, Any]]:
+    """Frames with their keys, in the order of showing; those nobody wants or needs may be missing.
+
+    H.264 marks the frames that no other frame refers to: left out, they change none of the rest. Not in
+    transport streams, where a packet may hold one field of a frame only.
+    """
+    may_skip = index.exact_jumps and index.codec == "h264"
+    order = 0
+    for packet in container.demux(stream):
+        if may_skip:
+            stream.codec_context.skip_frame = "DEFAULT" if packet.pts in wanted else "NONREF"
+        for frame in packet.decode():
             if index.by_order:
                 yield order, frame
             elif frame.pts is not None:
                 yield frame.pts, frame
+            order += 1
 
 
 def _open(path: Path) -> Any:
@@ -223,10 +272,10 @@ def _are_distinct(pts: Sequence[int | None]) -> bool:
     return None not in pts and len(set(pts)) == len(pts)
 
 
-def _upright(frame: Any) -> Tensor:
+def _upright(frame: Any, reformatter: VideoReformatter) -> Tensor:
     """uint8 (H,W,3) as it is to be shown; the stored rotation is degrees counter-clockwise, as rot90's."""
-    turned = np.rot90(frame.to_ndarray(format="rgb24"), k=round(frame.rotation / 90))
-    return torch.from_numpy(np.ascontiguousarray(turned))
+    stored = reformatter.reformat(frame, format="rgb24").to_ndarray()
+    return torch.from_numpy(np.ascontiguousarray(np.rot90(stored, k=round(frame.rotation / 90))))
 
 
 def _first_line(error: BaseException) -> str:

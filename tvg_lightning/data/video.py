@@ -6,21 +6,25 @@ tower sees; what reads the file is in ``decoders`` and does not show in the clip
 
 import math
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvg_lightning.data.decoders import UnreadableError, av_frames, decord_frames, index_frames
+from tvg_lightning.data.decoders import FrameIndex, UnreadableError, av_frames, decord_frames, index_frames
 from tvg_lightning.schema import Span
 
 TEMPORAL_PATCH = 2  # the vision tower reads frames in pairs
 SIDE_FACTOR = 28  # 14 pixels a patch, 2 x 2 patches a language token
+DecoderName = Literal["auto", "decord", "pyav"]
+
+_DENSE = 4  # frames from one taken to the next up to which decord goes first; PyAV leaves out what lies between
 _TIE_S = 1e-6  # less than this apart is the same time: sums of thirds and sixtieths are not exact
 
 
@@ -28,20 +32,30 @@ class VideoError(ValueError):
     """A video that cannot be read, or a segment outside it; the message names the file and what to do."""
 
 
+class SegmentError(VideoError):
+    """Frames that cannot be had of a video that can be opened: other segments of it may be sound."""
+
+
 @dataclass(frozen=True)
 class VideoSampling:
-    """Which frames are taken and how large they become.
+    """Which frames are taken, how large they become, and what reads them.
 
     ``fps`` frames a second, at least ``min_frames`` and at most ``max_frames``, spread over the whole video
-    or segment; ``uniform_frames`` replaces all three by a fixed number (TVG-R1: 64). ``max_pixels`` is for
-    each frame.
+    or segment; ``uniform_frames`` replaces all three by a fixed number (TVG-R1: 64). A frame gets ``min_pixels``
+    to ``max_pixels``. ``total_pixels`` bounds a whole video as qwen-vl-utils counts it, one frame of each pair
+    (pixels / 784 = language tokens); Time-R1: fps 2, total_pixels 3584 * 784, min_pixels 16 * 784.
+    ``decoder`` goes first, the other after it; the frames are the same. auto: decord where the frames lie
+    close, PyAV where they lie far apart.
     """
 
     fps: float = 2.0
     max_frames: int = 128
     min_frames: int = 2
     max_pixels: int = 128 * SIDE_FACTOR * SIDE_FACTOR
+    min_pixels: int = SIDE_FACTOR * SIDE_FACTOR
+    total_pixels: int | None = None
     uniform_frames: int | None = None
+    decoder: DecoderName = "auto"
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and self.fps > 0):
@@ -54,8 +68,32 @@ class VideoSampling:
                 raise ValueError(f"sampling.{key} must be even and at least 2 (pairs of frames), got {count}")
         if self.min_frames > self.max_frames:
             raise ValueError(f"sampling.min_frames, {self.min_frames}, is above sampling.max_frames, {self.max_frames}")
-        if self.max_pixels < SIDE_FACTOR**2:
-            raise ValueError(f"sampling.max_pixels must be at least 784 (28 x 28), got {self.max_pixels}")
+        pixels = {"max_pixels": self.max_pixels, "min_pixels": self.min_pixels}
+        if self.total_pixels is not None:
+            pixels["total_pixels"] = self.total_pixels
+        for key, count in pixels.items():
+            if count < SIDE_FACTOR**2:
+                raise ValueError(f"sampling.{key} must be at least 784 (28 x 28), got {count}")
+        if self.min_pixels > self.max_pixels:
+            raise ValueError(f"sampling.min_pixels, {self.min_pixels}, is above sampling.max_pixels, {self.max_pixels}")
+        if self.decoder not in get_args(DecoderName):
+            raise ValueError(f"sampling.decoder must be auto, decord or pyav, got {self.decoder}")
+
+    def frame_pixels(self, num_frames: int) -> int:
+        """The most pixels that each of ``num_frames`` gets: its share of the total, if there is one.
+
+        2 * total_pixels / num_frames, but at least 1.05 * min_pixels and at most max_pixels: qwen-vl-utils'
+        rule, where the least size of a frame goes before the total.
+
+        >>> VideoSampling(total_pixels=3584 * 784, min_pixels=16 * 784).frame_pixels(128) // 784
+        56
+        >>> VideoSampling(total_pixels=3584 * 784, min_pixels=10_000).frame_pixels(1024)
+        10500
+        """
+        if self.total_pixels is None:
+            return self.max_pixels
+        share = TEMPORAL_PATCH * self.total_pixels // num_frames
+        return min(self.max_pixels, max(share, self.min_pixels * 105 // 100))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,12 +102,14 @@ class VideoClip:
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
     the segment, or from the file's first frame; ``fps`` is the rate of the frames taken, by their true times.
+    ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
     """
 
     frames: Tensor
     times_s: tuple[float, ...]
     fps: float
     backend: str
+    keep: Callable[[Tensor], None] | None = None
 
     def __post_init__(self) -> None:
         assert self.frames.dtype == torch.uint8 and self.frames.ndim == 4 and self.frames.shape[3] == 3
@@ -128,7 +168,7 @@ def choose_frames(frame_times_s: Sequence[float], sampling: VideoSampling, segme
     if segment is not None:
         length_s, start_s, stop_s = stop_s, max(segment.start_s, 0.0), min(segment.end_s, stop_s)
         if not start_s < stop_s:  # also refuses NaN
-            raise VideoError(f"{segment} is empty or outside the video's {length_s:.2f} s; correct its times")
+            raise SegmentError(f"{segment} is empty or outside the video's {length_s:.2f} s; correct its times")
     first, last = (bisect_left(frame_times_s, edge_s - _TIE_S) for edge_s in (start_s, stop_s))
     while last - first < min(TEMPORAL_PATCH, num):
         gap_before_s = start_s - frame_times_s[first - 1] if first > 0 else math.inf
@@ -155,29 +195,36 @@ def sampled_fps(times_s: Sequence[float], default_fps: float) -> float:
     return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 else default_fps
 
 
-def smart_size(height: int, width: int, max_pixels: int) -> tuple[int, int]:
-    """(height, width) in multiples of 28 within ``max_pixels``, aspect kept: Qwen2-VL's rule, no minimum.
+def smart_size(height: int, width: int, max_pixels: int, min_pixels: int = SIDE_FACTOR**2) -> tuple[int, int]:
+    """(height, width) in multiples of 28 within ``max_pixels``, aspect kept: Qwen2-VL's rule.
 
     Each side is rounded to the nearest multiple; if that is over budget, both sides are divided by
-    sqrt(area / max_pixels) and rounded down. A ribbon whose short side is at 28 loses length instead.
+    sqrt(area / max_pixels) and rounded down; if below ``min_pixels``, multiplied by sqrt(min_pixels / area)
+    and rounded up. A ribbon whose short side is at 28 loses length instead.
 
     >>> smart_size(240, 320, 128 * 28 * 28)
     (252, 308)
     >>> smart_size(1080, 1920, 128 * 28 * 28)
     (224, 420)
+    >>> smart_size(60, 80, 128 * 28 * 28, min_pixels=16 * 28 * 28)
+    (112, 140)
     """
     rows, columns = (max(1, round(side / SIDE_FACTOR)) for side in (height, width))
     budget = max_pixels // SIDE_FACTOR**2
     if rows * columns > budget:
         shrink = math.sqrt(height * width / max_pixels)
         rows, columns = (max(1, math.floor(side / shrink / SIDE_FACTOR)) for side in (height, width))
+    elif rows * columns * SIDE_FACTOR**2 < min_pixels:
+        grow = math.sqrt(min_pixels / (height * width))
+        rows, columns = (math.ceil(side * grow / SIDE_FACTOR) for side in (height, width))
+    if rows * columns > budget:
         rows, columns = min(rows, budget // columns or 1), min(columns, budget // rows or 1)
     return rows * SIDE_FACTOR, columns * SIDE_FACTOR
 
 
-def resize_frames(frames: Tensor, max_pixels: int) -> Tensor:
+def resize_frames(frames: Tensor, max_pixels: int, min_pixels: int = SIDE_FACTOR**2) -> Tensor:
     """uint8 (T,H,W,3) to the smart size: antialiased bicubic in torch's uint8 arithmetic, which rounds."""
-    size = smart_size(frames.shape[1], frames.shape[2], max_pixels)
+    size = smart_size(frames.shape[1], frames.shape[2], max_pixels, min_pixels)
     if size == tuple(frames.shape[1:3]):
         return frames
     resized = F.interpolate(frames.permute(0, 3, 1, 2), size=size, mode="bicubic", antialias=True)
@@ -186,33 +233,56 @@ def resize_frames(frames: Tensor, max_pixels: int) -> Tensor:
 
 def read_clip(path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
     """The frames of a file, or of a ``segment`` of it (seconds from its first frame), or VideoError."""
+    return clip_of(open_video(path), sampling, segment)
+
+
+def open_video(path: str | Path) -> FrameIndex:
+    """The list of a file's frames, or VideoError: then nothing of it can be read."""
     file = Path(path)
     if not file.is_file():
         raise VideoError(f"{file}: no such file; check the path and the data's video folder")
-    reasons: list[str] = []
-    resize = partial(resize_frames, max_pixels=sampling.max_pixels)
     try:
-        index = index_frames(file)
-        taken = choose_frames(index.times_s, sampling, segment)
-        origin_s = 0.0 if segment is None else segment.start_s
-        times_s = [index.times_s[frame] - origin_s for frame in taken]
-        for backend, frames_of in (("decord", decord_frames), ("pyav", av_frames)):
-            try:
-                return _clip(frames_of(index, taken, resize), times_s, sampling.fps, backend)
-            except UnreadableError as error:
-                reasons.append(f"{backend}: {error}")
+        return index_frames(file)
     except UnreadableError as error:
-        reasons.append(str(error))
-    except VideoError as error:
-        raise VideoError(f"{file}: {error}") from error
-    raise VideoError(
-        f"{file}: cannot be read ({'; '.join(reasons)}). Download it again, repair it with "
-        f"`ffmpeg -i {file.name} repaired.mp4`, or remove its samples from the data"
-    )
+        raise VideoError(_cannot_be_read(file, error)) from error
 
 
-def _clip(frames: Tensor, times_s: list[float], default_fps: float, backend: str) -> VideoClip:
-    fps = sampled_fps(times_s, default_fps)
+def clip_of(index: FrameIndex, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
+    """The frames of an opened file, or of a ``segment`` of it, or SegmentError."""
+    try:
+        taken = choose_frames(index.times_s, sampling, segment)
+        frames, backend = decode(index, taken, sampling)
+    except UnreadableError as error:
+        raise SegmentError(_cannot_be_read(index.path, error)) from error
+    except SegmentError as error:
+        raise SegmentError(f"{index.path}: {error}") from error
+    origin_s = 0.0 if segment is None else segment.start_s
+    times_s = [index.times_s[frame] - origin_s for frame in taken]
+    fps = sampled_fps(times_s, sampling.fps)
     if len(frames) % TEMPORAL_PATCH:  # there is no other frame: show the last one twice
         frames, times_s = torch.cat([frames, frames[-1:]]), [*times_s, times_s[-1]]
     return VideoClip(frames, tuple(times_s), fps, backend)
+
+
+def _cannot_be_read(file: Path, error: UnreadableError) -> str:
+    return (
+        f"{file}: cannot be read ({error}). Download it again, repair it with `ffmpeg -i {file.name} repaired.mp4`, "
+        "or remove its samples from the data"
+    )
+
+
+def decode(index: FrameIndex, taken: list[int], sampling: VideoSampling) -> tuple[Tensor, str]:
+    """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
+    max_pixels = sampling.frame_pixels(len(taken))
+    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=sampling.min_pixels)
+    decoders = [("decord", decord_frames), ("pyav", av_frames)]
+    is_dense = taken[-1] - taken[0] <= _DENSE * (len(taken) - 1)
+    if sampling.decoder == "pyav" or (sampling.decoder == "auto" and not is_dense):
+        decoders.reverse()
+    reasons: list[str] = []
+    for backend, frames_of in decoders:
+        try:
+            return frames_of(index, taken, resize), backend
+        except UnreadableError as error:
+            reasons.append(f"{backend}: {error}")
+    raise UnreadableError("; ".join(reasons))

@@ -1,0 +1,253 @@
+"""Video to patches, side by side with qwen-vl-utils and transformers' processor, on one core; and memory.
+
+    pip install --target /tmp/peer --no-deps qwen-vl-utils==0.0.14 torchvision==0.28.0 requests urllib3 idna
+    python -m benchmarks.video speed --peer /tmp/peer --videos FOLDER
+    python -m benchmarks.video memory
+
+speed: 64 frames of at most 128 * 28 * 28 pixels, decoded, resized and cut into patches. Both sides and every way
+take turns in one process, which is held on one core with one thread of torch; a figure is the median of --repeats
+turns, in seconds of CPU time a video (all threads), and a ratio is the peer's median through ours.
+The cold column is a first epoch (decoding, and writing into the frame cache), the warm one every later epoch (reading
+from it); the last three say what the same clip costs by decord, by PyAV, and without jumps or leaving frames out.
+memory: resident memory of a loader, its workers included, over 10,000 clips.
+"""
+
+import argparse
+import logging
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import redirect_stderr
+from dataclasses import replace
+from functools import partial
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import av
+import decord
+import numpy as np
+import psutil
+import torch
+
+from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.decoders import UnreadableError, av_frames, index_frames
+from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.patches import normalise, patchify
+from tvg_lightning.data.probing import video_files
+from tvg_lightning.data.video import VideoError, VideoSampling, choose_frames, read_clip, resize_frames
+
+NUM_FRAMES = 64
+PIXELS = 128 * 28 * 28
+SAMPLING = VideoSampling(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
+RENDERED = {"rendered_30s.mp4": 1, "rendered_3min.mp4": 6, "rendered_10min.mp4": 20}  # times the first
+PEER_ERRORS = (RuntimeError, ValueError, ImportError, AttributeError, OSError, KeyError, decord.DECORDError)
+
+
+# ---- the rendered files: 640 x 360 at 30 frames a second, x264's own defaults (a key frame every 250)
+
+
+def render(folder: Path) -> list[Path]:
+    """Thirty seconds are encoded; the longer files hold the same packets over and over."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / name for name in RENDERED]
+    if not paths[0].exists():
+        encode(paths[0])
+    for path, times in zip(paths, RENDERED.values(), strict=True):
+        if not path.exists():
+            repeat(paths[0], path, times)
+    return paths
+
+
+def encode(path: Path, num_frames: int = 900, noise_levels: int = 6) -> None:
+    generator = np.random.default_rng(0)
+    world = np.zeros((1400, 1400, 3), np.float32)
+    for step in (350, 100, 35, 10, 4):
+        coarse = generator.normal(size=(1400 // step, 1400 // step, 3)).astype(np.float32)
+        world += np.repeat(np.repeat(coarse, step, 0), step, 1) * step**0.5
+    world = (world - world.min()) / (world.max() - world.min()) * 235
+    with av.open(str(path), "w") as output:
+        stream = output.add_stream("libx264", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 640, 360, "yuv420p"
+        for k in range(num_frames):
+            y, x = int(300 + 250 * np.sin(k / 210)), int(350 + 300 * np.sin(k / 330))  # the camera pans
+            picture = world[y : y + 360, x : x + 640].astype(np.uint8)
+            top, left = int(140 + 100 * np.cos(k / 23)), int(280 + 200 * np.sin(k / 30))  # a thing moves
+            picture[top : top + 80, left : left + 80] = world[:80, :80]
+            noise = generator.integers(0, noise_levels, (360, 640, 1), np.uint8)
+            output.mux(stream.encode(av.VideoFrame.from_ndarray(picture + noise, format="rgb24")))
+        output.mux(stream.encode(None))
+
+
+def repeat(source: Path, path: Path, times: int) -> None:
+    with av.open(str(path), "w") as output, av.open(str(source)) as first:
+        stream = output.add_stream_from_template(first.streams.video[0])
+        length = first.streams.video[0].duration
+        for turn in range(times):
+            with av.open(str(source)) as file:
+                for packet in file.demux(video=0):
+                    if packet.dts is not None:
+                        packet.pts, packet.dts = packet.pts + turn * length, packet.dts + turn * length
+                        packet.stream = stream
+                        output.mux(packet)
+
+
+# ---- the two sides
+
+
+def load_peer(folder: Path) -> Callable[[Path, int], Any]:
+    """fetch_video and Qwen2VLVideoProcessor; torchvision's CUDA half is stood in for by two empty operators."""
+    os.environ["FORCE_QWENVL_VIDEO_READER"] = "decord"
+    sys.path.append(str(folder))
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for name in ("nms", "qnms"):
+        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    from qwen_vl_utils.vision_process import fetch_video
+    from transformers.models.qwen2_vl.video_processing_qwen2_vl import Qwen2VLVideoProcessor
+
+    logging.disable(logging.WARNING)
+    processor = Qwen2VLVideoProcessor(cap_pixels_per_frame=False)
+
+    def peer(path: Path, num_frames: int) -> Any:
+        assert library
+        wish = {"video": str(path), "nframes": num_frames, "max_pixels": PIXELS, "min_pixels": 784}
+        with redirect_stderr(StringIO()):
+            video = fetch_video(wish)
+        return processor(videos=[video], do_resize=False, return_tensors="pt")
+
+    return peer
+
+
+def whole(path: Path) -> torch.Tensor:
+    """Every frame decoded from the first to the last, as a reader without jumps must."""
+    index = replace(index_frames(path), exact_jumps=False)
+    taken = choose_frames(index.times_s, SAMPLING, None)
+    return av_frames(index, taken, partial(resize_frames, max_pixels=PIXELS))
+
+
+def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[str, Callable[[], Any]]:
+    """What is measured for a file, by its column."""
+    cold, warm = folder / "cold", FrameCache(folder / "warm")
+    num_frames = len(read_clip(path, SAMPLING).times_s)
+    warm.get_or_read(path, SAMPLING)
+
+    def first_epoch() -> Any:
+        shutil.rmtree(cold, ignore_errors=True)
+        return patchify(FrameCache(cold).get_or_read(path, SAMPLING).frames)
+
+    return {
+        "peer": lambda: peer(path, num_frames),
+        "cold": first_epoch,
+        "warm": lambda: patchify(warm.get_or_read(path, SAMPLING).frames),
+        "decord": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="decord")).frames),
+        "PyAV": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="pyav")).frames),
+        "all frames": lambda: patchify(whole(path)),
+    }
+
+
+def measure(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float | None]:
+    """Median CPU seconds of each way; None for one that fails. The ways take turns, so that a busy spell hits all."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    failed: set[str] = set()
+    for turn in range(repeats + 1):
+        for name, way in ways.items():
+            began = time.process_time()  # of all threads
+            try:
+                way()
+            except (*PEER_ERRORS, VideoError, UnreadableError):
+                failed.add(name)
+            if turn:  # the first warms up
+                seconds[name].append(time.process_time() - began)
+    return {name: None if name in failed else statistics.median(times) for name, times in seconds.items()}
+
+
+def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int) -> None:
+    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    torch.set_num_threads(1)
+    peer = load_peer(peer_folder)
+    paths = [*render(rendered), *(video_files([videos]) if videos else ())]
+    write(
+        "| file | frames | backend | peer s | cold s | peer / cold | warm s | peer / warm | decord s | PyAV s | all s |"
+    )
+    write("|" + "---|" * 11)
+    ratios: list[tuple[float, float]] = []
+    for path in paths:
+        try:
+            num_frames, backend = len(index_frames(path).pts), read_clip(path, SAMPLING).backend
+        except (UnreadableError, VideoError):
+            continue
+        if num_frames < NUM_FRAMES:
+            continue
+        with tempfile.TemporaryDirectory() as folder:
+            took = measure(ways_of(path, Path(folder), peer), repeats)
+        cold, warm = (ratio(took["peer"], took[column]) for column in ("cold", "warm"))
+        if cold is not None and warm is not None:
+            ratios.append((cold, warm))
+        cells = [took["peer"], took["cold"], cold, took["warm"], warm, took["decord"], took["PyAV"], took["all frames"]]
+        write(f"| {path.name} | {num_frames} | {backend} | " + " | ".join(map(cell, cells)) + " |")
+    cold_ratios, warm_ratios = zip(*ratios, strict=True)
+    for name, values in (("cold", cold_ratios), ("warm", warm_ratios)):
+        write(
+            f"peer / {name}: least {min(values):.1f}, median {statistics.median(values):.1f} over {len(values)} files"
+        )
+    patches, _ = patchify(read_clip(paths[0], SAMPLING).frames)
+    normalised = measure({"normalise": lambda: normalise(patches, torch.bfloat16)}, repeats)["normalise"]
+    write(f"normalising on this core instead of the model's device would add {cell(normalised)} s a video")
+
+
+def ratio(peer: float | None, ours: float | None) -> float | None:
+    return None if peer is None or ours is None else peer / ours
+
+
+def cell(value: float | None) -> str:
+    return "fails" if value is None else f"{value:.3g}"
+
+
+# ---- memory
+
+
+def memory(num_clips: int, num_workers: int) -> None:
+    """Resident memory of this process and of its workers, every tenth of the way."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "tiny.mp4"
+        encode(path, num_frames=12)
+        requests = (ClipRequest(str(path), VideoSampling(max_pixels=16 * 784)) for _ in range(num_clips))
+        write("| clips | main MiB | workers MiB |\n|---|---|---|")
+        with ClipPool(num_workers) as pool:
+            for number, _ in enumerate(pool.in_order(requests, prefetch=2 * num_workers), 1):
+                if number == 100 or number % (num_clips // 10) == 0:
+                    process = psutil.Process()
+                    workers = sum(child.memory_info().rss for child in process.children())
+                    write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
+
+
+def write(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    commands = parser.add_subparsers(dest="command", required=True)
+    of_speed = commands.add_parser("speed")
+    of_speed.add_argument("--peer", type=Path, required=True, help="where pip put the peer")
+    of_speed.add_argument("--videos", type=Path, help="also all videos of a folder with at least 64 frames")
+    of_speed.add_argument("--rendered", type=Path, default=Path("data/benchmark_videos"))
+    of_speed.add_argument("--repeats", type=int, default=5)
+    of_memory = commands.add_parser("memory")
+    of_memory.add_argument("--num_clips", type=int, default=10_000)
+    of_memory.add_argument("--num_workers", type=int, default=2)
+    given = parser.parse_args()
+    if given.command == "speed":
+        speed(given.peer, given.videos, given.rendered, given.repeats)
+    else:
+        memory(given.num_clips, given.num_workers)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,201 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
+from tvg_lightning.data.clip_pool import ClipPool, WorkerStartError
+from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
+from tvg_lightning.schema import Span
+
+WriteVideo = Callable[..., Path]
+TWO_FPS = VideoSampling()
+
+
+@pytest.fixture
+def videos(write_video: WriteVideo) -> list[str]:
+    return [str(write_video(f"{name}.mp4", [k / 10 for k in range(n)])) for name, n in (("a", 20), ("b", 30))]
+
+
+@pytest.fixture
+def damaged(videos: list[str]) -> dict[str, str]:
+    """Files for the doubles, one cut short, and one that is not there."""
+    folder = Path(videos[0]).parent
+    content = Path(videos[0]).read_bytes()
+    for name, share in (("hangs", 1.0), ("crashes", 1.0), ("cut", 0.6)):
+        (folder / f"{name}.mp4").write_bytes(content[: int(len(content) * share)])
+    return {name: str(folder / f"{name}.mp4") for name in ("hangs", "crashes", "cut", "absent")}
+
+
+def same(a: object, b: VideoClip) -> bool:
+    assert isinstance(a, VideoClip), a
+    return torch.equal(a.frames, b.frames) and (a.times_s, a.fps, a.backend) == (b.times_s, b.fps, b.backend)
+
+
+def children() -> list[psutil.Process]:
+    return [child for child in psutil.Process().children() if "clip_worker" in " ".join(child.cmdline())]
+
+
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_clips_come_in_order(num_workers: int, videos: list[str]) -> None:
+    requests = [ClipRequest(videos[k % 2], TWO_FPS, None if k < 4 else Span(0.5, 1.6)) for k in range(8)]
+    with ClipPool(num_workers) as pool:
+        results = list(pool.in_order(requests, prefetch=3))
+        assert len(children()) == num_workers
+    assert not children()
+    for result, request in zip(results, requests, strict=True):
+        assert same(result, read_clip(request.path, TWO_FPS, request.segment))
+
+
+def test_in_order_reads_no_further_ahead_than_told(videos: list[str]) -> None:
+    asked: list[int] = []
+
+    def requests() -> Iterator[ClipRequest]:
+        for k in range(6):
+            asked.append(k)
+            yield ClipRequest(videos[0], TWO_FPS)
+
+    with ClipPool(0) as pool:
+        results = pool.in_order(requests(), prefetch=2)
+        next(results)
+    assert asked == [0, 1, 2]
+
+
+@pytest.mark.usefixtures("doubles")
+def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dict[str, str]) -> None:
+    paths = [videos[0], damaged["hangs"], damaged["crashes"], damaged["cut"], damaged["absent"], videos[1]]
+    with ClipPool(1, timeout_s=3.0) as pool:
+        first, hangs, crashes, cut, absent, last = pool.in_order((ClipRequest(path, TWO_FPS) for path in paths), 9)
+        assert (pool.num_killed, pool.num_died) == (1, 1)
+    assert same(first, read_clip(videos[0], TWO_FPS)) and same(last, read_clip(videos[1], TWO_FPS))
+    for bad, name, reason in (
+        (hangs, "hangs", "reading it took more than 3 s"),
+        (crashes, "crashes", "its decoder died (SIGSEGV)"),
+        (cut, "cut", "cannot be read"),
+        (absent, "absent", "no such file"),
+    ):
+        assert isinstance(bad, BadVideo) and bad.path == damaged[name] and reason in bad.reason
+        assert not bad.opens
+    assert isinstance(hangs, BadVideo) and hangs.seconds >= 3.0
+    assert not children()
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_segment_outside_is_not_the_files_fault(num_workers: int, videos: list[str]) -> None:
+    with ClipPool(num_workers) as pool:
+        bad = pool.submit(ClipRequest(videos[0], TWO_FPS, Span(7.0, 9.0))).result()
+    assert (
+        isinstance(bad, BadVideo) and bad.segment == Span(7.0, 9.0) and bad.opens and "outside the video" in bad.reason
+    )
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_clips_in_the_cache_need_no_worker(num_workers: int, videos: list[str], tmp_path: Path) -> None:
+    request = ClipRequest(videos[0], TWO_FPS)
+    with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool:
+        first = pool.submit(request).result()
+    cache = FrameCache(tmp_path / "cache")
+    with ClipPool(num_workers, cache=cache) as pool:
+        again = pool.submit(request).result()
+        assert not children()
+    assert isinstance(first, VideoClip) and same(again, first) and (cache.hits, cache.misses) == (1, 0)
+
+
+def test_a_killed_worker_is_replaced(videos: list[str]) -> None:
+    with ClipPool(1) as pool:
+        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        (child,) = children()
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), BadVideo)  # it was lost with it
+        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
+
+
+def test_a_pool_that_nobody_holds_ends(videos: list[str]) -> None:
+    pool = ClipPool(1)
+    pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+    (child,) = children()
+    del pool
+    child.wait(10)
+
+
+@pytest.mark.usefixtures("doubles")
+def test_workers_die_with_their_parent_even_if_they_hang(damaged: dict[str, str]) -> None:
+    program = f"""
+import time, psutil
+from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.video import VideoSampling
+pool = ClipPool(1)
+pool.submit(ClipRequest({damaged["absent"]!r}, VideoSampling())).result()
+pool.submit(ClipRequest({damaged["hangs"]!r}, VideoSampling()))
+time.sleep(0.3)
+print(psutil.Process().children()[0].pid, flush=True)
+time.sleep(60)
+"""
+    path = os.pathsep.join(filter(None, sys.path))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, env={**os.environ, "PYTHONPATH": path}
+    )
+    assert parent.stdout is not None
+    worker = psutil.Process(int(parent.stdout.readline()))
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    until = time.monotonic() + 10
+    while worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_worker_that_cannot_start_is_no_bad_video(
+    videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch today')")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with ClipPool(1) as pool, pytest.raises(WorkerStartError, match="could not be started"):
+        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+    assert "no torch today" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("kwargs", "key"), [({"num_workers": -1}, "num_workers"), ({"timeout_s": 0.0}, "timeout_s")])
+def test_settings_name_the_key_that_is_wrong(kwargs: dict[str, float], key: str) -> None:
+    with pytest.raises(ValueError, match=key):
+        ClipPool(**{"num_workers": 1, **kwargs})  # type: ignore[arg-type]
+
+
+@pytest.mark.usefixtures("doubles")
+def test_two_runs_over_damaged_files_show_the_same(videos: list[str], damaged: dict[str, str], tmp_path: Path) -> None:
+    """Ten files, four of them bad; the second run, resumed, meets none of them again."""
+    good = [videos[k % 2] for k in range(6)]
+    files = [damaged["hangs"], *good[:2], damaged["crashes"], *good[2:4], damaged["cut"], damaged["absent"], *good[4:]]
+    order = [7, 3, 9, 0, 1, 8, 2, 6, 4, 5]
+
+    def run(log: Path) -> tuple[list[int], int]:
+        bad, taken = BadVideos(log, files, max_share=0.7), []  # 4 of 6 files
+        with ClipPool(1, timeout_s=3.0) as pool:
+            for place, index in enumerate(order):
+                for candidate in (index, *replacements(order, place)):
+                    if bad.find(files[candidate]):
+                        continue
+                    result = pool.submit(ClipRequest(files[candidate], TWO_FPS)).result()
+                    if isinstance(result, VideoClip):
+                        bad.note_good()
+                        taken.append(candidate)
+                        break
+                    assert isinstance(result, BadVideo)
+                    bad.note(result, place)
+            return taken, pool.num_killed + pool.num_died
+
+    first, fresh, resumed = run(tmp_path / "1.jsonl"), run(tmp_path / "2.jsonl"), run(tmp_path / "1.jsonl")
+    assert first == fresh == ([9, 9, 9, 1, 1, 8, 2, 4, 4, 5], 2)
+    assert resumed == (first[0], 0)

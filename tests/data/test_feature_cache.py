@@ -1,0 +1,48 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache, weights_identity
+from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.schema import Span
+
+TWO_FPS = VideoSampling()
+
+
+@pytest.fixture
+def video(write_video: Callable[..., Path]) -> Path:
+    return write_video("a.mp4", [0.0, 0.1])
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_features_come_back_to_the_last_bit(dtype: torch.dtype, video: Path, tmp_path: Path) -> None:
+    clip = ClipFeatures(torch.randn(8, 3).to(dtype), (2, 4, 4), (0.0, 0.1, 0.2, 1 / 3), 2.0 / 3)
+    cache = FeatureCache(tmp_path / "features", "tower", dtype)
+    key = cache.key(video, TWO_FPS, None)
+    assert cache.find(key) is None
+    cache.store(key, clip)
+    again = FeatureCache(tmp_path / "features", "tower", dtype).find(key)
+    assert again is not None and torch.equal(again.features, clip.features) and again.features.dtype == dtype
+    assert (again.grid_thw, again.times_s, again.fps) == (clip.grid_thw, clip.times_s, clip.fps)
+    assert cache.find(key) is not None and (cache.hits, cache.misses) == (1, 1)
+
+
+def test_the_key_changes_with_whatever_changes_the_features(video: Path, tmp_path: Path) -> None:
+    one = FeatureCache(tmp_path, "tower", torch.float32)
+    keys = [one.key(video, TWO_FPS, None), one.key(video, VideoSampling(fps=1.0), None)]
+    keys.append(one.key(video, TWO_FPS, Span(0.0, 1.0)))
+    keys.append(FeatureCache(tmp_path, "other tower", torch.float32).key(video, TWO_FPS, None))
+    keys.append(FeatureCache(tmp_path, "tower", torch.bfloat16).key(video, TWO_FPS, None))
+    video.write_bytes(video.read_bytes() + b"x")
+    keys.append(one.key(video, TWO_FPS, None))
+    assert len(set(keys)) == len(keys)
+
+
+def test_identity_is_of_names_shapes_dtypes_and_bytes() -> None:
+    weight = torch.arange(6, dtype=torch.bfloat16)
+    states = [{"a": weight}, {"b": weight}, {"a": weight.reshape(2, 3)}, {"a": weight.view(torch.int16)}]
+    states += [{"a": weight + 1}, {"a": weight, "b": weight}]
+    assert len({weights_identity(state) for state in states}) == len(states)
+    assert weights_identity({"a": weight, "b": weight}) == weights_identity({"b": weight.clone(), "a": weight})

@@ -1,0 +1,123 @@
+"""What the vision tower made of a clip, on disk: a frozen tower makes the same of it in every epoch.
+
+A hit needs neither the frames nor the tower: all that a prompt needs of them is kept.
+"""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.data.tensor_store import ContentDigests, TensorStore, tensor_bytes
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip, VideoSampling
+from tvg_lightning.schema import Span
+
+log = logging.getLogger(__name__)
+
+_LAYOUT = 1  # raise it when the same settings begin to give other features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClipFeatures:
+    """A clip as the language model sees it: ``features`` (N, hidden), one row a video token.
+
+    ``grid_thw`` counts pairs of frames and patches, as ``patchify`` gives it; times and rate are the clip's.
+    """
+
+    features: Tensor
+    grid_thw: tuple[int, int, int]
+    times_s: tuple[float, ...]
+    fps: float
+
+    def __post_init__(self) -> None:
+        assert self.features.ndim == 2 and len(self.times_s) == TEMPORAL_PATCH * self.grid_thw[0]
+
+    @property
+    def seconds_per_grid(self) -> float:
+        """As that of the clip."""
+        return TEMPORAL_PATCH / self.fps
+
+
+class FeatureCache:
+    """Features of clips under one state of the vision tower; see TensorStore for what is safe.
+
+    Only for a tower and merger that are not trained: ``weights`` (from ``weights_identity``) and the dtype
+    are part of every name, so that another tower finds nothing of this one's.
+    """
+
+    def __init__(self, folder: Path, weights: str, dtype: torch.dtype, max_bytes: int = 50 * 2**30) -> None:
+        self._store = TensorStore(folder, max_bytes)
+        self._digests = ContentDigests()
+        self._tower = [_LAYOUT, weights, str(dtype)]
+
+    @property
+    def hits(self) -> int:
+        return self._store.hits
+
+    @property
+    def misses(self) -> int:
+        return self._store.misses
+
+    def key(self, path: str | Path, sampling: VideoSampling, segment: Span | None) -> str | None:
+        """A name that changes with the content of the file, the sampling, the segment, the tower, the dtype.
+
+        None where there is no such file.
+        """
+        file = Path(path)
+        if not file.is_file():
+            return None
+        parts = [*self._tower, self._digests.of(file), asdict(sampling), segment]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def find(self, key: str) -> ClipFeatures | None:
+        """The features stored under a key, on the CPU in their dtype, if there are any."""
+        found = self._store.find(key)
+        if found is None:
+            return None
+        tensors, about = found
+        rows, height, width = tensors["grid_thw"].tolist()
+        times_s = tuple(tensors["times_s"].tolist())
+        return ClipFeatures(tensors["features"], (rows, height, width), times_s, float.fromhex(about["fps"]))
+
+    def keeping(self, key: str, clip: VideoClip) -> VideoClip:
+        """The clip, which will store its features under a key when they are known."""
+        frames, height, width, _ = clip.frames.shape
+        grid_thw = (frames // TEMPORAL_PATCH, 2 * height // SIDE_FACTOR, 2 * width // SIDE_FACTOR)
+        return replace(clip, keep=partial(self._keep, key, grid_thw, clip.times_s, clip.fps))
+
+    def _keep(
+        self, key: str, grid_thw: tuple[int, int, int], times_s: tuple[float, ...], fps: float, features: Tensor
+    ) -> None:
+        try:
+            self.store(key, ClipFeatures(features, grid_thw, times_s, fps))
+        except OSError as error:  # a full disk must not end the run: the tower will see the clip again
+            log.warning("the feature cache could not keep a clip: %s", error)
+
+    def store(self, key: str, clip: ClipFeatures) -> None:
+        """Keep the features of a clip."""
+        tensors = {
+            "features": clip.features.detach().cpu().contiguous(),
+            "grid_thw": torch.tensor(clip.grid_thw),
+            "times_s": torch.tensor(clip.times_s, dtype=torch.float64),
+        }
+        self._store.store(key, tensors, {"fps": clip.fps.hex()})
+
+
+def weights_identity(weights: Mapping[str, Tensor]) -> str:
+    """A digest of the names, shapes, dtypes and bytes of weights, such as ``tower.state_dict()``.
+
+    >>> one, two = {"a": torch.zeros(2)}, {"a": torch.tensor([0.0, 1e-9])}
+    >>> weights_identity(one) == weights_identity({"a": torch.zeros(2)}), weights_identity(one) == weights_identity(two)
+    (True, False)
+    """
+    digest = hashlib.blake2b()
+    for name in sorted(weights):
+        digest.update(f"{name} {tuple(weights[name].shape)} {weights[name].dtype};".encode())
+        digest.update(tensor_bytes(weights[name]))
+    return digest.hexdigest()

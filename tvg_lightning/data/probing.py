@@ -1,0 +1,65 @@
+"""What a video file is, and whether it can be read: without a model, before a long job."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tvg_lightning.data.decoders import UnreadableError, index_frames, shown_as
+from tvg_lightning.data.video import SIDE_FACTOR, VideoSampling, decode
+
+_LOOK = VideoSampling(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
+VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv"}
+VIDEO_SUFFIXES |= {".wmv", ".3gp", ".ogv", ".gif", ".vob", ".asf"}
+
+
+@dataclass(frozen=True, slots=True)
+class FileReport:
+    """One file; all but path, ok and error are None where it cannot be read.
+
+    ``duration_s`` lasts to the end of the last frame, ``fps`` is the mean rate, both by the frames' true times;
+    height and width are as shown, after the clockwise ``rotation`` in degrees that the file asks for.
+    """
+
+    path: str
+    ok: bool
+    backend: str | None = None
+    duration_s: float | None = None
+    fps: float | None = None
+    num_frames: int | None = None
+    width: int | None = None
+    height: int | None = None
+    rotation: int | None = None
+    codec: str | None = None
+    error: str | None = None
+
+
+def probe(path: Path) -> FileReport:
+    """List the frames of a file and decode up to 16 of them, from the first to the last; decord goes first."""
+    try:
+        index = index_frames(path)
+        num_frames = len(index.pts)
+        taken = sorted({round(k * (num_frames - 1) / 15) for k in range(16)})
+        _, backend = decode(index, taken, _LOOK)
+        height, width, rotation = shown_as(index)
+    except UnreadableError as error:
+        return unreadable(str(path), str(error))
+    fps = (num_frames - 1) / index.times_s[-1] if num_frames > 1 else None
+    duration_s = None if fps is None else num_frames / fps
+    return FileReport(str(path), True, backend, duration_s, fps, num_frames, width, height, rotation, index.codec)
+
+
+def unreadable(path: str, error: str) -> FileReport:
+    """The report of a file that cannot be read."""
+    return FileReport(path, False, error=error)
+
+
+def video_files(paths: list[Path]) -> list[Path]:
+    """Files as given, and in folders, at any depth, those with a video's ending; ValueError if one is not there."""
+    found: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
+        elif path.exists():
+            found.append(path)
+        else:
+            raise ValueError(f"{path}: no such file or folder")
+    return found
