@@ -1,0 +1,191 @@
+"""Is the plan right? Real steps on a CPU, their peaks of resident memory phase by phase, and what the plan says.
+
+``python -m benchmarks.plan_check`` prints a markdown table. Every case runs in a process of its own. Unless
+``--default_malloc`` is said, the C library gets every block above 64 KiB from the system and gives it back at
+once, so that what is resident is what is held; with it, the table shows what its usual reuse of blocks adds.
+"""
+
+import argparse
+import gc
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+from transformers import Qwen2_5_VLConfig
+
+from tvg_lightning.data.video import VideoClip
+from tvg_lightning.plan.architecture import config_file, read_architecture
+from tvg_lightning.plan.memory import phases
+from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.memory import peak_gib, start_peak
+from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.settings import PolicySettings, SamplingSettings
+from tvg_lightning.schema import Prompt
+
+PHASES = ("rollout", "backward", "update")
+_TINY, _MIDDLE = "tiny", "116 M"
+_SHORT = PlanSettings(device="cpu", dtype="float32", num_generations=4, max_new_tokens=48, frames=16)
+
+
+@dataclass(frozen=True)
+class Case:
+    policy: str
+    settings: PlanSettings
+
+    @property
+    def name(self) -> str:
+        settings = self.settings
+        how = [self.policy, settings.tuning, settings.dtype]
+        how += ["checkpointing"] if settings.gradient_checkpointing else []
+        how += ["tower and merger trained"] if settings.train_vision_tower else []
+        how += [f"{settings.frames} frames, {settings.num_generations} x {settings.max_new_tokens} tokens"]
+        return ", ".join(how)
+
+
+# the tiny policy gets a row long enough to be seen beside what the process holds anyway
+_LONG = replace(_SHORT, frames=128, max_new_tokens=128, num_generations=8)
+CASES = [
+    Case(_TINY, _LONG),
+    Case(_TINY, replace(_LONG, gradient_checkpointing=True)),
+    Case(_TINY, replace(_LONG, tuning="lora")),
+    Case(_MIDDLE, _SHORT),
+    Case(_MIDDLE, replace(_SHORT, gradient_checkpointing=True)),
+    Case(_MIDDLE, replace(_SHORT, tuning="lora")),
+    Case(_MIDDLE, replace(_SHORT, train_vision_tower=True, train_merger=True)),
+    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16")),
+    # never looked at while the formulas were written
+    Case(_MIDDLE, replace(_SHORT, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
+    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", tuning="lora", gradient_checkpointing=True, frames=48)),
+]
+
+
+@dataclass(frozen=True)
+class Compared:
+    """GiB beyond code and libraries, by phase."""
+
+    measured: dict[str, float]
+    planned: dict[str, float]
+
+    @property
+    def off(self) -> float:
+        """By how much the plan's peak is over (or, negative, under) the measured one."""
+        return max(self.planned.values()) / max(self.measured.values()) - 1
+
+
+def middle_config() -> Qwen2_5_VLConfig:
+    """Qwen2.5-VL with 116 M parameters; the packaged tokenizer knows 1,024 of its 16,384 tokens."""
+    config = Qwen2_5_VLConfig.from_pretrained(config_file("tiny").parent)
+    text, vision = config.text_config, config.vision_config
+    text.vocab_size, text.hidden_size, text.intermediate_size, text.num_hidden_layers = 16384, 768, 2304, 12
+    text.layer_types = ["full_attention"] * text.num_hidden_layers
+    text.num_attention_heads, text.num_key_value_heads = 12, 2
+    text.rope_parameters["mrope_section"] = [8, 12, 12]
+    vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads = 6, 512, 1408, 8
+    vision.fullatt_block_indexes, vision.window_size, vision.out_hidden_size = [2, 5], 112, text.hidden_size
+    return config
+
+
+def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
+    """Resident GiB at the peak of every phase of a second step, when the optimizer has its states.
+
+    Without the video itself, which with a GPU lies in the host's memory.
+    """
+    device, settings = torch.device("cpu"), case.settings
+    policy = PolicyBackbone(
+        PolicySettings(
+            str(config),
+            tuning=settings.tuning,
+            train_vision_tower=settings.train_vision_tower,
+            train_merger=settings.train_merger,
+            gradient_checkpointing=settings.gradient_checkpointing,
+            dtype=settings.dtype,
+            lora_rank=settings.lora_rank,
+            logits_chunk=settings.logits_chunk,
+        )
+    )
+    for parameter in policy.parameters():  # adapters begin in float32; the trainer's bf16-true does this to them
+        parameter.data = parameter.data.to(policy.head.dtype)
+    policy.end_id = -1  # every completion is as long as it may be
+    optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], fused=False)
+    reference = policy.trainable_weights()
+    num_t, num_h, num_w = settings.grid_thw
+    frames = torch.randint(0, 256, (2 * num_t, 14 * num_h, 14 * num_w, 3), dtype=torch.uint8)
+    prompt = policy.encode(Prompt("When?"), VideoClip(frames, (0.0,) * len(frames), 2.0, "noise"))
+    del frames
+    sampling = SamplingSettings(max_new_tokens=settings.max_new_tokens)
+    uniform_RT = torch.rand(settings.num_generations, settings.max_new_tokens)
+    measured: dict[str, float] = {}
+    for _ in range(2):
+        start_peak(device)
+        features = policy.see([prompt])
+        groups = sample(policy, [prompt], features, settings.num_generations, sampling, uniform_RT)
+        measured["rollout"] = peak_gib(device) or 0.0
+        start_peak(device)
+        logp_BGC, _ = policy.logp([prompt], [[c.token_ids for c in groups[0]]], features)
+        logp_BGC.mean().backward()
+        measured["backward"] = peak_gib(device) or 0.0
+        del logp_BGC, features
+        start_peak(device)
+        optimizer.step()
+        measured["update"] = peak_gib(device) or 0.0
+        optimizer.zero_grad()
+    del reference
+    measured = {phase: gib - prompt.patches.nbytes / 2**30 for phase, gib in measured.items()}
+    return measured, replace(settings, text_tokens=len(prompt.input_ids) - settings.video_tokens)
+
+
+def compare(case: Case, config: Path) -> Compared:
+    """In this process, above what it holds after a very small step of the same kind has loaded all the code."""
+    small = replace(case.settings, num_generations=2, max_new_tokens=2, frames=2, max_pixels=784)
+    measure(Case(_TINY, small), config_file(_TINY))
+    gc.collect()
+    start_peak(torch.device("cpu"))
+    before_gib = peak_gib(torch.device("cpu"))
+    assert before_gib is not None, "peaks are read from Linux's /proc"
+    measured, settings = measure(case, config)
+    found = {name: held.total / 2**30 for name, held in phases(read_architecture(config, settings), settings).items()}
+    backward = max(found["backward begins"], found["backward ends"])
+    planned = {"rollout": found["rollout"], "backward": backward, "update": found["update"]}
+    return Compared({phase: gib - before_gib for phase, gib in measured.items()}, planned)
+
+
+def compare_apart(index: int, default_malloc: bool = False) -> Compared:
+    """``compare`` of a case in a process of its own."""
+    malloc = {} if default_malloc else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **malloc}
+    command = [sys.executable, "-m", "benchmarks.plan_check", "--case", str(index)]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return Compared(**json.loads(run.stdout.splitlines()[-1]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--default_malloc", action="store_true", help="the C library as it comes")
+    parser.add_argument("--case", type=int, help="one case in this process, as JSON")
+    arguments = parser.parse_args()
+    if arguments.case is not None:
+        case = CASES[arguments.case]
+        with tempfile.TemporaryDirectory() as folder:
+            config = config_file("tiny")
+            if case.policy != _TINY:
+                config = Path(folder) / "middle.json"
+                config.write_text(middle_config().to_json_string(use_diff=False), encoding="utf-8")
+            print(json.dumps(asdict(compare(case, config))))
+        return
+    print("| case | " + " | ".join(f"{phase}: measured, planned" for phase in PHASES) + " | plan's peak |")
+    print("|---|---|---|---|---|")
+    for index, case in enumerate(CASES):
+        found = compare_apart(index, arguments.default_malloc)
+        cells = [f"{found.measured[p]:.3f}, {found.planned[p]:.3f}" for p in PHASES]
+        print(f"| {case.name} | {' | '.join(cells)} | {found.off:+.1%} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

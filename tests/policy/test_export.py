@@ -1,0 +1,193 @@
+"""Exported folders give the logits of the policy, through stock transformers and PEFT."""
+
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from peft import PeftModel
+from safetensors import safe_open
+from torch import Tensor
+from transformers import AutoModelForImageTextToText, AutoTokenizer
+
+from tvg_lightning.data.patches import normalise
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.export import check_base, merged_weights, read_trained, write_adapters, write_model
+from tvg_lightning.policy.loading import TINY_FOLDER
+from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.policy.settings import PolicySettings, SamplingSettings, Tuning
+from tvg_lightning.policy.split_attention import row_layout
+from tvg_lightning.schema import Task
+
+
+def trained_policy(tuning: Tuning = "full") -> PolicyBackbone:
+    """The tiny policy after something like training."""
+    policy = PolicyBackbone(PolicySettings(tuning=tuning, train_merger=tuning == "full"))
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.02 * torch.randn(parameter.shape, generator=generator))
+    return policy.eval()
+
+
+def checkpoint_of(policy: PolicyBackbone, path: Path, **changes: Any) -> Path:
+    """As a training module writes it: adapters alone, or everything."""
+    trained = {name for name, p in policy.named_parameters() if p.requires_grad}
+    keep_all = policy.settings.tuning == "full"
+    state = {f"policy.{name}": x for name, x in policy.state_dict().items() if keep_all or name in trained}
+    content = {"state_dict": state, "hyper_parameters": {"policy": asdict(policy.settings)}, **changes}
+    torch.save(content, path)
+    return path
+
+
+@torch.no_grad()
+def our_logits(policy: PolicyBackbone, prompt: EncodedPrompt) -> Tensor:
+    layout = row_layout([len(prompt.input_ids)])
+    embeds_1NH = policy.embed(prompt.input_ids[None], policy.see([prompt]))
+    return policy.read(embeds_1NH, prompt.position_ids[:, None], layout) @ policy.head.T
+
+
+@torch.no_grad()
+def dense_logits(policy: PolicyBackbone, prompt: EncodedPrompt, features: Tensor) -> Tensor:
+    """With transformers' own attention, on features from elsewhere: the same operations in the same order."""
+    num_tokens = len(prompt.input_ids)
+    causal_11NN = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()[None, None]
+    embeds_1NH = policy.embed(prompt.input_ids[None], [features])
+    return policy.read_densely(embeds_1NH, prompt.position_ids[:, None], causal_11NN) @ policy.head.T
+
+
+def stock_inputs(prompt: EncodedPrompt) -> dict[str, Tensor]:
+    return {
+        "input_ids": prompt.input_ids[None],
+        "attention_mask": torch.ones_like(prompt.input_ids)[None],
+        "position_ids": prompt.position_ids[:, None],
+        "pixel_values_videos": normalise(prompt.patches, torch.float32),
+        "video_grid_thw": torch.tensor([prompt.grid_thw]),
+    }
+
+
+def assert_same_logits(model: Any, policy: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    for prompt in prompts:
+        with torch.no_grad():
+            found = model.eval()(**stock_inputs(prompt)).logits[0]
+        # the tower's windows in one call move its features by some 5e-7, and those move logits around 13
+        torch.testing.assert_close(found, our_logits(policy, prompt), atol=1e-4, rtol=0)
+
+
+def test_a_fully_tuned_policy_in_stock_transformers(prompts: list[EncodedPrompt], tmp_path: Path) -> None:
+    policy = trained_policy()
+    trained = read_trained(checkpoint_of(policy, tmp_path / "x.ckpt"))
+    write_model(trained.weights, trained.settings.checkpoint, tmp_path / "out")
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
+    assert_same_logits(model, policy, prompts)
+    for prompt in prompts:
+        inputs = stock_inputs(prompt)
+        with torch.no_grad():
+            features = model.model.visual(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output
+            assert torch.equal(model(**inputs).logits[0], dense_logits(policy, prompt, features)), "to the last bit"
+    assert AutoTokenizer.from_pretrained(tmp_path / "out")("3.5 to 4.5") == policy.tokenizer("3.5 to 4.5")
+    greedy = SamplingSettings(max_new_tokens=8, temperature=0.0)
+    prompt = prompts[0]
+    expected = sample(policy, [prompt], policy.see([prompt]), 1, greedy)[0][0].token_ids
+    found = model.generate(**stock_inputs(prompt), max_new_tokens=8, do_sample=False)[0, len(prompt.input_ids) :]
+    assert tuple(found.tolist())[: len(expected)] == expected
+
+
+def test_the_folder_is_a_base_for_us_and_nothing_of_ours_is_in_it(tmp_path: Path) -> None:
+    policy = trained_policy()
+    write_model(read_trained(checkpoint_of(policy, tmp_path / "x.ckpt")).weights, "tiny", tmp_path / "out")
+    again = PolicyBackbone(PolicySettings(checkpoint=str(tmp_path / "out")))
+    for (name, ours), theirs in zip(policy.named_parameters(), again.parameters(), strict=True):
+        assert torch.equal(ours, theirs), name
+    config = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    published = json.loads((TINY_FOLDER / "config.json").read_text(encoding="utf-8"))
+    assert {**config, "use_cache": False} == published  # which stock models decide by themselves
+    files = [folder / "model.safetensors" for folder in (tmp_path / "out", TINY_FOLDER)]
+    ours, theirs = (set(safe_open(file, "pt").keys()) for file in files)
+    assert ours == theirs, "the tied head is written once"
+
+
+@pytest.mark.parametrize("tuning", ["lora", "qlora"])
+def test_merged_adapters_in_stock_transformers(tuning: Tuning, prompts: list[EncodedPrompt], tmp_path: Path) -> None:
+    policy = trained_policy(tuning)
+    trained = read_trained(checkpoint_of(policy, tmp_path / "x.ckpt"))
+    write_model(merged_weights(trained), "tiny", tmp_path / "out")
+    assert_same_logits(AutoModelForImageTextToText.from_pretrained(tmp_path / "out"), policy, prompts)
+
+
+def test_adapters_in_peft(prompts: list[EncodedPrompt], tmp_path: Path) -> None:
+    policy = trained_policy("lora")
+    (tmp_path / "out").mkdir()
+    write_adapters(read_trained(checkpoint_of(policy, tmp_path / "x.ckpt")), tmp_path / "out")
+    base = AutoModelForImageTextToText.from_pretrained(TINY_FOLDER)
+    assert_same_logits(PeftModel.from_pretrained(base, tmp_path / "out"), policy, prompts)
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text(encoding="utf-8"))
+    assert config["base_model_name_or_path"] == str(TINY_FOLDER)
+    with safe_open(tmp_path / "out" / "adapter_model.safetensors", "pt") as file:
+        assert len(file.metadata()["base_fingerprint"]) == 64
+        names = set(file.keys())
+    assert len(names) == 4 * 7 * 2
+    assert "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight" in names
+
+
+def test_adapters_of_another_base_are_refused(tmp_path: Path) -> None:
+    path = checkpoint_of(trained_policy("lora"), tmp_path / "x.ckpt", base={"fingerprint": "0" * 64})
+    with pytest.raises(ValueError, match="not the base that these adapters were trained on"):
+        check_base(read_trained(path))
+
+
+def test_settings_as_objects_can_be_read(tmp_path: Path) -> None:
+    """A module that was made in Python keeps the objects it was given."""
+    policy = trained_policy("lora")
+    parameters = {"policy": policy.settings, "task": Task.TVG}
+    assert read_trained(checkpoint_of(policy, tmp_path / "x.ckpt", hyper_parameters=parameters)).settings == (
+        policy.settings
+    )
+
+
+class Evil:
+    """Runs what it likes when a pickle of it is opened."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return exec, ("raise SystemExit('code of a checkpoint has run')",)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"callbacks": Evil()}, "cannot be read as tensors and plain values"),
+        ({"hyper_parameters": {}}, "does not name its policy"),
+        ({"hyper_parameters": {"policy": {"chekpoint": "tiny"}}}, "policy.chekpoint"),
+        ({"state_dict": {"other": torch.zeros(1)}}, "no weights"),
+    ],
+)
+def test_other_files_are_refused(change: dict[str, Any], complaint: str, tmp_path: Path) -> None:
+    policy = PolicyBackbone(PolicySettings())
+    with pytest.raises(ValueError, match=complaint):
+        read_trained(checkpoint_of(policy, tmp_path / "x.ckpt", **change))
+    (tmp_path / "text.ckpt").write_text("hello")
+    with pytest.raises(ValueError, match="cannot be read"):
+        read_trained(tmp_path / "text.ckpt")
+    with pytest.raises(ValueError, match="consolidate_checkpoint"):
+        read_trained(tmp_path)
+
+
+def test_adapters_that_do_not_fit_are_refused(tmp_path: Path) -> None:
+    trained = read_trained(checkpoint_of(trained_policy("lora"), tmp_path / "x.ckpt"))
+    odd = {name.replace("layers.0", "layers.9"): x for name, x in trained.weights.items()}
+    with pytest.raises(ValueError, match=r"it has no .*layers\.9"):
+        merged_weights(replace(trained, weights=odd))
+    wide = {name: torch.zeros(3, 3) for name in trained.weights}
+    with pytest.raises(ValueError, match="do not fit"):
+        merged_weights(replace(trained, weights=wide))
+
+
+def test_weights_of_another_architecture_are_refused(tmp_path: Path) -> None:
+    trained = read_trained(checkpoint_of(trained_policy(), tmp_path / "x.ckpt"))
+    fewer = {name: x for name, x in trained.weights.items() if "layers.3" not in name}
+    with pytest.raises(ValueError, match="do not fit the architecture of tiny"):
+        write_model(fewer, "tiny", tmp_path / "out")

@@ -1,0 +1,41 @@
+"""The report in words and as JSON."""
+
+import json
+
+import pytest
+
+from tvg_lightning.__main__ import main
+
+
+def test_the_tiny_policy_fits_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plan", "--policy", "tiny"])
+    out = capsys.readouterr().out
+    assert out.startswith("tiny: 1,471,904 parameters, 919,680 trained; a prompt has 7,980 tokens")
+    assert "It fits: 0.5 GiB in 79 GiB with 10% left free." in out
+    assert [line.split()[0] for line in out.splitlines() if line.startswith(("weights", "total", "decoding"))] == [
+        "weights", "total", "decoding", "total",
+    ]  # fmt: skip
+
+
+def test_what_does_not_fit_is_said_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plan", "--gpus", "16", "--strategy", "ddp"])
+    out = capsys.readouterr().out
+    assert "It does not fit" in out and out.index("gradient_checkpointing") < out.index("That fits.")
+    main(["plan", "--gpu_memory_gib", "2"])
+    assert "All of this is not enough." in capsys.readouterr().out
+
+
+def test_json_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    main(["plan", "--policy", "tiny", "--gpu_memory_gib", "0.3", "--json"])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["peak"] == max(phase["total"] for phase in found["phases"].values())
+    assert not found["fits"] and found["suggestions"]
+    assert found["seconds"].keys() == found["operations"].keys()
+    main(["plan", "--policy", "tiny", "--beta", "0", "--json"])
+    without = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["phases"]["update"]["reference"] > without["phases"]["update"]["reference"] == 0
+
+
+def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="error: --frames must be even"):
+        main(["plan", "--frames", "3"])

@@ -1,0 +1,66 @@
+"""What to change where a step does not fit, with what each change would give."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tvg_lightning.plan.architecture import read_architecture
+from tvg_lightning.plan.memory import fits, peak
+from tvg_lightning.plan.settings import PlanSettings
+
+_NO_VISION = {"train_vision_tower": False, "train_merger": False}  # adapters are put on the language model only
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A change, and the peaks in bytes: of it alone, and on top of all suggestions before it."""
+
+    change: str
+    alone: float
+    together: float
+    fits: bool  # together
+
+
+def suggestions(config: Path, settings: PlanSettings) -> list[Suggestion]:
+    """Changes that make the peak smaller, each on top of those before it, until the step fits.
+
+    Those come first that change nothing of what is learned, those that change the question last.
+    """
+    found: list[Suggestion] = []
+    changed, best = settings, planned_peak(config, settings)
+    for change, values in _changes(settings):
+        alone, candidate = replace(settings, **values), replace(changed, **values)
+        together = planned_peak(config, candidate)
+        if together < best:
+            changed, best = candidate, together
+            found.append(Suggestion(change, planned_peak(config, alone), best, fits(best, changed)))
+            if found[-1].fits:
+                break
+    return found
+
+
+def planned_peak(config: Path, settings: PlanSettings) -> float:
+    return peak(read_architecture(config, settings), settings)
+
+
+def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
+    """All that could be changed, in words and as settings."""
+    yield "gradient_checkpointing", {"gradient_checkpointing": True}
+    if settings.dtype == "float32":
+        yield "dtype bfloat16", {"dtype": "bfloat16"}
+    yield "DDP's gradient_as_bucket_view", {"bucket_view": True}
+    yield "logits_chunk 128", {"logits_chunk": min(128, settings.logits_chunk)}
+    if settings.batch_size > 1:
+        yield "batch_size 1, gradients accumulated", {"batch_size": 1}
+    if settings.strategy == "ddp" and settings.gpus > 1:
+        yield f"fsdp over the {settings.gpus} GPUs", {"strategy": "fsdp"}
+    yield "optimizer adamw_8bit", {"optimizer": "adamw_8bit"}
+    yield "beta 0: no reference", {"reference": False}
+    for gpus in (2 * settings.gpus, 4 * settings.gpus, 8 * settings.gpus):
+        yield f"fsdp over {gpus} GPUs", {"strategy": "fsdp", "gpus": gpus}
+    if settings.tuning == "full":
+        yield "tuning lora", {"tuning": "lora", **_NO_VISION}
+    yield "tuning qlora", {"tuning": "qlora", **_NO_VISION}
+    yield "half the frames", {"frames": max(2, settings.frames // 4 * 2)}
+    yield "half the pixels a frame", {"max_pixels": max(784, settings.max_pixels // 2)}

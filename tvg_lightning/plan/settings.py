@@ -1,0 +1,105 @@
+"""What a plan is asked about: a policy, a way to train it, the lengths of a step, and the GPUs."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, smart_size
+from tvg_lightning.policy.settings import Tuning
+
+Strategy = Literal["single", "ddp", "fsdp"]
+PlannedOptimizer = Literal["adamw", "adamw_8bit"]
+Dtype = Literal["float32", "bfloat16"]
+
+_PICTURE = (720, 1280)  # height and width of a usual video: only the shape of the frames follows from it
+_PATCH = 14
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """One GRPO step on one GPU of ``gpus``, on-policy. Names and defaults are those of the settings of a run.
+
+        batch_size: prompts a GPU. text_tokens: of a prompt beside its video. reference: whether a KL is taken
+        (beta > 0), which keeps a copy of what is trained. bucket_view: DDP's gradient_as_bucket_view. headroom:
+        the share of a GPU's memory to leave free, for its context and for what lies between tensors. device: the
+    engine is not quite the same on a CPU, where plans can be held against measurements.
+    """
+
+    tuning: Tuning = "full"
+    strategy: Strategy = "single"
+    gpus: int = 1
+    gpu_memory_gib: float = 79.0
+    headroom: float = 0.1
+    batch_size: int = 1
+    num_generations: int = 8
+    max_new_tokens: int = 512
+    text_tokens: int = 300
+    frames: int = 128
+    max_pixels: int = 128 * SIDE_FACTOR**2
+    dtype: Dtype = "bfloat16"
+    optimizer: PlannedOptimizer = "adamw"
+    gradient_checkpointing: bool = False
+    train_vision_tower: bool = False
+    train_merger: bool = False
+    lora_rank: int = 16
+    logits_chunk: int = 512
+    reference: bool = True
+    bucket_view: bool = False
+    device: Literal["cuda", "cpu"] = "cuda"
+
+    def __post_init__(self) -> None:
+        for name in ("gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "logits_chunk"):
+            if self.__dict__[name] < 1:
+                raise ValueError(f"--{name} must be at least 1, not {self.__dict__[name]}")
+        if self.frames < TEMPORAL_PATCH or self.frames % TEMPORAL_PATCH:
+            raise ValueError(f"--frames must be even and at least 2 (pairs of frames), not {self.frames}")
+        if self.max_pixels < SIDE_FACTOR**2:
+            raise ValueError(f"--max_pixels must be at least 784 (28 x 28), not {self.max_pixels}")
+        if not self.gpu_memory_gib > 0 or not 0 <= self.headroom < 1:
+            raise ValueError("--gpu_memory_gib must be positive and --headroom must lie in [0, 1)")
+        if self.strategy == "single" and self.gpus > 1:
+            raise ValueError(f"--strategy single is one GPU, not {self.gpus}: say --strategy ddp or fsdp")
+        if self.tuning != "full" and (self.train_vision_tower or self.train_merger):
+            raise ValueError("--train_vision_tower and --train_merger need --tuning full")
+
+    @property
+    def dtype_bytes(self) -> int:
+        return 4 if self.dtype == "float32" else 2
+
+    @property
+    def num_shards(self) -> int:
+        """Into how many parts weights, gradients and optimizer states are cut."""
+        return self.gpus if self.strategy == "fsdp" else 1
+
+    @property
+    def grid_thw(self) -> tuple[int, int, int]:
+        """Patches of one video.
+
+        >>> PlanSettings(frames=4, max_pixels=128 * 784).grid_thw  # 224 x 420 pixels
+        (2, 16, 30)
+        """
+        height, width = smart_size(*_PICTURE, self.max_pixels)
+        return self.frames // TEMPORAL_PATCH, height // _PATCH, width // _PATCH
+
+    @property
+    def patches(self) -> int:
+        num_t, num_h, num_w = self.grid_thw
+        return num_t * num_h * num_w
+
+    @property
+    def video_tokens(self) -> int:
+        return self.patches // 4
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Of one prompt, its video included."""
+        return self.text_tokens + self.video_tokens
+
+    @property
+    def completion_tokens(self) -> int:
+        """Of all completions, each as long as it may be."""
+        return self.batch_size * self.num_generations * self.max_new_tokens
+
+    @property
+    def row_tokens(self) -> int:
+        """Of the packed row that the loss is taken over: a prompt stands in it once."""
+        return self.batch_size * self.prompt_tokens + self.completion_tokens

@@ -1,0 +1,79 @@
+"""The operations of a step, by phase, and how long they take at a given share of a GPU's peak."""
+
+from dataclasses import asdict, dataclass
+
+from tvg_lightning.plan import activations
+from tvg_lightning.plan.architecture import Architecture
+from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.flops import step_flops
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Operations of one GPU in one step, two a multiply-add."""
+
+    vision: float
+    prefill: float
+    decoding: float
+    loss_forward: float  # with the pass of the reference, where there is one
+    backward: float  # twice a forward pass, or once where only adapters are trained
+    recompute: float  # one more forward pass with gradient checkpointing
+
+    @property
+    def total(self) -> float:
+        return float(sum(asdict(self).values()))
+
+
+@dataclass(frozen=True, slots=True)
+class GPU:
+    """What a GPU can do; the defaults are an H100's, bfloat16 without sparsity. mfu: the share that is reached."""
+
+    peak_tflops: float = 989.0
+    memory_tb_per_s: float = 3.35
+    mfu: float = 0.4
+
+    def __post_init__(self) -> None:
+        if not (self.peak_tflops > 0 and self.memory_tb_per_s > 0):
+            raise ValueError("--peak_tflops and --memory_tb_per_s must be positive")
+        if not 0 < self.mfu <= 1:
+            raise ValueError(f"--mfu must lie in (0, 1], not {self.mfu}")
+
+    def seconds(self, operations: float) -> float:
+        """
+        >>> GPU(peak_tflops=100.0, mfu=0.5).seconds(1e14)
+        2.0
+        """
+        return operations / (self.peak_tflops * 1e12 * self.mfu)
+
+
+def step_work(architecture: Architecture, settings: PlanSettings) -> Work:
+    """Every completion as long as it may be, one update on a rollout."""
+    num_prompts = settings.batch_size
+    flops = step_flops(
+        architecture.text,
+        architecture.vision,
+        [settings.grid_thw] * num_prompts,
+        [settings.prompt_tokens] * num_prompts,
+        [[settings.max_new_tokens] * settings.num_generations] * num_prompts,
+        settings.tuning,
+        settings.train_vision_tower,
+        num_forwards=2 if settings.reference else 1,
+    )
+    one_forward = flops.loss / (2 if settings.reference else 1)
+    recompute = one_forward if settings.gradient_checkpointing else 0.0
+    if settings.gradient_checkpointing and settings.train_vision_tower:
+        recompute += flops.see
+    return Work(flops.see, flops.read, flops.write, flops.loss, flops.backward, recompute)
+
+
+def decoding_seconds(architecture: Architecture, settings: PlanSettings, gpu: GPU) -> float:
+    """The least that decoding takes at full memory speed: each token reads all weights, and the rows' keys and values.
+
+    max_new_tokens * (weights + keys and values, on average half written) / bandwidth. A prompt's keys are read
+    once a token for all of its completions.
+    """
+    e = settings.dtype_bytes
+    width = activations.key_value_width(architecture.text) * architecture.text.num_hidden_layers * e
+    kept = settings.batch_size * (settings.prompt_tokens + settings.num_generations * settings.max_new_tokens / 2)
+    read_bytes = architecture.weight_bytes(e) + width * kept
+    return settings.max_new_tokens * read_bytes / (gpu.memory_tb_per_s * 1e12)
