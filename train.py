@@ -1,6 +1,7 @@
 """Train, validate, test and predict: ``python train.py fit --config configs/quickstart.yaml``."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -18,6 +19,12 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.seed")
         parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.max_epochs": 1})
+
+    def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
+        """Checkpoints are read as data: no code in them is run."""
+        parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
+        parser.set_defaults({"weights_only": True})
+        return parser
 
     def _parse_ckpt_path(self) -> None:
         """A run goes on with the config it is given; Lightning would put the checkpoint's settings in its place."""

@@ -27,6 +27,7 @@ FLOORS = {
     "tvg_lightning.filter": 4,
     "tvg_lightning.predictions": 4,
     "tvg_lightning.scoring": 4,
+    "tvg_lightning.plan": 4,
     "tvg_lightning.datamodule": 5,
     "tvg_lightning.modules": 5,
     "tvg_lightning.teacher": 5,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from safetensors.torch import load_file, save_file
 
 import train
 from tests.doubles import losses
 from tvg_lightning.modules.settings import GRPOSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.policy.loading import TINY_FOLDER
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.traces import read_traces
@@ -231,6 +234,19 @@ def test_adapters_by_one_flag(tuning: str, tmp_path: Path, shapes: Path) -> None
     saved = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
     assert saved and all("lora_" in name and ".visual." not in name for name in saved)
     assert any(bool(value.any()) for name, value in saved.items() if "lora_B" in name), "the adapters did not move"
+
+
+def test_adapters_are_refused_on_another_base(tmp_path: Path, shapes: Path) -> None:
+    stages = [stage("only", 1, sft=True)]
+    train.main(["fit", "--config", str(write_config(tmp_path / "a", shapes, stages=stages)), "--tuning", "lora"])
+    other = tmp_path / "other"
+    shutil.copytree(TINY_FOLDER, other)
+    weights = load_file(other / "model.safetensors")
+    save_file({name: weight * 1.01 for name, weight in weights.items()}, other / "model.safetensors", {"format": "pt"})
+    config = write_config(tmp_path / "b", shapes, stages=stages, policy={"checkpoint": str(other)})
+    saved = ["--ckpt_path", str(tmp_path / "a" / "checkpoints" / "final.ckpt")]
+    with pytest.raises(ValueError, match="adapters were trained on tiny, and mean nothing on another base"):
+        train.main(["validate", "--config", str(config), "--tuning", "lora", *saved])
 
 
 def test_validate_test_and_predict(whole_run: Path, shapes: Path) -> None:

@@ -107,3 +107,21 @@ def test_a_checkpoint_without_a_tokenizer_is_refused(tiny: PolicyBackbone, tmp_p
     tiny.model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match=r"policy.checkpoint: .* has no tokenizer.json"):
         PolicyBackbone(PolicySettings(checkpoint=str(tmp_path)))
+
+
+def test_rotary_frequencies_keep_their_precision() -> None:
+    """Lightning's bf16-true casts the whole module; a bfloat16 frequency puts far positions elsewhere."""
+    policy = PolicyBackbone(PolicySettings())
+    exact = {name: buffer.clone() for name, buffer in policy.named_buffers() if name.endswith("inv_freq")}
+    assert len(exact) >= 2, "of the language model and of the tower"
+    shell = torch.nn.ModuleDict({"policy": policy}).to(torch.bfloat16)
+    assert next(shell.parameters()).dtype is torch.bfloat16
+    for name, buffer in policy.named_buffers():
+        if name.endswith("inv_freq"):
+            assert buffer.dtype is torch.float32 and torch.equal(buffer, exact[name]), name
+
+
+def test_adapters_are_float32_over_a_bfloat16_base() -> None:
+    policy = PolicyBackbone(PolicySettings(tuning="lora", dtype="bfloat16"))
+    dtypes = {p.dtype for p in policy.parameters() if p.requires_grad}
+    assert dtypes == {torch.float32} and policy.head.dtype is torch.bfloat16

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from bitsandbytes.optim.adamw import AdamW8bit, PagedAdamW8bit, PagedAdamW32bit
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
 from tvg_lightning.modules.settings import OptimizerName, OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.four_bit import AdamW8bit, PagedAdamW8bit, PagedAdamW32bit
 
 _OF_NAME: dict[OptimizerName, Any] = {
     "adamw": torch.optim.AdamW,

@@ -7,12 +7,11 @@ Shape suffixes: B prompts, G completions of each, C longest completion, N tokens
 hidden, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Self
 
 import torch
-from bitsandbytes.nn.modules import Linear4bit
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import Qwen2_5_VLTextConfig
@@ -24,6 +23,7 @@ from tvg_lightning.data.video import VideoClip
 from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
 from tvg_lightning.policy.flops import StepFlops, step_flops
+from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
@@ -98,6 +98,19 @@ class PolicyBackbone(nn.Module):
     def vision_identity(self) -> str:
         """A digest of tower and merger: other weights, another digest."""
         return weights_identity(self.model.model.visual.state_dict())
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """As ever (``to``, ``bfloat16`` …), except that the rotary frequencies keep their precision.
+
+        ``precision: bf16-true`` casts every buffer; in bfloat16 the angle at position 8,000 is off by 1.4 rad.
+        """
+        exact = {name: buffer for name, buffer in self.named_buffers() if name.endswith("inv_freq")}
+        super()._apply(fn, recurse)
+        for name, frequencies in exact.items():
+            module, _, key = name.rpartition(".")
+            cast = self.get_buffer(name)
+            setattr(self.get_submodule(module), key, frequencies.to(cast.device))
+        return self
 
     def _choose_trainable(self) -> None:
         if self.settings.tuning != "full":
