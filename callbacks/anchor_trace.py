@@ -9,8 +9,9 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from callbacks.timeline import draw_timeline, figure_to_image
+from callbacks.timeline import Frames, draw_timeline, figure_to_image
 from tvg_lightning.data.items import Item
+from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.step import StepResult
@@ -120,28 +121,28 @@ class AnchorTrace(Callback):
     def _draw_trace(self, trainer: L.Trainer, trace: Trace, items: Sequence[Item]) -> None:
         item = next(i for i in items if i.position == trace.group)
         figure = draw_timeline(
-            item.clip.frames.numpy(),
+            _frames(item),
             trace.duration_s,
             trace.windows,
             trace.anchors,
             trace.answer,
             f"{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})",
             trace.text,
-            item.clip.times_s,
+            item.clip.times_s if isinstance(item.clip, VideoClip) else None,
         )
         self._log_image(trainer, f"rollout/{trace.stage}", figure_to_image(figure))
 
     def _draw_evaluated(self, trainer: L.Trainer, evaluated: Evaluated, tag: str) -> None:
         item, answer = evaluated.item, evaluated.answer
         figure = draw_timeline(
-            item.clip.frames.numpy(),
+            _frames(item),
             item.sample.duration_s,
             item.sample.windows,
             answer.anchors,
             answer.span,
             item.sample.query,
             evaluated.text,
-            item.clip.times_s,
+            item.clip.times_s if isinstance(item.clip, VideoClip) else None,
         )
         self._log_image(trainer, f"validation/{tag}", figure_to_image(figure))
 
@@ -149,3 +150,8 @@ class AnchorTrace(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, image, trainer.global_step, dataformats="HWC")
+
+
+def _frames(item: Item) -> Frames | None:
+    """What the policy saw; None where it was given features from a cache, and nothing was decoded."""
+    return item.clip.frames.numpy() if isinstance(item.clip, VideoClip) else None

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from tests.builders import GOOD_TRACE, write_annotations, write_traces
-from tvg_lightning.data.items import TargetItems, TrainingItems
+from tests.data.test_reader import TablePool
+from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.items import TargetQuestions, TrainingQuestions
 from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
 from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -36,6 +38,7 @@ def trainer(stage: str = "fit", module: Module | None = None, **changes: Any) ->
         "current_epoch": 0,
         "world_size": 1,
         "global_rank": 0,
+        "default_root_dir": "nowhere",
         "_accelerator_connector": SimpleNamespace(use_distributed_sampler=False),
     }
     return SimpleNamespace(**settings | changes)
@@ -97,6 +100,11 @@ def test_batch_sizes(folder: Path, key: str) -> None:
         datamodule(folder, **{key: 0})
 
 
+def test_how_videos_are_read_is_checked_by_key(folder: Path) -> None:
+    with pytest.raises(ValueError, match=r"data\.prefetch must be at least 0, got -1"):
+        datamodule(folder, prefetch=-1)
+
+
 @pytest.mark.parametrize("name", ["", "a/b", "v1.2", "train", "keys"])
 def test_split_names_that_cannot_stand_before_a_figure(name: str) -> None:
     with pytest.raises(ValueError, match="the split name"):
@@ -133,7 +141,7 @@ def test_without_a_plan_the_epochs_go_on_one_after_the_other(folder: Path) -> No
     data = datamodule(folder, batch_size=2, mixture=Mixture(0.5, 0.5), seed=4)
     data.setup("fit")
     loader = data.train_dataloader()
-    assert isinstance(loader.items, TrainingItems) and loader.items.mixture == Mixture(0.5, 0.5)
+    assert isinstance(loader.questions, TrainingQuestions) and loader.questions.mixture == Mixture(0.5, 0.5)
     assert (len(loader), loader.batches.seed, loader.batches.first_epoch) == (
         2,
         4,
@@ -166,11 +174,11 @@ def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
     targets = str(write_traces(folder / "targets.jsonl", [TRACE, replace(TRACE, sample_id="a", text="too")]))
     data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
     data.setup("fit")
-    items = data.train_dataloader().items
-    assert isinstance(items, TargetItems)
-    assert [(t.sample.sample_id, t.text) for t in items.targets] == [("b", "to be learned"), ("a", "too")]
+    questions = data.train_dataloader().questions
+    assert isinstance(questions, TargetQuestions)
+    assert [(t.sample.sample_id, t.text) for t in questions.targets] == [("b", "to be learned"), ("a", "too")]
     data.trainer = trainer()  # type: ignore[assignment]  # a module that learns from rewards leaves them
-    assert isinstance(data.train_dataloader().items, TrainingItems)
+    assert isinstance(data.train_dataloader().questions, TrainingQuestions)
 
 
 @pytest.mark.parametrize(
@@ -188,6 +196,46 @@ def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) 
         data.train_dataloader()
 
 
+class OneBad(TVGDataModule):
+    """In which the video of sample 1 cannot be read."""
+
+    def _pool(self) -> ClipPool:
+        return TablePool(bad=[1])
+
+
+@pytest.fixture
+def one_bad(folder: Path) -> TVGDataModule:
+    train = str(write_annotations(folder / "four.jsonl", ["0", "1", "2", "3"]))
+    data = OneBad(str(folder / "videos"), train)
+    data.trainer = trainer(default_root_dir=str(folder))  # type: ignore[assignment]
+    data.setup("fit")
+    return data
+
+
+def test_spare_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
+    """Eight spares: those that fall on sample 1 are of the sample after it, under the position of the one drawn."""
+    items = one_bad.spare_items("key", 8, Mixture())
+    places = [item.position % 4 for item in items]
+    assert 1 in places and [int(item.sample.sample_id) for item in items] == [2 if k == 1 else k for k in places]
+    again = one_bad.spare_items("key", 8, Mixture())
+    assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
+    assert one_bad.figures()["data/bad_videos"] == 1.0
+
+
+def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
+    (item,) = one_bad.items_again([("3", Task.ACTION_RECOGNITION, 9)])
+    assert (item.sample.sample_id, item.task, item.position) == ("3", Task.ACTION_RECOGNITION, 9)
+    with pytest.raises(ValueError, match="sample 1 cannot be read"):
+        one_bad.items_again([("3", Task.TVG, 9), ("1", Task.TVG, 10)])
+
+
+def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:
+    pool = one_bad.reader().pool
+    assert one_bad.reader().pool is pool and one_bad.figures()
+    one_bad.teardown("fit")
+    assert one_bad.figures() == {} and one_bad.reader().pool is not pool
+
+
 # ---- evaluation
 
 
@@ -197,7 +245,7 @@ def test_evaluation_splits_limits_and_tasks(folder: Path) -> None:
     data.setup("fit")
     assert data.evaluation_splits == ["one", "two"]
     one, two = data.val_dataloader()
-    assert [(s.sample_id, task) for s, task in one.items.questions] == [
+    assert [(s.sample_id, task) for s, task in one.questions.pairs] == [
         ("d", Task.TVG),
         ("d", Task.ACTION_RECOGNITION),
     ]
@@ -214,4 +262,4 @@ def test_test_and_predict_have_their_own_files(folder: Path) -> None:
     data = datamodule(folder, trainer("predict"), predict=str(folder / "open.jsonl"))
     data.setup("predict")
     assert data.evaluation_splits == []
-    assert [s.sample_id for s, _ in data.predict_dataloader().items.questions] == ["x"]
+    assert [s.sample_id for s, _ in data.predict_dataloader().questions.pairs] == ["x"]

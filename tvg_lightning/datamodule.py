@@ -3,6 +3,8 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import chain, repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -12,12 +14,25 @@ from torch import nn
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
+from tvg_lightning.data.bad_videos import BadVideos, replacements
 from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
+from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.items import EvaluationItems, Item, ItemMaker, Target, TargetItems, TrainingItems
+from tvg_lightning.data.items import (
+    Draw,
+    EvaluationQuestions,
+    Item,
+    ItemMaker,
+    Question,
+    Target,
+    TargetQuestions,
+    TrainingQuestions,
+)
+from tvg_lightning.data.reader import ItemReader
+from tvg_lightning.data.reading import ReadingSettings
 from tvg_lightning.data.video import VideoSampling
 from tvg_lightning.modules.parallel import merged_over_ranks
+from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
@@ -66,6 +81,7 @@ class Planner(Protocol):
     """The side of a training module that the datamodule asks."""
 
     needs_targets: bool
+    policy: PolicyBackbone  # asked for where its features are kept
 
     def data_plan(self) -> DataPlan | None: ...
 
@@ -77,6 +93,12 @@ class TVGDataModule(L.LightningDataModule):
     prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
     difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
     eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
+    num_workers: processes that read videos; 0 reads them here, where one that hangs or crashes takes the run along.
+    prefetch: training batches read ahead by the workers.
+    video_timeout_s: a video that takes longer is bad: it goes to bad_videos.jsonl, and another is drawn instead.
+    max_bad_share: with a larger share of the training videos bad the run stops.
+    cache, feature_cache: folders for frames and for what a frozen vision tower makes of them (null: none), of up to
+    cache_max_gb GiB each.
     """
 
     def __init__(
@@ -96,7 +118,12 @@ class TVGDataModule(L.LightningDataModule):
         eval_batch_size: int = 16,
         eval_tasks: Sequence[TaskName] = ("tvg",),
         num_workers: int = 0,
+        prefetch: int = 2,
+        video_timeout_s: float = 60.0,
+        max_bad_share: float = 0.5,
         cache: str | None = None,
+        cache_max_gb: float = 50.0,
+        feature_cache: str | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -110,16 +137,16 @@ class TVGDataModule(L.LightningDataModule):
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
-        self.eval_tasks, self.num_workers, self.cache, self.seed = (
-            tuple(map(Task, eval_tasks)),
-            num_workers,
-            cache,
-            seed,
+        self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
+        self.reading = ReadingSettings(
+            num_workers, prefetch, video_timeout_s, max_bad_share, cache, cache_max_gb, feature_cache
         )
         self.templates = None if prompts is None else read_templates(Path(prompts), self.method)
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self._online_difficulty: OnlineDifficulty | None = None  # of the stage that runs now
+        self._bad: BadVideos | None = None
+        self._reader: ItemReader | None = None
 
     # ---- reading: every file is read, and every complaint made, before any weight loads
 
@@ -149,6 +176,25 @@ class TVGDataModule(L.LightningDataModule):
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
+        self._bad = self._bad_videos(stage)
+
+    def _bad_videos(self, stage: str) -> BadVideos:
+        """A fit goes on from its log; elsewhere every video is tried, and what is bad is named in the answers."""
+        if stage != "fit":
+            return BadVideos(None, ())
+        assert self.trainer is not None and self.train is not None
+        videos = {str(self.videos / sample.video) for sample in self._samples[self.train]}
+        log = Path(self.trainer.default_root_dir) / "bad_videos.jsonl"
+        return BadVideos(log, videos, self.reading.max_bad_share)
+
+    def teardown(self, stage: str) -> None:
+        """The workers end with the run."""
+        if self._reader is not None:
+            self._reader.pool.close()
+            self._reader = None
+
+    def on_exception(self, exception: BaseException) -> None:
+        self.teardown("")
 
     def _read(self, key: str, path: str) -> None:
         if path in self._samples:
@@ -182,14 +228,14 @@ class TVGDataModule(L.LightningDataModule):
             raise ValueError(
                 "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
             )
-        items = self._training_items(plan)
+        questions = self._training_questions(plan)
         sharding = self._sharding()
         num_batches = plan.num_batches or plan.updates_per_batch * batches_in_epoch(
-            len(items), plan.batch_size, sharding.world_size
+            len(questions), plan.batch_size, sharding.world_size
         )
-        self._online_difficulty = self._difficulty_of(plan, len(items), sharding)
+        self._online_difficulty = self._difficulty_of(plan, len(questions), sharding)
         batches = Batches(
-            len(items),
+            len(questions),
             num_batches,
             plan.batch_size,
             plan.first_epoch,
@@ -199,7 +245,7 @@ class TVGDataModule(L.LightningDataModule):
             self._online_difficulty,
         )
         first_batch = trainer.current_epoch * num_batches if plan.goes_on else 0
-        return TrainingLoader(items, batches, self.num_workers, first_batch)
+        return TrainingLoader(questions, self.reader(), batches, first_batch)
 
     def _difficulty_of(self, plan: DataPlan, num_samples: int, sharding: Sharding) -> OnlineDifficulty | None:
         if self.difficulty is None or plan.targets is not None:
@@ -221,34 +267,39 @@ class TVGDataModule(L.LightningDataModule):
     def spare_items(self, key: str, count: int, mixture: Mixture) -> list[Item]:
         """Training items out of turn, in place of prompts that taught nothing; the same for the same key."""
         assert self.train is not None
-        samples = self._samples[self.train]
-        kept = self._online_difficulty.kept[-1] if self._online_difficulty else range(len(samples))
-        items = []
+        questions = TrainingQuestions(self._samples[self.train], mixture, self.seed)
+        kept = self._online_difficulty.kept[-1] if self._online_difficulty else range(len(questions))
+        candidates = []
         for number in range(count):
             digest = hashlib.blake2b(f"{self.seed} {key} {self._sharding().rank} {number}".encode(), digest_size=8)
             position = int.from_bytes(digest.digest(), "big") >> 1
-            index = kept[position % len(kept)]
-            items.append(self._maker().make(samples[index], mixture.draw(self.seed, position, index), position))
+            place = position % len(kept)
+            order = chain([kept[place]], replacements(kept, place))
+            draws = map(partial(Draw, position), order, repeat(position))
+            candidates.append(map(questions.__getitem__, draws))
+        (items,) = self.reader().training([candidates])
         return items
 
     def items_again(self, questions: Sequence[tuple[str, Task, int]]) -> list[Item]:
         """The items of (sample id, task, position): what a resumed run must look at once more."""
         assert self.train is not None
-        samples, number_of, maker = self._samples[self.train], self._numbers(), self._maker()
-        return [maker.make(samples[number_of[name]], task, position) for name, task, position in questions]
+        samples, number_of = self._samples[self.train], self._numbers()
+        again = [Question(samples[number_of[name]], task, position) for name, task, position in questions]
+        (items,) = self.reader().training([[iter([question]) for question in again]])
+        return items
 
     def _numbers(self) -> dict[str, int]:
         assert self.train is not None
         return {sample.sample_id: number for number, sample in enumerate(self._samples[self.train])}
 
-    def _training_items(self, plan: DataPlan) -> TrainingItems | TargetItems:
+    def _training_questions(self, plan: DataPlan) -> TrainingQuestions | TargetQuestions:
         assert self.train is not None
         samples = self._samples[self.train]
         if plan.targets is None:
             blind = next((sample.sample_id for sample in samples if not sample.windows), None)
             if blind is not None:
                 raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
-            return TrainingItems(samples, self._maker(), plan.mixture, self.seed)
+            return TrainingQuestions(samples, plan.mixture, self.seed)
         by_id = {sample.sample_id: sample for sample in samples}
         targets = []
         for trace in read_traces(plan.targets):
@@ -259,7 +310,7 @@ class TVGDataModule(L.LightningDataModule):
             raise ValueError(
                 f"{plan.targets}: there is nothing to learn from; harvest with a milder rule or for longer"
             )
-        return TargetItems(targets, self._maker())
+        return TargetQuestions(targets)
 
     def num_train_samples(self) -> int:
         """Samples of the training split, for stages counted in epochs."""
@@ -274,19 +325,39 @@ class TVGDataModule(L.LightningDataModule):
 
     def predict_dataloader(self) -> EvaluationLoader:
         assert self.predict is not None
-        items = EvaluationItems(self._samples[self.predict], (Task.TVG,), self._maker())
-        return self._loader(items)
+        return self._loader(EvaluationQuestions(self._samples[self.predict], (Task.TVG,)))
 
     def _evaluation_loader(self, split: Split) -> EvaluationLoader:
         samples = self._samples[split.annotations][: split.limit]
-        return self._loader(EvaluationItems(samples, self.eval_tasks, self._maker()))
+        return self._loader(EvaluationQuestions(samples, self.eval_tasks))
 
-    def _loader(self, items: EvaluationItems) -> EvaluationLoader:
-        return EvaluationLoader(items, self.eval_batch_size, self.num_workers, self._sharding())
+    def _loader(self, questions: EvaluationQuestions) -> EvaluationLoader:
+        return EvaluationLoader(questions, self.reader(), self.eval_batch_size, self._sharding())
 
-    def _maker(self) -> ItemMaker:
-        cache = FrameCache(Path(self.cache) if self.cache is not None else None)
-        return ItemMaker(self.videos, self.method, self.sampling, cache, self.templates)
+    # ---- reading videos
+
+    def reader(self) -> ItemReader:
+        """What reads the videos of the run: made when it is first needed, for it may ask the policy who it is."""
+        if self._reader is None:
+            assert self._bad is not None, "setup comes first"
+            maker = ItemMaker(self.videos, self.method, self.sampling, self.templates)
+            self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
+        return self._reader
+
+    def figures(self) -> dict[str, float]:
+        """How the videos of this process are read, for the log: bad ones, hits of the caches, time waited."""
+        figures = {} if self._reader is None else self._reader.figures()
+        return {f"data/{name}": value for name, value in figures.items()}
+
+    def _pool(self) -> ClipPool:
+        if self.reading.feature_cache is None:
+            return self.reading.pool(None)
+        trainer = self.trainer
+        assert trainer is not None
+        planner: Planner = trainer.lightning_module  # type: ignore[assignment]
+        return self.reading.pool(
+            self.reading.features(planner.policy, trainer.strategy.root_device, str(trainer.precision))
+        )
 
     def _sharding(self) -> Sharding:
         assert self.trainer is not None

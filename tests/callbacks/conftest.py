@@ -11,16 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from tests.builders import write_annotations
+from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.items import Item, ItemMaker
-from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.data.items import Item
+from tvg_lightning.data.video import VideoClip
 from tvg_lightning.datamodule import Split, TVGDataModule
 from tvg_lightning.modules import grounding
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.step import StepResult
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import Method, Span, Task
+from tvg_lightning.schema import Task
 
 
 class OneNumber(nn.Module):
@@ -40,13 +41,13 @@ class OneNumber(nn.Module):
 class NoFrames(FrameCache):
     """Black pictures in place of any file."""
 
-    def get_or_read(self, path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
+    def find(self, key: str | None) -> VideoClip:
         return VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, "none")
 
 
 class Data(TVGDataModule):
-    def _maker(self) -> ItemMaker:
-        return ItemMaker(self.videos, Method.TAR_TVG, self.sampling, NoFrames(None))
+    def _pool(self) -> ClipPool:
+        return ClipPool(0, cache=NoFrames(None))
 
 
 class Stages(StagedModule):

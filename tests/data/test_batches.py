@@ -1,6 +1,8 @@
 """Which questions make up a batch: by hand on small runs, then in Lightning's own loop."""
 
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -8,7 +10,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from tvg_lightning.data.batches import (
     Batches,
@@ -20,8 +21,8 @@ from tvg_lightning.data.batches import (
 from tvg_lightning.data.items import Draw
 
 
-class Echo(Dataset):  # type: ignore[type-arg]
-    """Gives back what it is asked for, so that a batch shows its keys."""
+class Echo:
+    """Questions that are their keys, so that a batch shows what was asked for."""
 
     def __init__(self, num_items: int = 0) -> None:
         self.num_items = num_items
@@ -31,6 +32,28 @@ class Echo(Dataset):  # type: ignore[type-arg]
 
     def __getitem__(self, key: object) -> object:
         return key
+
+
+class EchoReader:
+    """Reads nothing; with ``is_eager`` it asks for all that it may have before it gives the first batch."""
+
+    def __init__(self, is_eager: bool = False) -> None:
+        self.is_eager = is_eager
+
+    def training(self, batches: Iterable[Sequence[Iterator[Any]]]) -> Iterator[list[Any]]:
+        drawn = ([next(candidates) for candidates in batch] for batch in batches)
+        return iter(list(drawn)) if self.is_eager else drawn
+
+    def evaluation(self, batches: Iterable[Sequence[Any]]) -> Iterator[list[Any]]:
+        return map(list, batches)
+
+
+def loader_of(plan: Batches, first_batch: int = 0, is_eager: bool = False) -> TrainingLoader:
+    return TrainingLoader(Echo(), EchoReader(is_eager), plan, first_batch)  # type: ignore[arg-type]
+
+
+def evaluation_loader(num_items: int, batch_size: int, sharding: Sharding) -> EvaluationLoader:
+    return EvaluationLoader(Echo(num_items), EchoReader(), batch_size, sharding)  # type: ignore[arg-type]
 
 
 def batches(num_samples: int = 6, num_batches: int = 3, batch_size: int = 4, **changes: object) -> Batches:
@@ -73,7 +96,7 @@ def test_two_ranks_of_4_see_what_one_rank_of_8_sees() -> None:
 @given(num_samples=st.integers(1, 50), batch_size=st.integers(1, 7), seed=st.integers(0, 5))
 def test_every_sample_once_an_epoch(num_samples: int, batch_size: int, seed: int) -> None:
     num_batches = batches_in_epoch(num_samples, batch_size, 1)
-    loader = TrainingLoader(Echo(), batches(num_samples, num_batches, batch_size, seed=seed), 0)
+    loader = loader_of(batches(num_samples, num_batches, batch_size, seed=seed))
     drawn = [draw for batch in loader for draw in batch]
     assert len(drawn) == num_batches * batch_size
     assert sorted(d.index for d in drawn if d.epoch == 0) == list(range(num_samples))
@@ -84,6 +107,15 @@ def test_every_sample_once_an_epoch(num_samples: int, batch_size: int, seed: int
 )
 def test_batches_in_epoch(samples: int, size: int, ranks: int, expected: int) -> None:
     assert batches_in_epoch(samples, size, ranks) == expected
+
+
+def test_what_takes_the_place_of_a_draw() -> None:
+    """The rest of the pass's shuffle, from the draw on, under the draw's own position and epoch."""
+    plan = batches(6, batch_size=4)
+    order = [draw.index for b in range(3) for draw in plan.draws(b)][:6]
+    draw, *others = list(plan.candidates(1)[0])
+    assert draw == plan.draws(1)[0] == Draw(0, order[4], 4)
+    assert others == [Draw(0, index, 4) for index in (order[5], *order[:4])]
 
 
 def test_seeds_and_epochs_shuffle_differently() -> None:
@@ -102,45 +134,45 @@ def positions(loader: TrainingLoader) -> list[list[int]]:
     return [[draw.position for draw in batch] for batch in loader]  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("num_workers", [0, 2])
-def test_a_resumed_loader_gives_exactly_the_rest(num_workers: int) -> None:
+@pytest.mark.parametrize("is_eager", [False, True])
+def test_a_resumed_loader_gives_exactly_the_rest(is_eager: bool) -> None:
     plan = batches(10, num_batches=5, batch_size=2)
-    whole = list(TrainingLoader(Echo(), plan, 0))
-    stopped = TrainingLoader(Echo(), plan, num_workers)
+    whole = list(loader_of(plan))
+    stopped = loader_of(plan, is_eager=is_eager)
     running = iter(stopped)
     begun = [next(running), next(running)]
-    resumed = TrainingLoader(Echo(), plan, num_workers)
+    resumed = loader_of(plan, is_eager=is_eager)
     resumed.load_state_dict(stopped.state_dict())
     assert len(resumed) == 5  # Lightning counts the batches given before itself
     assert begun + list(resumed) == whole
 
 
 def test_the_pass_after_goes_on_where_the_one_before_ended() -> None:
-    loader = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    loader = loader_of(batches(6, num_batches=2, batch_size=3))
     assert positions(loader) == [[0, 1, 2], [3, 4, 5]]
     assert positions(loader) == [[6, 7, 8], [9, 10, 11]]
 
 
 def test_resuming_between_two_passes_gives_a_whole_pass() -> None:
     plan = batches(6, num_batches=2, batch_size=3)
-    ended = TrainingLoader(Echo(), plan, 0)
+    ended = loader_of(plan)
     assert len(list(ended)) == 2
-    resumed = TrainingLoader(Echo(), plan, 0, first_batch=2)
+    resumed = loader_of(plan, first_batch=2)
     resumed.load_state_dict(ended.state_dict())
     assert positions(resumed) == [[6, 7, 8], [9, 10, 11]]
 
 
 def test_iter_alone_takes_nothing() -> None:
     """Lightning calls iter() twice before a reloaded epoch."""
-    loader = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    loader = loader_of(batches(6, num_batches=2, batch_size=3))
     iter(loader)
     assert len(list(loader)) == 2
 
 
 def test_the_state_of_another_stage_is_not_taken_over() -> None:
-    before = TrainingLoader(Echo(), batches(6, num_batches=2, batch_size=3), 0)
+    before = loader_of(batches(6, num_batches=2, batch_size=3))
     list(before)
-    coming = TrainingLoader(Echo(), batches(6, num_batches=4, batch_size=3, first_epoch=100_000), 0)
+    coming = loader_of(batches(6, num_batches=4, batch_size=3, first_epoch=100_000))
     coming.load_state_dict(before.state_dict())
     assert [batch[0] for batch in positions(coming)] == [0, 3, 6, 9]
 
@@ -188,7 +220,7 @@ def fit(callbacks: list[L.Callback], path: Path | None = None) -> list[tuple[int
         callbacks=callbacks,
     )
     module = Collector()
-    loader = TrainingLoader(Echo(), batches(6, num_batches=3, batch_size=2), 0)
+    loader = loader_of(batches(6, num_batches=3, batch_size=2))
     trainer.fit(module, loader, ckpt_path=path, weights_only=False)
     return module.seen
 
@@ -207,8 +239,7 @@ def test_lightning_goes_on_from_epoch_to_epoch_and_from_a_checkpoint(tmp_path: P
 
 @given(num_items=st.integers(0, 30), batch_size=st.integers(1, 7), world_size=st.integers(1, 5))
 def test_evaluation_gives_every_item_once_over_all_ranks(num_items: int, batch_size: int, world_size: int) -> None:
-    items = Echo(num_items)
-    loaders = [EvaluationLoader(items, batch_size, 0, Sharding(rank, world_size)) for rank in range(world_size)]  # type: ignore[arg-type]
+    loaders = [evaluation_loader(num_items, batch_size, Sharding(rank, world_size)) for rank in range(world_size)]
     seen = [item for loader in loaders for batch in loader for item in batch]
     assert sorted(item for item in seen if item >= 0) == list(range(num_items))  # type: ignore[operator]
     assert {item for item in seen if item < 0} <= {~0}  # type: ignore[operator]  # repeated to keep in step
@@ -216,7 +247,7 @@ def test_evaluation_gives_every_item_once_over_all_ranks(num_items: int, batch_s
 
 
 def test_evaluation_batches_of_one_rank() -> None:
-    loader = EvaluationLoader(Echo(7), 2, 0, Sharding(1, 2))  # type: ignore[arg-type]
+    loader = evaluation_loader(7, 2, Sharding(1, 2))
     assert list(loader) == [[1, 3], [5]]
     assert list(loader) == [[1, 3], [5]]  # every time
-    assert list(EvaluationLoader(Echo(5), 2, 0, Sharding(1, 2))) == [[1, 3], [~0]]  # type: ignore[arg-type]
+    assert list(evaluation_loader(5, 2, Sharding(1, 2))) == [[1, 3], [~0]]

@@ -13,6 +13,7 @@ import torch
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
 from tvg_lightning.data.clip_pool import ClipPool, WorkerStartError
 from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
 from tvg_lightning.schema import Span
@@ -89,6 +90,15 @@ def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dic
     assert not children()
 
 
+@pytest.mark.usefixtures("doubles")
+def test_a_part_that_hangs_says_nothing_of_the_others(write_video: WriteVideo) -> None:
+    path = str(write_video("stalls.mp4", [k / 10 for k in range(30)]))
+    with ClipPool(1, timeout_s=3.0) as pool:
+        bad = pool.submit(ClipRequest(path, VideoSampling(decoder="pyav"), Span(0.5, 1.5))).result()
+    assert isinstance(bad, BadVideo) and "more than 3 s" in bad.reason
+    assert bad.opens and bad.segment == Span(0.5, 1.5)
+
+
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_segment_outside_is_not_the_files_fault(num_workers: int, videos: list[str]) -> None:
     with ClipPool(num_workers) as pool:
@@ -108,6 +118,27 @@ def test_clips_in_the_cache_need_no_worker(num_workers: int, videos: list[str], 
         again = pool.submit(request).result()
         assert not children()
     assert isinstance(first, VideoClip) and same(again, first) and (cache.hits, cache.misses) == (1, 0)
+
+
+def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_path: Path) -> None:
+    features = FeatureCache(tmp_path / "features", "tower", torch.float32)
+    with ClipPool(0, features=features) as pool:
+        clip = pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        assert isinstance(clip, VideoClip) and clip.keep is not None and clip.frames.shape == (4, 56, 56, 3)
+        seen = torch.randn(8, 3)
+        clip.keep(seen)
+        again = pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        bad = pool.submit(ClipRequest(videos[0] + ".absent", TWO_FPS)).result()
+    assert isinstance(again, ClipFeatures) and torch.equal(again.features, seen) and isinstance(bad, BadVideo)
+    assert again.grid_thw == (2, 4, 4) and again.seconds_per_grid == clip.seconds_per_grid
+    assert again.times_s == clip.times_s and (features.hits, features.misses) == (1, 1)
+
+
+def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) -> None:
+    with ClipPool(1) as pool:
+        first, second, third = (pool.submit(ClipRequest(videos[k % 2], TWO_FPS)) for k in range(3))
+        assert second.cancel()
+        assert isinstance(first.result(), VideoClip) and isinstance(third.result(), VideoClip)
 
 
 def test_a_killed_worker_is_replaced(videos: list[str]) -> None:

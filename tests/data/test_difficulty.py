@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.data.test_batches import Echo
+from tests.data.test_batches import loader_of
 from tvg_lightning.data.batches import Batches, Sharding, TrainingLoader
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
 from tvg_lightning.data.items import Draw
@@ -37,11 +37,11 @@ def test_a_pass_never_shrinks_below_a_batch() -> None:
     assert difficulty.kept[-1] == list(range(6)) and difficulty.ious == {}
 
 
-def loader(difficulty: OnlineDifficulty, num_batches: int, **changes: int) -> TrainingLoader:
+def loader(difficulty: OnlineDifficulty, num_batches: int, is_eager: bool = False, **changes: int) -> TrainingLoader:
     batches = Batches(
         difficulty.num_samples, num_batches, 2, 0, seed=1, sharding=Sharding(), difficulty=difficulty, **changes
     )
-    return TrainingLoader(Echo(), batches, num_workers=0)  # type: ignore[arg-type]
+    return loader_of(batches, is_eager=is_eager)
 
 
 def answered(draws: Iterator[list[Draw]], difficulty: OnlineDifficulty, num: int) -> list[list[int]]:
@@ -55,9 +55,10 @@ def answered(draws: Iterator[list[Draw]], difficulty: OnlineDifficulty, num: int
     return taken
 
 
-def test_the_second_pass_draws_from_what_was_kept() -> None:
+@pytest.mark.parametrize("is_eager", [False, True])
+def test_the_second_pass_draws_from_what_was_kept(is_eager: bool) -> None:
     difficulty = OnlineDifficulty(DifficultyBand(), num_samples=6, fewest=2)
-    draws = iter(loader(difficulty, num_batches=6))
+    draws = iter(loader(difficulty, num_batches=6, is_eager=is_eager))
     first = answered(draws, difficulty, 3)  # type: ignore[arg-type]
     assert sorted(index for batch in first for index in batch) == list(range(6))
     assert difficulty.kept == [list(range(6))], "nothing is decided before the next batch is wanted"
@@ -86,3 +87,11 @@ def test_a_resumed_loader_goes_on_with_the_same_batches(stop: int) -> None:
     resumed.load_state_dict(state)
     assert before + answered(iter(resumed), difficulty, 8 - stop) == whole  # type: ignore[arg-type]
     assert difficulty.kept == whole_difficulty.kept
+
+
+def test_only_samples_of_the_pass_take_the_place_of_others() -> None:
+    difficulty = OnlineDifficulty(DifficultyBand(), num_samples=6, fewest=2, kept=[list(range(6)), [1, 2, 5]])
+    batches = Batches(6, 6, 2, 0, seed=1, sharding=Sharding(), difficulty=difficulty)
+    drawn, *others = batches.candidates(3)[0]
+    assert {drawn.index, *(other.index for other in others)} == {1, 2, 5} and len(others) == 2
+    assert {(other.epoch, other.position) for other in others} == {(1, 6)}

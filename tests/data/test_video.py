@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvg_lightning.data.video import (
+    SegmentError,
     VideoClip,
     VideoError,
     VideoSampling,
@@ -288,8 +289,9 @@ def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) * 3 // 4 :] = b"\xff" * (len(content) - len(content) * 3 // 4)
     path.write_bytes(bytes(content))
-    with pytest.raises(VideoError, match=r"hurt\.mp4: cannot be read \(pyav: .*; decord: "):
+    with pytest.raises(SegmentError, match=r"hurt\.mp4: cannot be read \(pyav: .*; decord: "):
         read_clip(path, TWO_FPS)
+    assert len(read_clip(path, TWO_FPS, Span(0.0, 2.0)).times_s) == 4, "what lies before it can be read"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50])

@@ -1,6 +1,7 @@
 """Hand-written answers to every task, and what they are worth by hand."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.metrics.grounding import GroundingMetrics
-from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, update_metrics
+from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, unanswered, update_metrics
 from tvg_lightning.policy.rollout import Completion
 from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
@@ -141,3 +142,18 @@ def test_a_prediction_without_answer_or_truth() -> None:
     assert isinstance(judged, Evaluated)
     record = prediction_record(judged)
     assert (record["span"], record["anchors"], record["iou"]) == (None, [], None)
+
+
+def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() -> None:
+    missing = unanswered(replace(item(Task.TVG), error="it hangs"))
+    untrue = unanswered(replace(item(Task.TVG, ()), error="it hangs"))
+    inverted = unanswered(replace(item(Task.ACTION_RECOGNITION), error="it hangs"))
+    assert (missing.score, untrue.score, inverted.score) == (0.0, None, 0.0)
+    metric = GroundingMetrics()
+    update_metrics(metric, [judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG), missing, untrue, inverted])
+    figures = metric.compute()
+    assert (figures["mIoU"], figures["R1@0.5"], figures["action_recognition_accuracy"]) == (0.5, 0.5, 0.0)
+    assert figures["format_rate"] == 0.5
+    record = prediction_record(missing)
+    assert (record["span"], record["iou"], record["text"], record["frame_times_s"]) == (None, 0.0, "", [])
+    assert record["error"] == "it hangs"

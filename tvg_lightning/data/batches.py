@@ -1,16 +1,17 @@
 """Which questions make up a batch: the same for any number of ranks, and for a run that was interrupted."""
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
+from tvg_lightning.data.bad_videos import replacements
 from tvg_lightning.data.difficulty import OnlineDifficulty
-from tvg_lightning.data.items import Draw, EvaluationItems, Item
+from tvg_lightning.data.items import Draw, EvaluationQuestions, Item, TargetQuestions, TrainingQuestions
+from tvg_lightning.data.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,12 @@ class Batches:
 
     def draws(self, batch: int) -> list[Draw]:
         """The draws of one batch."""
+        return [next(candidates) for candidates in self.candidates(batch)]
+
+    def candidates(self, batch: int) -> list[Iterator[Draw]]:
+        """Each draw of a batch, and after it those that take its place where it cannot be used, in their order."""
         start = (batch * self.sharding.world_size + self.sharding.rank) * self.batch_size
-        return [self._draw(position) for position in range(start, start + self.batch_size)]
+        return [self._candidates(position) for position in range(start, start + self.batch_size)]
 
     def stretches(self, first: int, end: int) -> Iterator[range]:
         """Batches ``first`` to ``end`` in stretches that may be read ahead.
@@ -69,16 +74,22 @@ class Batches:
     def _global_size(self) -> int:
         return self.batch_size * self.sharding.world_size
 
-    def _draw(self, position: int) -> Draw:
+    def _candidates(self, position: int) -> Iterator[Draw]:
+        number, place, samples = self._pass(position)
+        order = _shuffle(len(samples), self.seed, self.first_epoch + number)
+        draw = Draw(self.first_epoch + number, samples[order[place]], position)
+        yield draw
+        for other in replacements(order, place):
+            yield replace(draw, index=samples[other])
+
+    def _pass(self, position: int) -> tuple[int, int, Sequence[int]]:
+        """The pass a position is in, its place in the pass, and the samples of the pass."""
         if self.difficulty is None:
-            number, place = divmod(position, self.num_samples)
-            index = _shuffle(self.num_samples, self.seed, self.first_epoch + number)[place]
-        else:
-            number, place, kept = 0, position, self.difficulty.kept
-            while place >= (size := len(kept[number]) // self._global_size * self._global_size):
-                number, place = number + 1, place - size
-            index = kept[number][_shuffle(len(kept[number]), self.seed, self.first_epoch + number)[place]]
-        return Draw(self.first_epoch + number, index, position)
+            return *divmod(position, self.num_samples), range(self.num_samples)
+        number, place, kept = 0, position, self.difficulty.kept
+        while place >= (size := len(kept[number]) // self._global_size * self._global_size):
+            number, place = number + 1, place - size
+        return number, place, kept[number]
 
 
 @lru_cache(maxsize=4)
@@ -90,8 +101,14 @@ def _shuffle(num_samples: int, seed: int, epoch: int) -> list[int]:
 class TrainingLoader:
     """A loader that can stop and go on. A pass gives ``num_batches`` batches; the next begins after them."""
 
-    def __init__(self, items: Dataset[Item], batches: Batches, num_workers: int, first_batch: int = 0) -> None:
-        self.items, self.batches, self.num_workers = items, batches, num_workers
+    def __init__(
+        self,
+        questions: TrainingQuestions | TargetQuestions,
+        reader: Reader,
+        batches: Batches,
+        first_batch: int = 0,
+    ) -> None:
+        self.questions, self.reader, self.batches = questions, reader, batches
         self._begun = self._given = first_batch  # where this pass began, and which batch comes next
         self._goes_on = False  # the next pass is the rest of one that was interrupted
 
@@ -112,14 +129,9 @@ class TrainingLoader:
                     yield batch
 
     def _read(self, stretch: range) -> Iterator[list[Item]]:
-        return iter(
-            DataLoader(
-                self.items,
-                batch_sampler=map(self.batches.draws, stretch),  # our keys are draws, not integers
-                num_workers=self.num_workers,
-                collate_fn=list,
-                persistent_workers=False,
-            )
+        """The batches of a stretch; none beyond it is read ahead."""
+        return self.reader.training(
+            [map(self.questions.__getitem__, draws) for draws in self.batches.candidates(batch)] for batch in stretch
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -144,22 +156,21 @@ class EvaluationLoader:
     """Every item once over all ranks, none counted twice, and as many batches on every rank.
 
     A rank that has fewer batches than another gets one more with a repeated item (asked for as ``~index``), for
-    sharded ranks must take the same number of turns. A loader of our own, because Lightning takes the batch
-    sampler of a DataLoader apart for prediction.
+    sharded ranks must take the same number of turns.
     """
 
-    def __init__(self, items: EvaluationItems, batch_size: int, num_workers: int, sharding: Sharding) -> None:
-        mine = list(range(sharding.rank, len(items), sharding.world_size))
-        self.items, self.num_workers = items, num_workers
+    def __init__(self, questions: EvaluationQuestions, reader: Reader, batch_size: int, sharding: Sharding) -> None:
+        mine = list(range(sharding.rank, len(questions), sharding.world_size))
+        self.questions, self.reader = questions, reader
         self.batches = [mine[i : i + batch_size] for i in range(0, len(mine), batch_size)]
-        most = math.ceil(math.ceil(len(items) / sharding.world_size) / batch_size)
+        most = math.ceil(math.ceil(len(questions) / sharding.world_size) / batch_size)
         self.batches += [[~0]] * (most - len(self.batches))
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __iter__(self) -> Iterator[list[Item]]:
-        return iter(DataLoader(self.items, batch_sampler=self.batches, num_workers=self.num_workers, collate_fn=list))
+        return self.reader.evaluation([self.questions[index] for index in batch] for batch in self.batches)
 
 
 def batches_in_epoch(num_samples: int, batch_size: int, world_size: int) -> int:

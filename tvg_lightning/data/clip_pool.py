@@ -150,7 +150,8 @@ class _Worker:
             send(channel, job)
             reply = _receive(channel, until)
             if reply == OPENED:
-                opens, reply = True, _receive(channel, until)
+                opens = True
+                reply = _receive(channel, until)
             result = _answer(channel, job, reply, began, until)
         except TimeoutError:
             self.num_killed += 1

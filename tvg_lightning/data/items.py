@@ -1,32 +1,17 @@
 """From a sample to what the policy is asked: task, prompt, frames, and what its rewards must know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-from torch.utils.data import Dataset
-
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.data.clip_pool import Clip
+from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.video import VideoSampling
 from tvg_lightning.prompts import PromptTemplates, grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.inversion import task_for, true_segment
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.tasks.verbs import remove_first_verb, verb_lemmas
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One question about one video. ``position`` names it within the run: the same on every rank layout."""
-
-    sample: Sample
-    task: Task
-    prompt: Prompt
-    clip: VideoClip
-    query_verbs: tuple[str, ...]  # dictionary forms of the query's verbs
-    position: int
-    target: str | None = None  # the completion to learn, for SFT
-    is_repeated: bool = False  # asked only to keep the ranks in step: its answer does not count
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,22 +24,52 @@ class Draw:
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """What shall be asked about a sample, before anything is read. ``position`` is that of the item to come."""
+
+    sample: Sample
+    task: Task
+    position: int
+    target: str | None = None
+    is_repeated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One question about one video. ``position`` names it within the run: the same on every rank layout."""
+
+    sample: Sample
+    task: Task
+    prompt: Prompt
+    clip: Clip
+    query_verbs: tuple[str, ...]  # dictionary forms of the query's verbs
+    position: int
+    target: str | None = None  # the completion to learn, for SFT
+    is_repeated: bool = False  # asked only to keep the ranks in step: its answer does not count
+    error: str | None = None  # why its video could not be read; the clip is then darkness, the answer worth nothing
+
+
+@dataclass(frozen=True, slots=True)
 class ItemMaker:
-    """Reads the frames and writes the prompt of a (sample, task) pair."""
+    """Says which frames a question needs, and puts it into words."""
 
     videos: Path
     method: Method
     sampling: VideoSampling
-    cache: FrameCache
     templates: PromptTemplates | None = None  # None: the method's own words
 
-    def make(self, sample: Sample, task: Task, position: int, target: str | None = None) -> Item:
+    def request(self, question: Question) -> ClipRequest:
         """An inversion task sees the true segment only; grounding sees the whole (possibly cut) video."""
-        task = task_for(sample, task)
-        segment = sample.cut if task == Task.TVG else _in_file(sample, true_segment(sample))
-        clip = self.cache.get_or_read(self.videos / sample.video, self.sampling, segment)
+        sample = question.sample
+        segment = sample.cut if question.task == Task.TVG else _in_file(sample, true_segment(sample))
+        return ClipRequest(str(self.videos / sample.video), self.sampling, segment)
+
+    def make(self, question: Question, clip: Clip, error: str | None = None) -> Item:
+        """The item of a question whose clip has been read."""
+        sample, task = question.sample, question.task
         verbs = verb_lemmas(sample.query) if task != Task.TVG else ()
-        return Item(sample, task, self._prompt(sample, task), clip, verbs, position, target)
+        prompt = self._prompt(sample, task)
+        return Item(sample, task, prompt, clip, verbs, question.position, question.target, question.is_repeated, error)
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:
@@ -63,18 +78,19 @@ class ItemMaker:
         return inversion_prompt(task, gap, self.templates)
 
 
-class TrainingItems(Dataset[Item]):
+class TrainingQuestions:
     """Samples with a task drawn from (seed, epoch, index): a resumed or re-sharded run sees the same."""
 
-    def __init__(self, samples: Sequence[Sample], maker: ItemMaker, mixture: Mixture, seed: int) -> None:
-        self.samples, self.maker, self.mixture, self.seed = samples, maker, mixture, seed
+    def __init__(self, samples: Sequence[Sample], mixture: Mixture, seed: int) -> None:
+        self.samples, self.mixture, self.seed = samples, mixture, seed
 
     def __len__(self) -> int:
         return len(self.samples)
 
-    def __getitem__(self, draw: Draw) -> Item:  # drawn by our own loader
-        task = self.mixture.draw(self.seed, draw.epoch, draw.index)
-        return self.maker.make(self.samples[draw.index], task, draw.position)
+    def __getitem__(self, draw: Draw) -> Question:
+        sample = self.samples[draw.index]
+        task = task_for(sample, self.mixture.draw(self.seed, draw.epoch, draw.index))
+        return Question(sample, task, draw.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,35 +101,35 @@ class Target:
     text: str
 
 
-class TargetItems(Dataset[Item]):
+class TargetQuestions:
     """Grounding questions with the completion to learn, for SFT."""
 
-    def __init__(self, targets: Sequence[Target], maker: ItemMaker) -> None:
-        self.targets, self.maker = targets, maker
+    def __init__(self, targets: Sequence[Target]) -> None:
+        self.targets = targets
 
     def __len__(self) -> int:
         return len(self.targets)
 
-    def __getitem__(self, draw: Draw) -> Item:
+    def __getitem__(self, draw: Draw) -> Question:
         target = self.targets[draw.index]
-        return self.maker.make(target.sample, Task.TVG, draw.position, target.text)
+        return Question(target.sample, Task.TVG, draw.position, target.text)
 
 
-class EvaluationItems(Dataset[Item]):
+class EvaluationQuestions:
     """Every sample with every task that can be asked about it."""
 
-    def __init__(self, samples: Sequence[Sample], tasks: Sequence[Task], maker: ItemMaker) -> None:
-        self.questions = [(s, task) for task in tasks for s in samples if task_for(s, task) == task]
-        self.maker = maker
+    def __init__(self, samples: Sequence[Sample], tasks: Sequence[Task]) -> None:
+        self.pairs = [(s, task) for task in tasks for s in samples if task_for(s, task) == task]
 
     def __len__(self) -> int:
-        return len(self.questions)
+        return len(self.pairs)
 
-    def __getitem__(self, index: int) -> Item:
+    def __getitem__(self, index: int) -> Question:
+        """``~index`` asks for the same question as one that is repeated."""
         is_repeated = index < 0
         index = ~index if is_repeated else index
-        sample, task = self.questions[index]
-        return replace(self.maker.make(sample, task, index), is_repeated=is_repeated)
+        sample, task = self.pairs[index]
+        return Question(sample, task, index, is_repeated=is_repeated)
 
 
 def _in_file(sample: Sample, span: Span | None) -> Span | None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import lightning as L
@@ -20,6 +21,7 @@ from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.identity import base_fingerprint
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import shard
 from tvg_lightning.schema import Method, MethodName
@@ -79,7 +81,7 @@ class GroundingModule(L.LightningModule):
                 shard(self.policy, self.device_mesh["data_parallel"])
 
     def setup(self, stage: str) -> None:
-        self.datamodule().check_policy(self.policy_settings, is_sharded=self.device_mesh is not None)
+        self.datamodule().reading.check_policy(self.policy_settings, is_sharded=self.device_mesh is not None)
         for name in self.datamodule().evaluation_splits:
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
@@ -169,14 +171,27 @@ class GroundingModule(L.LightningModule):
         if self.policy_settings.tuning != "full":
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
+            checkpoint["base"] = {"checkpoint": self.policy_settings.checkpoint, "fingerprint": self._base_fingerprint}
         # a sharded strategy numbers all parameters, the others those that the optimizer has
         names = self._optimized_names() if self.device_mesh is None else [name for name, _ in self.named_parameters()]
         checkpoint["optimizer_states"] = [state_by_name(state, names) for state in checkpoint["optimizer_states"]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        base = checkpoint.get("base")
+        if self.policy_settings.tuning != "full" and base and base["fingerprint"] != self._base_fingerprint:
+            raise ValueError(
+                f"the checkpoint's adapters were trained on {base['checkpoint']}, and mean nothing on another base: "
+                f"policy.checkpoint is {self.policy_settings.checkpoint}"
+            )
         if "optimizer_states" in checkpoint and hasattr(self, "policy"):  # a sharded run has loaded them by now
             names = self._optimized_names()
             checkpoint["optimizer_states"] = [state_by_number(state, names) for state in checkpoint["optimizer_states"]]
+
+    @cached_property
+    def _base_fingerprint(self) -> str | None:
+        """Tells the base of adapters from another; None for random weights, which no file holds."""
+        checkpoint = self.policy_settings.checkpoint
+        return None if checkpoint.endswith(".json") else base_fingerprint(checkpoint)
 
     def _optimized_names(self) -> list[str]:
         """The names of the optimizer's parameters, in its order."""

@@ -1,0 +1,164 @@
+"""From questions to items: clips are read ahead, and what cannot be read is replaced in training, named elsewhere."""
+
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from tvg_lightning.data.bad_videos import BadVideo, BadVideos
+from tvg_lightning.data.clip_pool import Clip, ClipPool
+from tvg_lightning.data.items import Item, ItemMaker, Question
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip
+
+log = logging.getLogger(__name__)
+
+Candidates = Iterator[Question]  # the question drawn, then those that may take its place, in their order
+
+
+class Reader(Protocol):
+    """What the loaders need of an ItemReader."""
+
+    def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]: ...
+
+    def evaluation(self, batches: Iterable[Sequence[Question]]) -> Iterator[list[Item]]: ...
+
+
+@dataclass(slots=True)
+class _Wanted:
+    """An item to come: the question first asked for, and the one whose clip is under way, if there is any left."""
+
+    first: Question
+    others: Candidates
+    asked: "tuple[Question, Future[Clip | BadVideo]] | None" = None
+
+
+class ItemReader:
+    """Gives the items of batches of questions in their order, ``prefetch`` batches read ahead.
+
+    In training the first candidate that can be read is taken, whatever is known already: so the draws do not
+    depend on when, or by which process, a bad video was found. In evaluation nothing is replaced. Without
+    workers nothing is read ahead.
+    """
+
+    def __init__(self, maker: ItemMaker, pool: ClipPool, bad: BadVideos, prefetch: int) -> None:
+        self.maker, self.pool, self.bad = maker, pool, bad
+        self.prefetch = prefetch if pool.num_workers else 0
+        self._wait_s = 0.0
+
+    def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]:
+        """One item for each of a batch's candidates; ValueError where none of them can be read."""
+        reading = self._read(batches, self._refuse)
+        while True:
+            began = time.monotonic()
+            batch = next(reading, None)
+            self._wait_s += time.monotonic() - began
+            if batch is None:
+                return
+            yield batch
+
+    def evaluation(self, batches: Iterable[Sequence[Question]]) -> Iterator[list[Item]]:
+        """One item for each question; with an ``error`` in it where its video cannot be read."""
+        return self._read(([iter([question]) for question in batch] for batch in batches), self._in_the_dark)
+
+    def figures(self) -> dict[str, float]:
+        """What a person wants to see of it, by this process; ``wait_s``: since they were last asked for."""
+        figures = {
+            "bad_videos": float(len(self.bad)),
+            "killed": float(self.pool.num_killed),
+            "died": float(self.pool.num_died),
+            "wait_s": self._wait_s,
+        }
+        self._wait_s = 0.0
+        frames, features = self.pool.cache, self.pool.features
+        if frames.folder is not None:
+            figures["frame_cache_hit_rate"] = frames.hits / max(1, frames.hits + frames.misses)
+        if features is not None:
+            figures["feature_cache_hit_rate"] = features.hits / max(1, features.hits + features.misses)
+        return figures
+
+    def _read(
+        self, batches: Iterable[Sequence[Candidates]], where_none: Callable[[Question], Item]
+    ) -> Iterator[list[Item]]:
+        waiting: deque[list[_Wanted]] = deque()
+        try:
+            for batch in batches:
+                waiting.append([self._begin(candidates) for candidates in batch])
+                if len(waiting) > self.prefetch:
+                    yield [self._finish(wanted, where_none) for wanted in waiting.popleft()]
+            while waiting:
+                yield [self._finish(wanted, where_none) for wanted in waiting.popleft()]
+        finally:  # left in the middle: what no worker has begun is not read
+            for wanted in (wanted for batch in waiting for wanted in batch):
+                if wanted.asked is not None:
+                    wanted.asked[1].cancel()
+
+    def _begin(self, candidates: Candidates) -> _Wanted:
+        first = next(candidates)
+        wanted = _Wanted(first, candidates)
+        self._ask(wanted, first)
+        return wanted
+
+    def _ask(self, wanted: _Wanted, question: Question | None) -> None:
+        """Have a question's clip read, or that of the first after it that is not known to be bad."""
+        while question is not None:
+            request = self.maker.request(question)
+            if self.bad.find(request.path, request.segment) is None:
+                wanted.asked = question, self.pool.submit(request)
+                return
+            question = next(wanted.others, None)
+        wanted.asked = None
+
+    def _finish(self, wanted: _Wanted, where_none: Callable[[Question], Item]) -> Item:
+        while wanted.asked is not None:
+            question, future = wanted.asked
+            clip = self._outcome(question, future)
+            if not isinstance(clip, BadVideo):
+                self.bad.note_good()
+                return self.maker.make(question, clip)
+            self._ask(wanted, next(wanted.others, None))
+        return where_none(wanted.first)
+
+    def _outcome(self, question: Question, future: "Future[Clip | BadVideo]") -> Clip | BadVideo:
+        request = self.maker.request(question)
+        known = self.bad.find(request.path, request.segment)
+        if known is not None:  # found by a batch before, after this was asked for
+            future.cancel()
+            return known
+        result = future.result()
+        if isinstance(result, BadVideo):
+            log.warning("bad video: %s", _named(result))
+            self.bad.note(result, question.position)
+        return result
+
+    def _known(self, question: Question) -> BadVideo:
+        request = self.maker.request(question)
+        bad = self.bad.find(request.path, request.segment)
+        assert bad is not None, "only a bad video leaves a question without a clip"
+        return bad
+
+    def _refuse(self, question: Question) -> Item:
+        raise ValueError(
+            f"the video of sample {question.sample.sample_id} cannot be read, nor any that could take its place: "
+            f"{_named(self._known(question))}; {self.bad.log} says why the others cannot"
+        )
+
+    def _in_the_dark(self, question: Question) -> Item:
+        """An item that keeps its batch in step, and whose answer is not looked at."""
+        bad = self._known(question)
+        log.warning("sample %s counts as not answered: %s", question.sample.sample_id, _named(bad))
+        return self.maker.make(question, _DARKNESS, bad.reason)
+
+
+_DARKNESS = VideoClip(
+    torch.zeros(TEMPORAL_PATCH, SIDE_FACTOR, SIDE_FACTOR, 3, dtype=torch.uint8), (0.0, 1.0), 1.0, "none"
+)
+
+
+def _named(bad: BadVideo) -> str:
+    """The reason with the file's name in front, if it is not there."""
+    return bad.reason if bad.reason.startswith(bad.path) else f"{bad.path}: {bad.reason}"

@@ -1,0 +1,72 @@
+"""What a user decides about the reading of videos, and the pool and caches that follow from it."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.feature_cache import FeatureCache
+from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+
+
+@dataclass(frozen=True)
+class ReadingSettings:
+    """Keys of ``data``; TVGDataModule says what they mean."""
+
+    num_workers: int = 0
+    prefetch: int = 2
+    video_timeout_s: float = 60.0
+    max_bad_share: float = 0.5
+    cache: str | None = None
+    cache_max_gb: float = 50.0
+    feature_cache: str | None = None
+
+    def __post_init__(self) -> None:
+        for key in ("num_workers", "prefetch"):
+            if (count := self.__dict__[key]) < 0:
+                raise ValueError(f"data.{key} must be at least 0, got {count}")
+        for key in ("video_timeout_s", "cache_max_gb"):
+            if not (math.isfinite(number := self.__dict__[key]) and number > 0):
+                raise ValueError(f"data.{key} must be a positive number, got {number}")
+        if not 0 <= self.max_bad_share <= 1:
+            raise ValueError(f"data.max_bad_share must be between 0 and 1, got {self.max_bad_share}")
+        for key in ("cache", "feature_cache"):
+            if self.__dict__[key] == "":
+                raise ValueError(f"data.{key} is empty: give a folder, or null for none")
+        if self.cache is not None and self.cache == self.feature_cache:
+            raise ValueError(f"data.feature_cache must be another folder than data.cache, {self.cache}")
+
+    def check_policy(self, policy: PolicySettings, is_sharded: bool) -> None:
+        """Refuse a cache of features for a policy whose features change, or whose processes see together."""
+        if self.feature_cache is None:
+            return
+        if policy.train_vision_tower or policy.train_merger:
+            raise ValueError(
+                "data.feature_cache: the features of a vision tower or merger that is trained cannot be kept; set it "
+                "to null, or policy.train_vision_tower and policy.train_merger to false"
+            )
+        if is_sharded:
+            raise ValueError(
+                "data.feature_cache: the processes of a sharded policy must see every video together, and cannot skip "
+                "those that one of them knows; set it to null, or take strategy ddp"
+            )
+
+    def pool(self, features: FeatureCache | None) -> ClipPool:
+        """The processes that read videos, with the caches."""
+        frames = FrameCache(None if self.cache is None else Path(self.cache), self._cache_bytes)
+        return ClipPool(self.num_workers, self.video_timeout_s, frames, features)
+
+    def features(self, policy: PolicyBackbone, device: torch.device, precision: str) -> FeatureCache:
+        """The cache of what this policy sees; its names hold all that moves the last bits of what a tower computes."""
+        assert self.feature_cache is not None
+        chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
+        tower = " ".join([policy.vision_identity(), chip, precision, torch.__version__])
+        return FeatureCache(Path(self.feature_cache), tower, policy.head.dtype, self._cache_bytes)
+
+    @property
+    def _cache_bytes(self) -> int:
+        return max(1, int(self.cache_max_gb * 2**30))
