@@ -42,7 +42,7 @@ class StepCheckpoint(Checkpoint):
         folder = Path(self.dirpath) if self.dirpath is not None else Path(trainer.default_root_dir) / "checkpoints"
         part, target = folder / f".{name}.part", folder / name
         try:
-            trainer.save_checkpoint(part)
+            trainer.save_checkpoint(part, weights_only=False)  # that is, with optimizer, schedule and place
             if trainer.is_global_zero:
                 _sync(part)
                 os.replace(part, target)

@@ -197,10 +197,10 @@ def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) 
 
 
 class OneBad(TVGDataModule):
-    """In which the video of sample 1 cannot be read."""
+    """In which the video of sample 2 cannot be read."""
 
     def _pool(self) -> ClipPool:
-        return TablePool(bad=[1])
+        return TablePool(bad=[2])
 
 
 @pytest.fixture
@@ -213,10 +213,10 @@ def one_bad(folder: Path) -> TVGDataModule:
 
 
 def test_spare_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
-    """Eight spares: those that fall on sample 1 are of the sample after it, under the position of the one drawn."""
+    """Eight spares: those that fall on sample 2 are of the sample after it, under the position of the one drawn."""
     items = one_bad.spare_items("key", 8, Mixture())
     places = [item.position % 4 for item in items]
-    assert 1 in places and [int(item.sample.sample_id) for item in items] == [2 if k == 1 else k for k in places]
+    assert 2 in places and [int(item.sample.sample_id) for item in items] == [3 if k == 2 else k for k in places]
     again = one_bad.spare_items("key", 8, Mixture())
     assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
     assert one_bad.figures()["data/bad_videos"] == 1.0
@@ -225,8 +225,8 @@ def test_spare_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
 def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
     (item,) = one_bad.items_again([("3", Task.ACTION_RECOGNITION, 9)])
     assert (item.sample.sample_id, item.task, item.position) == ("3", Task.ACTION_RECOGNITION, 9)
-    with pytest.raises(ValueError, match="sample 1 cannot be read"):
-        one_bad.items_again([("3", Task.TVG, 9), ("1", Task.TVG, 10)])
+    with pytest.raises(ValueError, match="sample 2 cannot be read"):
+        one_bad.items_again([("3", Task.TVG, 9), ("2", Task.TVG, 10)])
 
 
 def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:

@@ -34,8 +34,8 @@ def test_its_folder_can_be_chosen(run: Run, tmp_path: Path) -> None:
 def test_a_full_disk_leaves_the_one_before_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     save, folders = L.Trainer.save_checkpoint, []
 
-    def fills_up(trainer: L.Trainer, path: Path, *args: object) -> None:
-        save(trainer, path, *args)  # type: ignore[arg-type]
+    def fills_up(trainer: L.Trainer, path: Path, *args: object, **more: object) -> None:
+        save(trainer, path, *args, **more)  # type: ignore[arg-type]
         folders.append(path.parent)
         if len(folders) == 2:
             path.write_bytes(path.read_bytes()[:100])
@@ -52,7 +52,7 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(run: Run, monkeypatch:
     """The new one stands beside under another name until it is whole."""
     seen = []
 
-    def save(trainer: L.Trainer, path: Path, *args: object) -> None:
+    def save(trainer: L.Trainer, path: Path, *args: object, **more: object) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"half")
         seen.append({p.name: p.read_bytes() for p in path.parent.iterdir() if p != path})
