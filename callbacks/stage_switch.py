@@ -101,26 +101,35 @@ class StageSwitch(Callback):
 
     def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: int, source: str) -> None:
         """The first process reads the traces of all, and writes the ones worth learning from."""
-        stage = module.stages[coming]
         folder = Path(self.traces) if self.traces is not None else Path(trainer.default_root_dir) / "traces"
         trainer.strategy.barrier("traces are written")
+        complaint = None
         if trainer.is_global_zero:
-            files = sorted(folder.glob(f"{source}-rank*.jsonl"))
-            if not files:
-                raise ValueError(f'no traces of stage "{source}" in {folder}: add the AnchorTrace callback')
-            traces = [trace for file in files for trace in read_traces(file)]
-            kept = harvest(traces, stage.rule)
-            log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
-            if not kept:
-                raise ValueError(
-                    f'stage "{stage.name}": none of {len(traces)} traces of "{source}" passes the rule; '
-                    f'give "{source}" more steps or relax the rule ({stage.rule})'
-                )
-            target = module.harvest_file(stage.name)
-            target.unlink(missing_ok=True)
-            with TraceWriter(target) as writer:
-                writer.write(kept)
-        trainer.strategy.barrier("harvest is written")
+            try:
+                self._write_harvest(folder, module, coming, source)
+            except ValueError as error:
+                complaint = str(error)
+        complaint = trainer.strategy.broadcast(complaint)  # all processes end, not the first alone
+        if complaint is not None:
+            raise ValueError(complaint)
+
+    def _write_harvest(self, folder: Path, module: StagedModule, coming: int, source: str) -> None:
+        stage = module.stages[coming]
+        files = sorted(folder.glob(f"{source}-rank*.jsonl"))
+        if not files:
+            raise ValueError(f'no traces of stage "{source}" in {folder}: add the AnchorTrace callback')
+        traces = [trace for file in files for trace in read_traces(file)]
+        kept = harvest(traces, stage.rule)
+        log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
+        if not kept:
+            raise ValueError(
+                f'stage "{stage.name}": none of {len(traces)} traces of "{source}" passes the rule; '
+                f'give "{source}" more steps or relax the rule ({stage.rule})'
+            )
+        target = module.harvest_file(stage.name)
+        target.unlink(missing_ok=True)
+        with TraceWriter(target) as writer:
+            writer.write(kept)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rewards": list(self._rewards)}

@@ -13,6 +13,7 @@ from tests.doubles import losses
 from tests.test_train import grpo, in_new_process, stage, write_config
 from tvg_lightning.traces import read_traces
 
+IDLE = "lightning.pytorch.callbacks.Callback"  # keeps the others at their places in the list
 SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "sampling": {"max_new_tokens": 24}}
 
 
@@ -156,3 +157,59 @@ def test_or_skips_the_update(tmp_path: Path, shapes: Path, caplog: pytest.LogCap
     assert len(losses(tmp_path / "losses.jsonl")) == 3
     saved = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
     assert all(bool(value.isfinite().all()) for value in saved.values())
+
+
+def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, *args: str) -> None:
+    """The same run twice, once with a power cut: the losses after it are those of the other."""
+    found = []
+    for name in ("whole", "cut"):
+        home = folder / name
+        home.mkdir()
+        config["trainer"]["default_root_dir"] = str(home)
+        config["trainer"]["callbacks"][5]["init_args"]["file"] = str(home / "losses.jsonl")
+        path = home / "config_in.yaml"
+        path.write_text(yaml.safe_dump(config), encoding="utf-8")
+        kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": kill_at}}
+        if name == "cut":
+            done = in_new_process("fit", "--config", path, *args, "--trainer.callbacks+", json.dumps(kill))
+            assert done.returncode != 0
+        resume = [] if name == "whole" else ["--ckpt_path", home / "checkpoints" / "last.ckpt"]
+        done = in_new_process("fit", "--config", path, *args, *resume)
+        assert done.returncode == 0, done.stderr[-3000:]
+        found.append(losses(home / "losses.jsonl"))
+    whole, cut = found
+    after = cut[kill_at + 1 :]
+    assert after and after == whole[after[0][1] :]
+
+
+@pytest.mark.parametrize("kind", ["grpo", "sft"])
+def test_a_single_stage_goes_on_where_it_was(kind: str, tmp_path: Path, shapes: Path) -> None:
+    """Two epochs of six batches, cut in the second; with online difficulty, whose IoUs must not be lost."""
+    config = yaml.safe_load(write_config(tmp_path, shapes).read_text(encoding="utf-8"))
+    config["trainer"]["callbacks"] = [c for c in config["trainer"]["callbacks"] if "stage_s" not in c["class_path"]]
+    config["trainer"]["callbacks"][2]["init_args"]["every_n_steps"] = 1
+    config["trainer"]["callbacks"] = [*config["trainer"]["callbacks"][:3], *([{"class_path": IDLE}] * 2),
+                                      *config["trainer"]["callbacks"][3:]]  # fmt: skip
+    config["trainer"]["max_epochs"] = 2
+    more = {"grpo": grpo(sampling={"max_new_tokens": 24}, beta=0.04)} if kind == "grpo" else {}
+    config["model"] = {
+        "class_path": f"tvg_lightning.modules.{kind}.{kind.upper()}Module",
+        "init_args": {
+            "policy": {"checkpoint": "tiny"}, "evaluation": {"max_new_tokens": 12}, **more,
+            "optimizer": {"lr": 1e-3, "schedule": "linear"},
+        },
+    }  # fmt: skip
+    config["data"] |= {"batch_size": 2, "val": []}
+    if kind == "grpo":
+        config["data"]["difficulty"] = {"min_iou": 0.0, "max_iou": 1.0}
+    resumed_equals_whole(tmp_path, config, kill_at=8)
+
+
+def test_two_processes_go_on_within_a_rollout(tmp_path: Path, shapes: Path) -> None:
+    """Each has its own prompts, and the IoUs of both decide what the next pass draws from."""
+    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    stages[0]["batch_size"] = 1
+    config = yaml.safe_load(write_config(tmp_path, shapes, stages=stages).read_text(encoding="utf-8"))
+    config["trainer"]["callbacks"][4]["init_args"]["every_n_steps"] = 1
+    config["data"]["difficulty"] = {"min_iou": 0.0, "max_iou": 1.0}
+    resumed_equals_whole(tmp_path, config, 5, "--trainer.devices", "2", "--trainer.strategy", "ddp")

@@ -5,7 +5,7 @@ Difficulty is the IoU of a model's answers with the truth: a teacher's in TVG-R1
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tvg_lightning import spans
@@ -61,11 +61,26 @@ class Split:
 
 def sample_ious(traces: Iterable[Trace]) -> dict[str, float]:
     """The mean IoU of every sample's grounding answers by sample id; an answer without a span counts 0."""
-    found: dict[str, list[float]] = {}
+    return means(answer_ious(traces))
+
+
+def answer_ious(traces: Iterable[Trace]) -> Iterator[tuple[str, float]]:
+    """Sample id and IoU of every grounding answer."""
     for trace in traces:
         if trace.task == Task.TVG and trace.windows:
-            found.setdefault(trace.sample_id, []).append(spans.iou_to_windows(trace.answer, trace.windows))
-    return {sample_id: sum(ious) / len(ious) for sample_id, ious in found.items()}
+            yield trace.sample_id, spans.iou_to_windows(trace.answer, trace.windows)
+
+
+def means(answers: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """The mean of each name's values.
+
+    >>> means([("a", 0.0), ("b", 1.0), ("a", 0.5)])
+    {'a': 0.25, 'b': 1.0}
+    """
+    found: dict[str, list[float]] = {}
+    for name, value in answers:
+        found.setdefault(name, []).append(value)
+    return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: TVGR1Rule) -> Split:

@@ -27,9 +27,9 @@ ReversedPairs = Literal["reject", "swap"]
 def read_strict(text: str, method: Method) -> Answer:
     """Read a completion for its reward, in the layout that the method's prompt asks for and no other.
 
-    TIME_R1, INVERT4TVG (the lineage's released rule): the whole text is a ``<think>…</think>``, blanks, an
+    TIME_R1, INVERT4TVG (the lineage's rule): the whole text is a ``<think>…</think>``, blanks, an
     ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of layout
-    there is no span.
+    there is no span; Time-R1's release reads one there too, and lets its format term alone suffer.
 
     TVG_R1 (released rule): the text opens with a ``<think>…</think>`` and has a ``<time>…</time>`` after it,
     anything between them and behind allowed; the span is the FIRST ``<time>`` as JSON ``[a, b]``. Its IoU and

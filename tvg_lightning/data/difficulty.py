@@ -69,7 +69,7 @@ class OnlineDifficulty:
         self.ious = {}
 
     def state_dict(self) -> dict[str, object]:
-        return {"kept": self.kept, "ious": self.ious}
+        return {"kept": self.kept, "ious": self.merged(self.ious)}
 
     def load_state_dict(self, state: Mapping[str, object]) -> None:
         kept, ious = state["kept"], state["ious"]

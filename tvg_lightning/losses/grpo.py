@@ -98,9 +98,14 @@ def loss_denominator(mask_NT: Tensor, reduction: Reduction, max_length: int | No
     >>> loss_denominator(torch.tensor([[True, True], [True, False], [False, False]]), "token_mean")
     tensor(3)
     """
+    return loss_count(mask_NT, reduction, max_length).clamp(min=1)
+
+
+def loss_count(mask_NT: Tensor, reduction: Reduction, max_length: int | None = None) -> Tensor:
+    """``loss_denominator`` without its floor: what processes add up before it is laid under their sum."""
     if reduction == "token_mean":
-        return mask_NT.sum().clamp(min=1)
-    num_completions = mask_NT.any(dim=1).sum().clamp(min=1)
+        return mask_NT.sum()
+    num_completions = mask_NT.any(dim=1).sum()
     if reduction == "sequence_mean":
         return num_completions
     assert reduction == "constant", reduction
@@ -112,7 +117,8 @@ def loss_denominator(mask_NT: Tensor, reduction: Reduction, max_length: int | No
 def kl_estimate(logp_NT: Tensor, logp_ref_NT: Tensor, kind: KLEstimator) -> Tensor:
     """Per-token estimates of KL(policy || reference) on the policy's own tokens, ``d = logp - logp_ref``.
 
-    "k1": d, unbiased and of either sign. "k2": d^2 / 2. "k3": exp(-d) - 1 + d, unbiased and never negative
+    "k1": d, unbiased and of either sign; as a term of the loss it does not hold the policy to the reference, for
+    its gradient has no reference in it. "k2": d^2 / 2. "k3": exp(-d) - 1 + d, unbiased and never negative
     (GRPO's). 0: the two agree on this token.
 
     >>> import torch

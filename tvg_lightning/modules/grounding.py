@@ -17,6 +17,7 @@ from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
+from tvg_lightning.modules.parallel import mean_over_ranks
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
@@ -89,10 +90,10 @@ class GroundingModule(L.LightningModule):
         self.phases.start(self.device)
         step = self.take_step(batch)
         self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
-        figures = {f"train/{name}": value for name, value in step.logs.items()}
+        figures = {f"train/{name}": value for name, value in mean_over_ranks(step.logs).items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
-        if "reward" in step.logs:
-            self.log("reward", step.logs["reward"], prog_bar=True, logger=False, batch_size=len(batch))
+        if "train/reward" in figures:
+            self.log("reward", figures["train/reward"], prog_bar=True, logger=False, batch_size=len(batch))
         figures |= {f"train/{name}": value for name, value in self.datamodule().figures().items()}
         self.log_dict(figures, batch_size=len(batch))
         return step.loss
@@ -135,10 +136,13 @@ class GroundingModule(L.LightningModule):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = make_optimizer(self.policy, self.optimizer_settings)
-        # asked anew at every step: where weights are sharded, the stage of a resumed run is known only after this
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda step: self.optimizer_settings.factor(step, self.num_steps())
-        )
+
+        def factor(step: int) -> float:
+            # Asked anew at every step: where weights are sharded, the stage of a resumed run is known only later.
+            # At step 0 the length does not matter, and asking would set the data up before its place is restored.
+            return self.optimizer_settings.factor(step, self.num_steps() if step else 1)
+
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_before_backward(self, loss: Tensor) -> None:

@@ -11,9 +11,9 @@ import torch
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
-from tvg_lightning.losses.grpo import grpo_loss, loss_denominator
+from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.grounding import GroundingModule
-from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.modules.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import (
     Minibatch,
@@ -28,7 +28,7 @@ from tvg_lightning.modules.rollouts import (
     rollout_traces,
     sample_with_spread,
 )
-from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings
+from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings, check_rewarded
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.settings import PolicySettings
@@ -96,14 +96,22 @@ class GRPOObjective:
     def _restore(self, policy: PolicyBackbone, state: dict[str, Any], data: TVGDataModule) -> None:
         if state["reference"] is not None:
             self.reference = policy.kept_like_ours(state["reference"])
-        if state["rollout"] is not None:
-            self.rollout = restored_rollout(policy, state["rollout"], data.items_again)
+        if state["rollouts"] is not None:
+            rank, world_size = rank_and_world_size()
+            if len(state["rollouts"]) != world_size:
+                raise ValueError(
+                    f"the checkpoint was written between two updates of a rollout by {len(state['rollouts'])} "
+                    f"processes, and each has its own prompts: go on with as many, not {world_size}"
+                )
+            self.rollout = restored_rollout(policy, state["rollouts"][rank], data.items_again)
         self._saved = None
 
     def state_dict(self) -> dict[str, Any]:
-        rollout = None if self.rollout is None else rollout_state(self.rollout)
+        if self._saved is not None:
+            return self._saved
+        rollouts = None if self.rollout is None else of_all_ranks(rollout_state(self.rollout))
         reference = None if self.reference is None else whole_weights(self.reference)
-        return {"reference": reference, "rollout": rollout}
+        return {"reference": reference, "rollouts": rollouts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._saved = state
@@ -115,7 +123,7 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
     if settings.mask_cut_off:
         mask_BGC = mask_BGC & torch.tensor(part.finished, device=mask_BGC.device)[..., None]
     logp_NC, mask_NC = logp_BGC.flatten(0, 1), mask_BGC.flatten(0, 1)
-    denominator = loss_denominator(mask_NC, settings.reduction, settings.sampling.max_new_tokens)
+    denominator = loss_count(mask_NC, settings.reduction, settings.sampling.max_new_tokens)
     result = grpo_loss(
         logp_NC,
         logp_NC.detach() if part.logp_old_BGC is None else part.logp_old_BGC.flatten(0, 1),
@@ -128,9 +136,9 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
         kl=settings.kl,
         ratio_level=settings.ratio_level,
         reduction=settings.reduction,
-        denominator=sum_over_ranks(denominator) / world_size,
+        denominator=sum_over_ranks(denominator).clamp(min=1) / world_size,
     )
-    figures = {"kl": float(result.kl)}
+    figures = {"kl": float(result.kl)} if settings.beta > 0 else {}
     if part.logp_old_BGC is not None:
         figures |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
     lengths = [len(prompt.input_ids) for prompt in part.prompts]
@@ -162,7 +170,13 @@ class GRPOModule(GroundingModule):
         is_new = not hasattr(self, "policy")
         super().configure_model()
         if is_new:
-            self.objective.begin(self.policy, self.policy.trainable_weights())
+            needs_base = self.grpo.beta > 0 and self.grpo.reference == "base"
+            self.objective.begin(self.policy, self.policy.trainable_weights() if needs_base else None)
+
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit":
+            check_rewarded(self.datamodule().mixture, self.grpo.reward, "data.mixture")
 
     def data_plan(self) -> DataPlan:
         data = self.datamodule()

@@ -1,10 +1,13 @@
 """The few collectives that a training step needs. Each is the identity where there is one process."""
 
 from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 def sum_over_ranks(count: Tensor) -> Tensor:
@@ -27,13 +30,32 @@ def rows_of_all_ranks(rows_BG: Tensor) -> tuple[Tensor, slice]:
     return torch.cat(parts), slice(dist.get_rank() * num_B, (dist.get_rank() + 1) * num_B)
 
 
+def mean_over_ranks(figures: Mapping[str, float]) -> dict[str, float]:
+    """Each figure's mean over the processes that have it; some have none of a task."""
+    values: dict[str, list[float]] = {}
+    for part in of_all_ranks(dict(figures)):
+        for name, value in part.items():
+            values.setdefault(name, []).append(value)
+    return {name: sum(found) / len(found) for name, found in values.items()}
+
+
+def of_all_ranks(ours: T) -> list[T]:
+    """What every process has, in the order of the ranks."""
+    if not _is_parallel():
+        return [ours]
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, ours)
+    return parts
+
+
 def merged_over_ranks(figures: Mapping[int, float]) -> dict[int, float]:
     """The union of all processes' entries."""
-    if not _is_parallel():
-        return dict(figures)
-    parts: list[dict[int, float]] = [{} for _ in range(dist.get_world_size())]
-    dist.all_gather_object(parts, dict(figures))
-    return {key: value for part in parts for key, value in part.items()}
+    return {key: value for part in of_all_ranks(dict(figures)) for key, value in part.items()}
+
+
+def rank_and_world_size() -> tuple[int, int]:
+    """This process among all."""
+    return (dist.get_rank(), dist.get_world_size()) if _is_parallel() else (0, 1)
 
 
 def _is_parallel() -> bool:

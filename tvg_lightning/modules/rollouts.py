@@ -118,7 +118,8 @@ def sample_with_spread(
         if num_needed == 0:
             break
         spares = spare(f"{place.stage} {place.step} {turn}", num_needed)
-        fresh = sample_groups(policy, spares, settings, method, place)
+        chunks = [spares[i : i + size] for i in range(0, num_needed, size)]
+        fresh = [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place)]
         _replace_flat(sampled, fresh)
     return sampled
 

@@ -207,12 +207,16 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
         if self.harvest_from is not None and not self.sft:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
-        shares = asdict(self.mixture)
-        for task in Task:
-            if self.grpo is not None and shares[task] > 0 and not self.grpo.reward.applies_to(task):
-                raise ValueError(
-                    f'stages: "{self.name}": mixture has {task}, but no weight in grpo.reward counts for it'
-                )
+        if self.grpo is not None:
+            check_rewarded(self.mixture, self.grpo.reward, f'stages: "{self.name}": mixture')
+
+
+def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
+    """Every task that is mixed in has a weight that counts for it."""
+    shares = asdict(mixture)
+    for task in Task:
+        if shares[task] > 0 and not reward.applies_to(task):
+            raise ValueError(f"{where} has {task}, but no weight in grpo.reward counts for it")
 
 
 def check_stages(stages: list[StageSettings]) -> None:

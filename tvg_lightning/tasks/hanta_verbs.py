@@ -16,6 +16,7 @@ from HanTa.HanoverTagger import HanoverTagger
 _TOKEN: Final = re.compile(r"[^\W\d_]++(?:['’-][^\W\d_]++)*+|\d++|[^\w\s]")
 _SENTENCE_END: Final = frozenset(".!?\n")
 # The tagger's time grows with the square of a word's length; model text may hold a word of 10,000 letters.
+_LONGEST_SENTENCE = 1000  # words; the tagger fails on a line of 200,000
 _LONGEST_WORD: Final = 32
 
 _LEXICAL: Final = "VV"
@@ -56,7 +57,7 @@ def _sentences(text: str) -> list[list[re.Match[str]]]:
     for match in _TOKEN.finditer(text):
         if len(match.group()) <= _LONGEST_WORD:
             sentences[-1].append(match)
-        if match.group() in _SENTENCE_END:
+        if match.group() in _SENTENCE_END or len(sentences[-1]) == _LONGEST_SENTENCE:
             sentences.append([])
     return [tokens for tokens in sentences if tokens]
 

@@ -50,5 +50,12 @@ def convert(benchmark: BenchmarkName, annotations: Path, out: Path, companion: P
         raise ValueError(f"{out} exists already: remove it or choose another name")
     records = list(benchmarks.records(benchmark, annotations, companion))
     result = clean(annotations, records)
+    if not result.samples:
+        hint = (
+            "; put Charades_v1_<split>.csv beside it, or name it with --companion"
+            if benchmark == "charades_sta"
+            else ""
+        )
+        raise ValueError(f"nothing can be written: {result.report.summary()}{hint}")
     jsonl.write(out, result.samples)
     sys.stdout.write(f"{describe(records, result)}\nwritten: {out}\n")

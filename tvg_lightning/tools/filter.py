@@ -11,7 +11,7 @@ from pathlib import Path
 from tvg_lightning import spans
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.fields import read_jsonl
-from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, draw_by_difficulty, sample_ious, split_by_teacher
+from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import Method, MethodName, Sample
 from tvg_lightning.traces import TraceWriter, read_traces
@@ -64,23 +64,25 @@ def time_r1(
     """
     _refuse_existing(out)
     samples = jsonl.read(annotations).samples
-    ious: dict[str, float] = {}
+    found: list[tuple[str, float]] = []
     for path in answers:
-        ious |= sample_ious(read_traces(path)) if _holds_traces(path) else _of_predictions(path, samples, method)
+        found += answer_ious(read_traces(path)) if _holds_traces(path) else _of_predictions(path, samples, method)
+    ious = means(found)
+    num_unknown = len(ious.keys() - {sample.sample_id for sample in samples})
     chosen = draw_by_difficulty(samples, ious, rule)
     _write(out, chosen)
     num_answered = sum(sample.sample_id in ious for sample in samples)
     num_hopeless = sum(ious.get(sample.sample_id) == 0 for sample in samples)
     sys.stdout.write(
         f"{len(samples)} samples: {num_answered} answered, {num_hopeless} of them with IoU 0, "
-        f"{len(chosen)} drawn into {out}\n"
+        f"{len(chosen)} drawn into {out}; {num_unknown} answers to other samples\n"
     )
 
 
-def _of_predictions(path: Path, samples: Sequence[Sample], method: MethodName) -> dict[str, float]:
+def _of_predictions(path: Path, samples: Sequence[Sample], method: MethodName) -> list[tuple[str, float]]:
     windows = {sample.sample_id: sample.windows for sample in samples}
     predictions = read_predictions(path, Method(method))
-    return {p.qid: spans.iou_to_windows(p.span, windows[p.qid]) for p in predictions if p.qid in windows}
+    return [(p.qid or "", spans.iou_to_windows(p.span, windows.get(p.qid or "", ()))) for p in predictions]
 
 
 def _holds_traces(path: Path) -> bool:

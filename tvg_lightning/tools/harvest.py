@@ -20,10 +20,12 @@ def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> No
         raise ValueError(f"{out} exists already: remove it or choose another name")
     found = [trace for path in traces for trace in read_traces(path)]
     kept = harvest(found, rule)
-    with TraceWriter(out) as writer:
-        writer.write(kept)
     reasons = Counter(reason for trace in found if (reason := refusal(trace, rule)) is not None)
     num_more = len(found) - len(kept) - reasons.total()
     reasons += Counter({"repeated or beyond max_per_sample": num_more})
     left = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    if not kept:
+        raise ValueError(f"none of {len(found)} traces is kept ({left}): relax the rule, or explore for longer")
+    with TraceWriter(out) as writer:
+        writer.write(kept)
     sys.stdout.write(f"{len(kept)} of {len(found)} traces kept in {out}; left: {left or 'none'}\n")
