@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--gradient-checkpointing", action="store_true", help="on both sides")
     parser.add_argument("--trl-rows", type=int, default=8, help="completions a backward pass of TRL; fewer need less")
     parser.add_argument("--trl-path", help="folder in which TRL and what it needs were installed")
-    parser.add_argument("--out", type=Path, default=Path("runs/grpo_step.json"))
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results.json"))
     args = parser.parse_args()
     if args.trl_path is None and find_spec("trl") is None:
         parser.error("trl is not installed; see the first lines of benchmarks/requirements-bench.txt")
