@@ -21,7 +21,7 @@ import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STEPS = 10  # of each stage
+STEPS = 60  # of each stage
 
 
 def write_config(folder: Path, data: Path) -> Path:
@@ -80,7 +80,7 @@ def run_with_kills(config: Path, folder: Path, num_kills: int, dice: random.Rand
 
 
 def _dies_early(process: subprocess.Popen[bytes], dice: random.Random) -> bool:
-    return _kill_after(process, dice.uniform(0.5, 25.0))
+    return _kill_after(process, dice.uniform(0.5, 10.0))
 
 
 def _dies_after_progress(process: subprocess.Popen[bytes], folder: Path, dice: random.Random) -> bool:
