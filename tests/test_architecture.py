@@ -18,6 +18,7 @@ FLOORS = {
     "tvg_lightning.rewards": 1,
     "tvg_lightning.tasks": 1,
     "tvg_lightning.advantage": 2,
+    "tvg_lightning.parallel": 2,
     "tvg_lightning.losses": 2,
     "tvg_lightning.policy": 3,
     "tvg_lightning.data": 3,

@@ -31,7 +31,7 @@ from tvg_lightning.data.items import (
 from tvg_lightning.data.reader import ItemReader
 from tvg_lightning.data.reading import ReadingSettings
 from tvg_lightning.data.video import VideoSampling
-from tvg_lightning.modules.parallel import merged_over_ranks
+from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName

@@ -17,10 +17,10 @@ from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
-from tvg_lightning.modules.parallel import mean_over_ranks
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.identity import base_fingerprint
 from tvg_lightning.policy.settings import PolicySettings

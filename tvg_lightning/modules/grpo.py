@@ -13,7 +13,6 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.grounding import GroundingModule
-from tvg_lightning.modules.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import (
     Minibatch,
@@ -30,6 +29,7 @@ from tvg_lightning.modules.rollouts import (
 )
 from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings, check_rewarded
 from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Method, MethodName

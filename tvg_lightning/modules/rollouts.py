@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tvg_lightning.advantage import group_advantage, zero_spread_groups
 from tvg_lightning.data.items import Item
-from tvg_lightning.modules.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import Place
+from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.flops import StepFlops
 from tvg_lightning.policy.rollout import Completion, sample

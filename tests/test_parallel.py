@@ -4,7 +4,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from tvg_lightning.modules.parallel import sum_over_ranks
+from tvg_lightning.parallel import sum_over_ranks
 
 
 def test_one_process_sums_alone() -> None:
