@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.losses.test_grpo import batch
 from tvg_lightning.losses.grpo import grpo_loss
 
 with warnings.catch_warnings():
@@ -17,23 +18,6 @@ with warnings.catch_warnings():
     from trl import GRPOTrainer
 
 MAX_LENGTH = 9
-
-
-def batch(num_rows: int = 6, length: int = 7) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(3)
-
-    def rand(*shape: int) -> Tensor:
-        return torch.randn(*shape, generator=generator, dtype=torch.float64)
-
-    logp_NT = -rand(num_rows, length).abs()
-    num_tokens = torch.randint(1, length + 1, (num_rows,), generator=generator)
-    return {
-        "logp_NT": logp_NT,
-        "logp_old_NT": logp_NT + 0.4 * rand(num_rows, length),
-        "logp_ref_NT": logp_NT + 0.4 * rand(num_rows, length),
-        "advantage_N": rand(num_rows),
-        "mask_NT": torch.arange(length)[None] < num_tokens[:, None],
-    }
 
 
 def trl_loss(tensors: dict[str, Tensor], **settings: Any) -> tuple[Tensor, Tensor]:

@@ -162,8 +162,8 @@ class GroundingModule(L.LightningModule):
         asked = ", ".join(self.last_asked)
         if self.optimizer_settings.nonfinite == "stop":
             raise ValueError(
-                f"step {self.trainer.global_step}: the gradient is not finite; its prompts were of {asked}. Their "
-                "traces are on disk. Lower the learning rate, or set optimizer.nonfinite to skip"
+                f"step {self.trainer.global_step}: the gradient is not finite; its prompts were of {asked}. "
+                "AnchorTrace keeps what was answered. Lower the learning rate, or set optimizer.nonfinite to skip"
             )
         log.warning("step %d: the gradient is not finite, update skipped (%s)", self.trainer.global_step, asked)
         for group in optimizer.param_groups:
