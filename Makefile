@@ -2,6 +2,7 @@ PYTHON ?= python3
 VENV ?= .venv
 PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
+PEERS := benchmarks/peers/.installed
 
 # Two OpenMP threads that spin on a busy core slow a small model down by 30 to 100 times.
 export GOMP_SPINCOUNT := 0
@@ -9,7 +10,7 @@ export GOMP_SPINCOUNT := 0
 export TVG_VERB_TAGGER ?= hanta
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check bench clean
+.PHONY: help install quickstart test check bench seeds clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -34,7 +35,18 @@ check: $(STAMP) ## formatting, lint and types
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-bench: $(STAMP) ## the quickstart over three seeds, as a table
+bench: $(STAMP) $(PEERS) ## the engine beside TRL, stock transformers and its Trainer (an hour; nothing else running)
+	$(PY) -m benchmarks.grpo_step
+	$(PY) -m benchmarks.grpo_parts
+	$(PY) -m benchmarks.grpo_growth
+	$(PY) -m benchmarks.sft_step
+
+$(PEERS): benchmarks/requirements-bench.txt
+	rm -rf $(@D)
+	$(PY) -m pip install --quiet --target $(@D) --no-deps -r $<
+	@touch $@
+
+seeds: $(STAMP) ## the quickstart over three seeds, as a table
 	$(PY) -m benchmarks.quickstart 0 1 2
 
 clean: ## remove caches (data, runs and the environment stay)

@@ -6,14 +6,16 @@ import resource
 import statistics
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLTextConfig
+from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, token_id
+from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.loading import TINY_FOLDER
 
 QUESTION = "When does the red circle spin?"
@@ -35,6 +37,9 @@ class Work:
     gradient_checkpointing: bool = False
     trl_rows: int = 8  # completions a backward pass on TRL's side; fewer where its memory ends
 
+    def as_dict(self) -> dict[str, int | str | bool]:
+        return asdict(self)
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -49,6 +54,7 @@ class Measured:
     peak_gib: float
     before_gib: float  # held before the first step: imports, weights, optimizer not yet
     parameters: int
+    first_loss: float | None = None  # of the first step, where both sides compute the same one
 
     @property
     def median_s(self) -> float:
@@ -107,6 +113,16 @@ def picture(work: Work) -> np.ndarray:
     return generator.integers(0, 256, (work.side * 28, work.side * 28, 3), dtype=np.uint8)
 
 
+def sft_samples(work: Work) -> list[tuple[torch.Tensor, str]]:
+    """Four videos of two equal frames (2, H, W, 3), each smaller than the last, and what is to be said of them."""
+    samples = []
+    for index in range(4):
+        frames = torch.from_numpy(picture(replace(work, side=work.side - 4 * index)))[None].repeat(2, 1, 1, 1)
+        words = " ".join(f"From {n}.0 to {n + 1}.0 it spins." for n in range((index + 1) * work.new_tokens // 40))
+        samples.append((frames, words))
+    return samples
+
+
 def peak_gib() -> float:
     """The most memory this process ever held."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
@@ -124,13 +140,27 @@ def measured_peak(threads: int, dtype: str, size: int = 2048, tries: int = 10) -
     return 2 * size**3 / fastest_s
 
 
+def least_operations(work: Work, prompt_tokens: int) -> StepFlops:
+    """Of one step of this work, however it is done."""
+    config = model_config()
+    assert isinstance(config.text_config, Qwen2_5_VLTextConfig)
+    assert isinstance(config.vision_config, Qwen2_5_VLVisionConfig)
+    return step_flops(
+        config.text_config,
+        config.vision_config,
+        [(1, 2 * work.side, 2 * work.side)],
+        [prompt_tokens],
+        [[work.new_tokens] * work.num_generations],
+    )
+
+
 def threads_from(work: Work) -> None:
     torch.set_num_threads(work.threads)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 
 def read_work() -> tuple[Work, Path]:
-    """A side is started as ``python -m benchmarks.step_… WORK_JSON MODEL_FOLDER``."""
+    """A side is started as ``python -m benchmarks.sides.… WORK_JSON MODEL_FOLDER``."""
     return Work(**json.loads(sys.argv[1])), Path(sys.argv[2])
 
 

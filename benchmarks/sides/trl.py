@@ -5,7 +5,6 @@ vision tokens. The tower is frozen on both sides.
 """
 
 import tempfile
-import time
 from typing import Any
 
 import torch
@@ -15,13 +14,13 @@ from transformers import (
     AutoTokenizer,
     ProcessorMixin,
     Qwen2_5_VLForConditionalGeneration,
-    TrainerCallback,
 )
 from transformers.models.qwen2_5_vl.processing_qwen2_5_vl import Qwen2_5_VLProcessor
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 from trl import GRPOConfig, GRPOTrainer
 
-from benchmarks.step_work import (
+from benchmarks.sides.stopwatch import Stopwatch
+from benchmarks.sides.work import (
     LEARNING_RATE,
     MAX_GRAD_NORM,
     QUESTION,
@@ -54,22 +53,6 @@ class ImageProcessor(Qwen2_5_VLProcessor):
         self.video_token = "<|video_pad|>"
         self.video_token_id = tokenizer.convert_tokens_to_ids(self.video_token)
         ProcessorMixin.__init__(self, image_processor, tokenizer, chat_template=chat_template)
-
-
-class Stopwatch(TrainerCallback):
-    """Seconds from the start of a step to its end: sampling, loss, update."""
-
-    def __init__(self) -> None:
-        self.seconds: list[float] = []
-        self.processor_s: list[float] = []
-        self.start_s = self.start_processor_s = 0.0
-
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.start_s, self.start_processor_s = time.perf_counter(), time.process_time()
-
-    def on_step_end(self, *_: Any, **__: Any) -> None:
-        self.seconds.append(time.perf_counter() - self.start_s)
-        self.processor_s.append(time.process_time() - self.start_processor_s)
 
 
 def config_of(work: Work, folder: str) -> GRPOConfig:

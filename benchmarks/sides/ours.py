@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 
-from benchmarks.step_work import (
+from benchmarks.sides.work import (
     LEARNING_RATE,
     MAX_GRAD_NORM,
     QUESTION,
