@@ -134,6 +134,46 @@ def style_faults(module: str, source: str) -> list[str]:
     return faults
 
 
+RUNS_CODE = frozenset(
+    {"eval", "exec", "compile", "__import__", "os.system", "os.popen", "yaml.load", "yaml.unsafe_load"}
+)
+UNPICKLERS = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"})
+# what a run says to its own processes that read videos, over a pipe that only they hold
+PICKLES_TO_ITSELF = frozenset({"tvg_lightning.data.clip_pool", "tvg_lightning.data.clip_worker"})
+
+
+def security_faults(module: str, source: str) -> list[str]:
+    """Where code that stands in data could be run."""
+    faults: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import) and module not in PICKLES_TO_ITSELF:
+            faults += [f"{module}:{node.lineno} imports {a.name}" for a in node.names if a.name in UNPICKLERS]
+        if isinstance(node, ast.ImportFrom) and node.module in UNPICKLERS:
+            names = {alias.name for alias in node.names} - {"PickleError", "UnpicklingError"}
+            faults += [f"{module}:{node.lineno} imports {node.module}.{name}" for name in sorted(names)]
+        if isinstance(node, ast.Constant) and node.value == "trust_remote_code":
+            faults.append(f"{module}:{node.lineno} trust_remote_code")
+        if isinstance(node, ast.Call):
+            faults += [f"{module}:{node.lineno} {fault}" for fault in call_faults(node)]
+    return faults
+
+
+def call_faults(call: ast.Call) -> Iterator[str]:
+    """What is wrong with a call, judged by its name and its keywords."""
+    name, keywords = ast.unparse(call.func), {k.arg: ast.unparse(k.value) for k in call.keywords}
+    if name in RUNS_CODE:
+        yield name
+    if name == "torch.load" and keywords.get("weights_only") != "True":
+        yield "torch.load without weights_only=True"
+    elif keywords.get("weights_only", "True") != "True" and not name.endswith(".save_checkpoint"):
+        yield f"{name} with weights_only={keywords['weights_only']}"
+    for keyword in ("shell", "trust_remote_code", "allow_pickle"):
+        if keywords.get(keyword, "False") != "False":
+            yield f"{keyword} in {name}"
+    if name.endswith("from_pretrained") and keywords.get("use_safetensors", "True") != "True":
+        yield f"use_safetensors={keywords['use_safetensors']} in {name}"
+
+
 def broad(kind: ast.expr | None) -> bool:
     """Bare, Exception or BaseException, also inside a tuple."""
     if isinstance(kind, ast.Tuple):
@@ -204,6 +244,18 @@ def test_pieces_are_small_and_quiet() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_nothing_in_data_is_run() -> None:
+    faults: list[str] = []
+    for path in [
+        *sources(),
+        *ROOT.glob("train.py"),
+        *ROOT.glob("benchmarks/*.py"),
+        *ROOT.glob("benchmarks/sides/*.py"),
+    ]:
+        faults += security_faults(module_of(path), path.read_text(encoding="utf-8"))
+    assert not faults, "\n".join(faults)
+
+
 KNOWN = frozenset({"tvg_lightning", "tvg_lightning.spans", "tvg_lightning.traces", "callbacks.timeline"})
 
 
@@ -246,6 +298,45 @@ def test_fair_imports_pass() -> None:
 def test_style_faults_are_found(source: str, fault: str) -> None:
     (found,) = style_faults("tvg_lightning.spans", source)
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("source", "fault"),
+    [
+        ("import pickle", "imports pickle"),
+        ("import json, dill", "imports dill"),
+        ("from pickle import UnpicklingError, loads", "imports pickle.loads"),
+        ("eval(text)", "eval"),
+        ("exec(text, {})", "exec"),
+        ("os.system('ls')", "os.system"),
+        ("yaml.load(text)", "yaml.load"),
+        ("torch.load(path)", "without weights_only"),
+        ("torch.load(path, weights_only=False)", "without weights_only"),
+        ("Module.load_from_checkpoint(path, weights_only=False)", "weights_only=False"),
+        ("subprocess.run(command, shell=True)", "shell in subprocess.run"),
+        ("AutoModel.from_pretrained(name, trust_remote_code=True)", "trust_remote_code in AutoModel"),
+        ("options = {'trust_remote_code': True}", "trust_remote_code"),
+        ("np.load(path, allow_pickle=True)", "allow_pickle in np.load"),
+        ("Model.from_pretrained(name, use_safetensors=None)", "use_safetensors=None"),
+    ],
+)
+def test_security_faults_are_found(source: str, fault: str) -> None:
+    (found,) = security_faults("tvg_lightning.traces", source)
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "torch.load(path, map_location='cpu', weights_only=True)",
+        "policy.eval(); re.compile(text); yaml.safe_load(text); np.load(path, allow_pickle=False)",
+        "from pickle import UnpicklingError",
+        "trainer.save_checkpoint(part, weights_only=False)",
+        "subprocess.run(command, shell=False)",
+    ],
+)
+def test_safe_calls_pass(source: str) -> None:
+    assert security_faults("tvg_lightning.traces", source) == []
 
 
 def test_tools_may_print() -> None:

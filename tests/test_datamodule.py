@@ -1,5 +1,6 @@
 """What the datamodule refuses, with the key to change, and which questions its loaders hold."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -92,6 +93,25 @@ def test_a_file_of_refused_lines_says_why(folder: Path) -> None:
     write_annotations(folder / "train.jsonl", ["a"], windows=((5.0, 2.0),))
     with pytest.raises(ValueError, match=r"data\.train: .*window is reversed: 1"):
         datamodule(folder).setup("fit")
+
+
+@pytest.mark.parametrize(
+    ("stage", "key"),
+    [
+        ("fit", "train"),
+        ("fit", "val[0].annotations"),
+        ("validate", "val[0].annotations"),
+        ("test", "test[0].annotations"),
+        ("predict", "predict"),
+    ],
+)
+def test_videos_outside_of_the_folder_are_refused_unless_allowed(folder: Path, stage: str, key: str) -> None:
+    outside = write_annotations(folder / "outside.jsonl", ["a", "../../etc/passwd"])
+    given = [Split("a", str(outside))] if "[" in key else str(outside)
+    name = key.partition("[")[0]
+    with pytest.raises(ValueError, match=rf"data\.{re.escape(key)}: .*outside\.jsonl:2: the video .*videos_outside"):
+        datamodule(folder, trainer(stage), **{name: given}).setup(stage)
+    datamodule(folder, trainer(stage), videos_outside=True, **{name: given}).setup(stage)
 
 
 @pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])

@@ -89,6 +89,7 @@ class Planner(Protocol):
 class TVGDataModule(L.LightningDataModule):
     """Mixes grounding and inversion tasks by probability; reads the project's own JSONL annotations.
 
+    videos_outside: accept annotations whose videos lie outside of ``videos``, by absolute paths or by "..".
     targets: a file of traces (harvested or written by a teacher) for SFT outside of a staged run.
     prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
     difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
@@ -108,6 +109,7 @@ class TVGDataModule(L.LightningDataModule):
         val: Sequence[Split] = (),
         test: Sequence[Split] = (),
         predict: str | None = None,
+        videos_outside: bool = False,
         targets: str | None = None,
         method: MethodName = "tar_tvg",
         prompts: str | None = None,
@@ -136,6 +138,7 @@ class TVGDataModule(L.LightningDataModule):
                 raise ValueError(f"data.{key}: two splits have the same name: {', '.join(names)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
+        self.videos_outside = videos_outside
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
         self.reading = ReadingSettings(
@@ -200,7 +203,7 @@ class TVGDataModule(L.LightningDataModule):
         if path in self._samples:
             return
         try:
-            result = jsonl.read(path)
+            result = jsonl.read(path, self.videos_outside)
         except ValueError as error:
             raise ValueError(f"{key}: {error}") from error
         self.reports.append(result.report)

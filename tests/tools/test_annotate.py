@@ -100,6 +100,17 @@ def test_what_cannot_be_asked_is_kept_aside_and_the_rest_goes_on(tmp_path: Path,
     assert "the sample is a cut" in refused["cut"]
 
 
+def test_a_video_outside_of_the_folder_is_not_sent_unless_allowed(tmp_path: Path, server: TeacherServer) -> None:
+    write_material(tmp_path, 1)
+    (tmp_path / "videos" / "a.mp4").rename(tmp_path / "secret.mp4")
+    jsonl.write(tmp_path / "train.jsonl", [Sample("x", "../secret.mp4", 4.0, "q", ())])
+    with pytest.raises(ValueError, match=r"train\.jsonl:1: the video '\.\./secret\.mp4' .*--videos_outside true"):
+        run(tmp_path, server)
+    assert not server.served and not (tmp_path / "out").exists()
+    run(tmp_path, server, "--videos_outside=true")
+    assert sum(server.served.values()) == 1
+
+
 def test_a_wrong_key_is_one_error_and_the_key_is_nowhere(
     tmp_path: Path, server: TeacherServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -54,6 +54,18 @@ def test_convert_writes_what_can_be_used(tmp_path: Path, capsys: pytest.CaptureF
     assert "window is reversed: 1 (v_g_1)" in said and said.endswith(f"\nwritten: {out}\n")
 
 
+def test_videos_outside_of_the_folder_are_refused_unless_allowed(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"video": "/a.mp4", "query": "q", "windows": [[1, 2]], "duration": 9}\n', encoding="utf-8")
+    args = ["--benchmark=jsonl", f"--annotations={path}"]
+    for command, out in (("inspect", tmp_path / "a.png"), ("convert", tmp_path / "a.jsonl")):
+        with pytest.raises(SystemExit, match=r"own\.jsonl:1: the video '/a\.mp4' .*--videos_outside true"):
+            main(["data", command, *args, f"--out={out}"])
+        assert not out.exists()
+        main(["data", command, *args, f"--out={out}", "--videos_outside=true"])
+        assert out.exists()
+
+
 def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
     path = save(tmp_path)
     before = path.read_bytes()

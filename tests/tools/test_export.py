@@ -1,11 +1,15 @@
-"""The command on checkpoints of both kinds, and the hub, which is only played here."""
+"""The command on checkpoints of both kinds, and pushing by the hub's own client to a small server."""
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
+from huggingface_hub import HfApi
 from transformers import AutoModelForImageTextToText
 
 from tests.policy.test_export import checkpoint_of, trained_policy
+from tests.tools.hub import HubServer
 from tvg_lightning.__main__ import main
 from tvg_lightning.tools import export
 
@@ -44,62 +48,55 @@ def test_a_base_that_has_moved(adapters: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-class Hub:
-    """HfApi as far as the command uses it."""
-
-    there: dict[str, bool]  # name of a repository: is it private?
-    log: list[tuple[str, object]]
-    is_down = False
-
-    def repo_exists(self, name: str) -> bool:
-        if self.is_down:
-            raise OSError("no network")
-        return name in self.there
-
-    def create_repo(self, name: str, private: bool) -> None:
-        self.log.append((name, private))
-
-    def model_info(self, name: str) -> "Info":
-        return Info(self.there[name])
-
-    def upload_folder(self, repo_id: str, folder_path: Path) -> None:
-        self.log.append((repo_id, folder_path))
-
-
-class Info:
-    def __init__(self, private: bool) -> None:
-        self.private = private
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with HubServer() as running:
+        monkeypatch.setattr(export, "HfApi", partial(HfApi, endpoint=running.url, token="hf_none"))
+        yield running
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
-    monkeypatch.setattr(Hub, "there", {"me/private": True, "me/public": False}, raising=False)
-    monkeypatch.setattr(Hub, "log", [], raising=False)
-    monkeypatch.setattr(export, "HfApi", Hub)
-    return Hub
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}", encoding="utf-8")
+    return tmp_path / "model"
 
 
 @pytest.mark.parametrize("public", [False, True])
-def test_a_new_repository_is_private_unless_asked(public: bool, hub: type[Hub], tmp_path: Path) -> None:
-    export.upload(tmp_path, "me/new", public)
-    assert hub.log == [("me/new", not public), ("me/new", tmp_path)]
+def test_a_new_repository_is_private_unless_asked(public: bool, hub: HubServer, folder: Path) -> None:
+    export.upload(folder, "me/new", public)
+    assert hub.is_private["me/new"] is not public and hub.files == {"me/new": {"config.json": b"{}"}}
 
 
-def test_push_after_export(hub: type[Hub], adapters: Path, tmp_path: Path) -> None:
-    main(["export", "--ckpt", str(adapters), "--out", str(tmp_path / "out"), "--push", "me/private"])
-    assert hub.log == [("me/private", tmp_path / "out")]
+def test_push_after_export(hub: HubServer, adapters: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    main(["export", "--ckpt", str(adapters), "--out", str(out), "--push", "me/private"])
+    assert hub.files == {"me/private": {path.name: path.read_bytes() for path in out.iterdir()}}
+    assert hub.is_private["me/private"]
 
 
-def test_nothing_private_goes_to_a_public_place(hub: type[Hub], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="public"):
-        export.upload(tmp_path, "me/public", public=False)
-    assert hub.log == []
+def test_nothing_private_goes_to_a_public_place(hub: HubServer, folder: Path) -> None:
+    with pytest.raises(ValueError, match="me/public is there already and public"):
+        export.upload(folder, "me/public", public=False)
+    assert not hub.files
+    export.upload(folder, "me/public", public=True)
+    assert hub.files.keys() == {"me/public"}
 
 
-def test_no_network_leaves_the_folder(
-    hub: type[Hub], adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_what_cannot_be_a_name_is_said_before_the_work(adapters: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="my policy"):
+        export.main(adapters, tmp_path / "out", push="me/my policy")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("status", [401, 403, 0])  # 0: nobody is there
+def test_a_hub_that_does_not_take_it_leaves_the_folder(
+    status: int, hub: HubServer, adapters: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(hub, "is_down", True)
-    with pytest.raises(ValueError, match=r"is written, but could not be pushed.*no network"):
+    hub.status = status
+    if status == 0:
+        monkeypatch.setattr(export, "HfApi", partial(HfApi, endpoint="http://127.0.0.1:9", token="hf_none"))
+    with pytest.raises(ValueError, match="is written, but could not be pushed to me/new: ") as caught:
         export.main(adapters, tmp_path / "out", push="me/new")
-    assert (tmp_path / "out").is_dir()
+    assert (tmp_path / "out").is_dir() and "hf_none" not in str(caught.value)

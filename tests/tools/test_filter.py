@@ -53,6 +53,19 @@ def test_time_r1_from_traces_and_from_predictions(form: str, folder: Path, capsy
     assert "3 answered, 1 of them with IoU 0, 2 drawn" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("rule", ["tvg_r1", "time_r1"])
+def test_videos_outside_of_the_folder_are_refused_unless_allowed(rule: str, folder: Path) -> None:
+    lines = (folder / "train.jsonl").read_text(encoding="utf-8").replace('"b.mp4"', '"/b.mp4"')
+    (folder / "train.jsonl").write_text(lines, encoding="utf-8")
+    outs = ["--cold_start", str(folder / "cold.jsonl"), "--reinforce"] if rule == "tvg_r1" else ["--out"]
+    answers = ["--traces" if rule == "tvg_r1" else "--answers", str(folder / "teacher.jsonl")]
+    args = ["filter", rule, *answers, "--annotations", str(folder / "train.jsonl"), *outs, str(folder / "new.jsonl")]
+    with pytest.raises(SystemExit, match=r"train\.jsonl:2: the video '/b\.mp4'"):
+        main(args)
+    main([*args, "--videos_outside", "true"])
+    assert '"/b.mp4"' in (folder / "new.jsonl").read_text(encoding="utf-8")
+
+
 def test_nothing_left_is_said(folder: Path) -> None:
     traces = write_traces(folder / "other.jsonl", [replace(GOOD_TRACE, sample_id="elsewhere")])
     args = ["--answers", str(traces), "--annotations", str(folder / "train.jsonl")]

@@ -21,8 +21,10 @@ def folder(write_video: WriteVideo, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_every_file_and_a_summary(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    command(["probe", str(folder), str(folder / "notes.txt"), "--json", "--num_workers", "1"])
+@pytest.mark.parametrize("line", ["FOLDER NOTES --json --num_workers 1", "--json FOLDER --num_workers 1 NOTES"])
+def test_every_file_and_a_summary(line: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    paths = {"FOLDER": str(folder), "NOTES": str(folder / "notes.txt")}
+    command(["probe", *(paths.get(word, word) for word in line.split())])
     *reports, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert all(list(report) == KEYS for report in reports)
     by_name = {Path(report["path"]).name: report for report in reports}
@@ -53,6 +55,18 @@ def test_every_file_and_a_summary(folder: Path, capsys: pytest.CaptureFixture[st
             "duration_s": pytest.approx(4.0),
         }
     }
+
+
+def test_damage_anywhere_in_a_file_is_found(
+    write_video: WriteVideo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """All frames are listed; the last quarter of them cannot be decoded."""
+    path = write_video("hurt.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) * 3 // 4] + b"\xff" * (len(content) - len(content) * 3 // 4))
+    main([path], json=True, num_workers=1)
+    report = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert not report["ok"] and "decord: " in report["error"] and "pyav: " in report["error"]
 
 
 @pytest.mark.usefixtures("doubles")

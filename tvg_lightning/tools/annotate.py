@@ -30,6 +30,7 @@ def main(
     method: MethodName = "tvg_r1",
     question: QuestionSettings = QuestionSettings(),  # noqa: B008  # frozen
     budget: BudgetSettings = BudgetSettings(),  # noqa: B008  # frozen
+    videos_outside: bool = False,
 ) -> None:
     """Ask a teacher every query; the same command goes on after any end, without paying twice. See docs/teacher.md.
 
@@ -41,9 +42,10 @@ def main(
         method: whose prompt and layout.
         question: what is sent for a query.
         budget: limits over all runs into this folder.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the bar
-    result = jsonl.read(annotations)
+    result = jsonl.read(annotations, videos_outside)
     sys.stdout.write(f"{result.report.summary()}\n")
     client = Endpoint(endpoint)
     if not videos.is_dir():

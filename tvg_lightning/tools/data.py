@@ -16,6 +16,7 @@ def inspect(
     companion: Path | None = None,
     out: Path | None = None,
     examples: int = 3,
+    videos_outside: bool = False,
 ) -> None:
     """Say what was read, fixed, clipped and refused, and draw how long videos and windows are.
 
@@ -25,11 +26,12 @@ def inspect(
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
         out: picture to write (default: inspect_<name of the file>.png in this folder).
         examples: how many places to name for each reason.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     if examples < 0:
         raise ValueError(f"examples: expected 0 or more, got {examples}")
     records = list(benchmarks.records(benchmark, annotations, companion))
-    result = clean(annotations, records)
+    result = clean(annotations, records, videos_outside)
     picture = out or Path(f"inspect_{annotations.stem}.png")
     title = f"{benchmark} · {annotations.name} · {result.report.num_read} of {len(records)} queries"
     picture.parent.mkdir(parents=True, exist_ok=True)
@@ -37,7 +39,13 @@ def inspect(
     sys.stdout.write(f"{describe(records, result, examples)}\npicture: {picture}\n")
 
 
-def convert(benchmark: BenchmarkName, annotations: Path, out: Path, companion: Path | None = None) -> None:
+def convert(
+    benchmark: BenchmarkName,
+    annotations: Path,
+    out: Path,
+    companion: Path | None = None,
+    videos_outside: bool = False,
+) -> None:
     """Write the samples that can be used as our own JSONL, to train and evaluate on.
 
     Args:
@@ -45,11 +53,12 @@ def convert(benchmark: BenchmarkName, annotations: Path, out: Path, companion: P
         annotations: file to read.
         out: file to write; give it to data.train or data.val.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     if out.exists():
         raise ValueError(f"{out} exists already: remove it or choose another name")
     records = list(benchmarks.records(benchmark, annotations, companion))
-    result = clean(annotations, records)
+    result = clean(annotations, records, videos_outside)
     if not result.samples:
         hint = (
             "; put Charades_v1_<split>.csv beside it, or name it with --companion"

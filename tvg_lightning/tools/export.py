@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from huggingface_hub import HfApi
+from huggingface_hub.utils import httpx, validate_repo_id  # type: ignore[attr-defined]  # its lazy imports
 
 from tvg_lightning.policy.export import check_base, merged_weights, read_trained, write_adapters, write_model
 
@@ -25,6 +26,8 @@ def main(
     """
     if out.exists():
         raise ValueError(f"{out} exists already: remove it or choose another name")
+    if push is not None:
+        validate_repo_id(push)
     trained = read_trained(ckpt)
     if base is not None:
         trained = replace(trained, settings=replace(trained.settings, checkpoint=base))
@@ -60,6 +63,6 @@ def upload(folder: Path, repository: str, public: bool) -> None:
         elif not public and not hub.model_info(repository).private:
             raise ValueError(f"{repository} is there already and public: say --public, or choose another name")
         hub.upload_folder(repo_id=repository, folder_path=folder)
-    except OSError as error:  # no login, no network, no right to it
+    except (OSError, httpx.HTTPError) as error:  # no login, no right to it, no network
         raise ValueError(f"{folder} is written, but could not be pushed to {repository}: {error}") from error
     sys.stdout.write(f"pushed to {repository}\n")

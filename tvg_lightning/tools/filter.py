@@ -23,6 +23,7 @@ def tvg_r1(
     cold_start: Path,
     reinforce: Path,
     rule: TVGR1Rule = TVGR1Rule(),  # noqa: B008  # frozen
+    videos_outside: bool = False,
 ) -> None:
     """TVG-R1: the teacher's good answers for the cold start, the samples that are neither easy nor too hard for RL.
 
@@ -32,9 +33,10 @@ def tvg_r1(
         cold_start: file of traces to write; give it to data.targets.
         reinforce: file of annotations to write; give it to data.train of the RL stage.
         rule: the two thresholds.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     _refuse_existing(cold_start, reinforce)
-    samples = jsonl.read(annotations).samples
+    samples = jsonl.read(annotations, videos_outside).samples
     split = split_by_teacher(samples, [trace for path in traces for trace in read_traces(path)], rule)
     _write(reinforce, split.reinforce)
     with TraceWriter(cold_start) as writer:
@@ -52,6 +54,7 @@ def time_r1(
     out: Path,
     method: MethodName = "time_r1",
     rule: TimeR1Rule = TimeR1Rule(),  # noqa: B008  # frozen
+    videos_outside: bool = False,
 ) -> None:
     """Time-R1: a training set drawn by a Gaussian over the IoU of the base model's answers; IoU 0 is never drawn.
 
@@ -61,9 +64,10 @@ def time_r1(
         out: file of annotations to write; give it to data.train.
         method: how a text in predictions is laid out.
         rule: the Gaussian, how many to draw, and the seed.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     _refuse_existing(out)
-    samples = jsonl.read(annotations).samples
+    samples = jsonl.read(annotations, videos_outside).samples
     found: list[tuple[str, float]] = []
     for path in answers:
         found += answer_ious(read_traces(path)) if _holds_traces(path) else _of_predictions(path, samples, method)

@@ -20,7 +20,7 @@ def main(
     max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_pixels: int = 100352,
     dtype: Dtype = "bfloat16", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
     train_vision_tower: bool = False, train_merger: bool = False, lora_rank: int = 16, logits_chunk: int = 512,
-    beta: float = 0.04, bucket_view: bool = False, mfu: float = 0.4, peak_tflops: float = 989.0,
+    beta: float = 0.04, mfu: float = 0.4, peak_tflops: float = 989.0,
     memory_tb_per_s: float = 3.35, json: bool = False,
 ) -> None:  # fmt: skip
     """Memory a GPU needs for a GRPO step, phase by phase, whether it fits, what to change if not, and the time.
@@ -46,7 +46,6 @@ def main(
         lora_rank: as in the policy's settings.
         logits_chunk: as in the policy's settings.
         beta: weight of the KL; above 0 a reference is kept.
-        bucket_view: DDP's gradient_as_bucket_view.
         mfu: share of the peak that is reached.
         peak_tflops: of one GPU; 989 is an H100 in bfloat16.
         memory_tb_per_s: of one GPU; 3.35 is an H100.
@@ -55,7 +54,7 @@ def main(
     settings = PlanSettings(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
         frames, max_pixels, dtype, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
-        lora_rank=lora_rank, logits_chunk=logits_chunk, reference=beta > 0, bucket_view=bucket_view,
+        lora_rank=lora_rank, logits_chunk=logits_chunk, reference=beta > 0,
     )  # fmt: skip
     report(policy, settings, GPU(peak_tflops, memory_tb_per_s, mfu), json)
 

@@ -56,9 +56,11 @@ _READERS_OF_TWO: Mapping[BenchmarkName, Callable[[Path, Path | None], Iterator[R
 }
 
 
-def read(benchmark: BenchmarkName, annotations: Path, companion: Path | None = None) -> ReadResult:
+def read(
+    benchmark: BenchmarkName, annotations: Path, companion: Path | None = None, videos_outside: bool = False
+) -> ReadResult:
     """The samples of a data set that can be used, and the report on every repair, clip and refusal."""
-    return clean(annotations, records(benchmark, annotations, companion))
+    return clean(annotations, records(benchmark, annotations, companion), videos_outside)
 
 
 def records(benchmark: BenchmarkName, annotations: Path, companion: Path | None = None) -> Iterator[Record]:

@@ -21,9 +21,9 @@ from tvg_lightning.schema import Sample, Span
 KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut"})
 
 
-def read(path: str | Path) -> ReadResult:
+def read(path: str | Path, videos_outside: bool = False) -> ReadResult:
     """All samples of a file and what was done to them; see ``records`` and ``clean``."""
-    return clean(Path(path), records(Path(path)))
+    return clean(Path(path), records(Path(path)), videos_outside)
 
 
 def records(file: Path) -> Iterator[Record]:

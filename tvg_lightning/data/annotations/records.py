@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
+from tvg_lightning.data.annotations.video_names import must_be_inside
 from tvg_lightning.schema import Sample, Span
 
 Place = int | str  # where in its file a record stands: the line, or the key in a JSON file
@@ -31,10 +32,11 @@ class Record:
     fixed: tuple[str, ...] = ()  # what the reader itself had to mend
 
 
-def clean(path: Path, records: Iterable[Record]) -> ReadResult:
+def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:
     """The samples that can be used, with every repair, clip and refusal noted.
 
-    ValueError, naming the file and both places, where two records have one id.
+    ValueError, naming the file and both places, where two records have one id; and, unless ``videos_outside`` allows
+    it, for a video that leads out of the folder of videos. Every sample comes this way, so its name can be joined.
     """
     tally = Tally(path)
     seen: dict[str, Place] = {}
@@ -44,6 +46,8 @@ def clean(path: Path, records: Iterable[Record]) -> ReadResult:
             raise ValueError(
                 f"{path}:{record.place}: id {record.sample_id!r} is already that of {first}; make it unique"
             )
+        if not videos_outside:
+            _check_video(path, record)
         tally.fixed += [(record.place, why) for why in record.fixed]
         query = tally.query(record.place, record.query)
         why = _refusal(record, query)
@@ -68,6 +72,16 @@ def numbered(records: Iterable[Record]) -> Iterator[Record]:
         else:
             why = "id occurs again: a number is added"
             yield replace(record, sample_id=f"{record.sample_id}#{number}", fixed=(*record.fixed, why))
+
+
+def _check_video(path: Path, record: Record) -> None:
+    try:
+        must_be_inside(record.video)
+    except ValueError as error:
+        raise ValueError(
+            f"{path}:{record.place}: {error}. If you trust this file, set data.videos_outside to true (of the tools: "
+            "--videos_outside true); else remove the line, or make the name one within the folder"
+        ) from error
 
 
 def _refusal(record: Record, query: str) -> str | None:
