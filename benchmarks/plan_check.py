@@ -3,6 +3,8 @@
 ``python -m benchmarks.plan_check`` prints a markdown table. Every case runs in a process of its own. Unless
 ``--default_malloc`` is said, the C library gets every block above 64 KiB from the system and gives it back at
 once, so that what is resident is what is held; with it, the table shows what its usual reuse of blocks adds.
+Likewise, unless ``--keep_kernels`` is said, oneDNN compiles its bfloat16 kernels anew for every call instead of
+keeping one for each of the many shapes of a rollout: they are the CPU's, no part of a policy.
 """
 
 import argparse
@@ -62,6 +64,9 @@ CASES = [
     # never looked at while the formulas were written
     Case(_MIDDLE, replace(_SHORT, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
     Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", tuning="lora", gradient_checkpointing=True, frames=48)),
+    # and these only when the adapters' float32 was in them
+    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", tuning="lora", lora_rank=64, frames=24, num_generations=6)),
+    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
 ]
 
 
@@ -109,8 +114,7 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
             logits_chunk=settings.logits_chunk,
         )
     )
-    for parameter in policy.parameters():  # adapters begin in float32; the trainer's bf16-true does this to them
-        parameter.data = parameter.data.to(policy.head.dtype)
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=settings.casts_adapters)  # the trainer's bf16-mixed
     policy.end_id = -1  # every completion is as long as it may be
     optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], fused=False)
     reference = policy.trainable_weights()
@@ -123,11 +127,13 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
     measured: dict[str, float] = {}
     for _ in range(2):
         start_peak(device)
-        features = policy.see([prompt])
-        groups = sample(policy, [prompt], features, settings.num_generations, sampling, uniform_RT)
+        with mixed:
+            features = policy.see([prompt])
+            groups = sample(policy, [prompt], features, settings.num_generations, sampling, uniform_RT)
         measured["rollout"] = peak_gib(device) or 0.0
         start_peak(device)
-        logp_BGC, _ = policy.logp([prompt], [[c.token_ids for c in groups[0]]], features)
+        with mixed:
+            logp_BGC, _ = policy.logp([prompt], [[c.token_ids for c in groups[0]]], features)
         logp_BGC.mean().backward()
         measured["backward"] = peak_gib(device) or 0.0
         del logp_BGC, features
@@ -155,10 +161,14 @@ def compare(case: Case, config: Path) -> Compared:
     return Compared({phase: gib - before_gib for phase, gib in measured.items()}, planned)
 
 
-def compare_apart(index: int, default_malloc: bool = False) -> Compared:
+_THRIFTY_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+_NO_KERNELS_KEPT = {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": "0", "LRU_CACHE_CAPACITY": "1"}  # oneDNN's store, and PyTorch's
+
+
+def compare_apart(index: int, default_malloc: bool = False, keep_kernels: bool = False) -> Compared:
     """``compare`` of a case in a process of its own."""
-    malloc = {} if default_malloc else {"MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1]), **malloc}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(__file__).parents[1])}
+    environment |= ({} if default_malloc else _THRIFTY_MALLOC) | ({} if keep_kernels else _NO_KERNELS_KEPT)
     command = [sys.executable, "-m", "benchmarks.plan_check", "--case", str(index)]
     run = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
@@ -168,6 +178,7 @@ def compare_apart(index: int, default_malloc: bool = False) -> Compared:
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--default_malloc", action="store_true", help="the C library as it comes")
+    parser.add_argument("--keep_kernels", action="store_true", help="oneDNN as it comes")
     parser.add_argument("--case", type=int, help="one case in this process, as JSON")
     arguments = parser.parse_args()
     if arguments.case is not None:
@@ -182,7 +193,7 @@ def main() -> None:
     print("| case | " + " | ".join(f"{phase}: measured, planned" for phase in PHASES) + " | plan's peak |")
     print("|---|---|---|---|---|")
     for index, case in enumerate(CASES):
-        found = compare_apart(index, arguments.default_malloc)
+        found = compare_apart(index, arguments.default_malloc, arguments.keep_kernels)
         cells = [f"{found.measured[p]:.3f}, {found.planned[p]:.3f}" for p in PHASES]
         print(f"| {case.name} | {' | '.join(cells)} | {found.off:+.1%} |", flush=True)
 

@@ -36,5 +36,11 @@ def test_every_suggestion_helps(config: Path) -> None:
 def test_what_is_done_already_is_not_advised(config: Path) -> None:
     settings = PlanSettings(gpu_memory_gib=1.0, gradient_checkpointing=True, reference=False, tuning="lora")
     found = {suggestion.change for suggestion in suggestions(config, settings)}
-    assert "tuning qlora" in found
+    assert "tuning qlora, whole on every GPU" in found
     assert not found & {"gradient_checkpointing", "beta 0: no reference", "tuning lora", "dtype bfloat16"}
+
+
+def test_shards_are_not_advised_together_with_what_cannot_be_cut(config: Path) -> None:
+    settings = PlanSettings(strategy="fsdp", gpus=2, gpu_memory_gib=0.5)
+    changes = [suggestion.change for suggestion in suggestions(config, settings)]
+    assert "fsdp over 4 GPUs" in changes and "optimizer adamw_8bit" not in changes

@@ -25,6 +25,8 @@ def test_lengths_by_hand() -> None:
         ({"gpus": 2}, "--strategy single is one GPU"),
         ({"tuning": "lora", "train_merger": True}, "--train_merger"),
         ({"num_generations": 0}, "--num_generations"),
+        ({"strategy": "fsdp", "tuning": "qlora"}, "--strategy fsdp cuts neither"),
+        ({"strategy": "fsdp", "optimizer": "adamw_8bit"}, "--strategy fsdp cuts neither"),
     ],
 )
 def test_refused(values: dict[str, Any], complaint: str) -> None:

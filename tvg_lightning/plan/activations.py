@@ -25,12 +25,16 @@ def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
     Full tuning: N (e (6 H + 2 K D + 2 I) + 2 * 4 H + 4 A + 8): of both norms the input (float32), the normed and
     the scaled; query, result and its log-sum-exp; keys and values; gate and up.
     Adapters of rank r: frozen norms do not keep the normed, and six projections keep r numbers: 6 r - 2 H.
+    Where adapters are cast, each of the six keeps its input once more (peft casts it up, autocast down), so that both
+    scaled are kept five times and the result twice: 4 H.
     On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
     """
     e, hidden, width = settings.dtype_bytes, text.hidden_size, key_value_width(text)
     numbers = 6 * hidden + width + 2 * text.intermediate_size
     if settings.tuning != "full":
         numbers += 6 * settings.lora_rank - 2 * hidden
+    if settings.casts_adapters:
+        numbers += 4 * hidden
     in_float = 2 * hidden + text.num_attention_heads + 2
     copied = 0
     if settings.device == "cuda":

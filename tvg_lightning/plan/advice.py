@@ -10,6 +10,7 @@ from tvg_lightning.plan.memory import fits, peak
 from tvg_lightning.plan.settings import PlanSettings
 
 _NO_VISION = {"train_vision_tower": False, "train_merger": False}  # adapters are put on the language model only
+_SHARDED = {"strategy": "fsdp", "optimizer": "adamw"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,9 @@ def suggestions(config: Path, settings: PlanSettings) -> list[Suggestion]:
     found: list[Suggestion] = []
     changed, best = settings, planned_peak(config, settings)
     for change, values in _changes(settings):
-        alone, candidate = replace(settings, **values), replace(changed, **values)
+        alone, candidate = _changed(settings, values), _changed(changed, values)
+        if alone is None or candidate is None:
+            continue
         together = planned_peak(config, candidate)
         if together < best:
             changed, best = candidate, together
@@ -44,23 +47,30 @@ def planned_peak(config: Path, settings: PlanSettings) -> float:
     return peak(read_architecture(config, settings), settings)
 
 
+def _changed(settings: PlanSettings, values: dict[str, Any]) -> PlanSettings | None:
+    """None where the change does not go with the rest, as 8-bit states with shards."""
+    try:
+        return replace(settings, **values)
+    except ValueError:
+        return None
+
+
 def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     """All that could be changed, in words and as settings."""
     yield "gradient_checkpointing", {"gradient_checkpointing": True}
     if settings.dtype == "float32":
         yield "dtype bfloat16", {"dtype": "bfloat16"}
-    yield "DDP's gradient_as_bucket_view", {"bucket_view": True}
     yield "logits_chunk 128", {"logits_chunk": min(128, settings.logits_chunk)}
     if settings.batch_size > 1:
         yield "batch_size 1, gradients accumulated", {"batch_size": 1}
     if settings.strategy == "ddp" and settings.gpus > 1:
-        yield f"fsdp over the {settings.gpus} GPUs", {"strategy": "fsdp"}
+        yield f"fsdp over the {settings.gpus} GPUs", _SHARDED
     yield "optimizer adamw_8bit", {"optimizer": "adamw_8bit"}
     yield "beta 0: no reference", {"reference": False}
     for gpus in (2 * settings.gpus, 4 * settings.gpus, 8 * settings.gpus):
-        yield f"fsdp over {gpus} GPUs", {"strategy": "fsdp", "gpus": gpus}
+        yield f"fsdp over {gpus} GPUs", _SHARDED | {"gpus": gpus}
     if settings.tuning == "full":
         yield "tuning lora", {"tuning": "lora", **_NO_VISION}
-    yield "tuning qlora", {"tuning": "qlora", **_NO_VISION}
+    yield "tuning qlora, whole on every GPU", {"tuning": "qlora", "strategy": "ddp", **_NO_VISION}
     yield "half the frames", {"frames": max(2, settings.frames // 4 * 2)}
     yield "half the pixels a frame", {"max_pixels": max(784, settings.max_pixels // 2)}

@@ -60,29 +60,29 @@ def fits(peak_bytes: float, settings: PlanSettings) -> bool:
 
 
 def weights(architecture: Architecture, settings: PlanSettings) -> float:
-    return architecture.weight_bytes(settings.dtype_bytes) / settings.num_shards
+    more_for_adapters = architecture.trained * (settings.trained_bytes - settings.dtype_bytes)
+    return (architecture.weight_bytes(settings.dtype_bytes) + more_for_adapters) / settings.num_shards
 
 
 def trained(architecture: Architecture, settings: PlanSettings) -> float:
     """One number for every parameter that is trained; gradients are as large, and the reference."""
-    return architecture.trained * settings.dtype_bytes / settings.num_shards
+    return architecture.trained * settings.trained_bytes / settings.num_shards
 
 
 def optimizer(architecture: Architecture, settings: PlanSettings) -> float:
-    """AdamW's two states a parameter, in the dtype of the weights or in 8 bits."""
-    state_bytes = settings.dtype_bytes if settings.optimizer == "adamw" else _OPTIMIZER_BYTES
+    """AdamW's two states a parameter, in its own dtype or in 8 bits."""
+    state_bytes = settings.trained_bytes if settings.optimizer == "adamw" else _OPTIMIZER_BYTES
     return 2 * architecture.trained * state_bytes / settings.num_shards
-
-
-def buckets(architecture: Architecture, settings: PlanSettings) -> float:
-    """DDP's own copy of all gradients, from the first step on."""
-    copies = settings.strategy == "ddp" and settings.gpus > 1 and not settings.bucket_view
-    return trained(architecture, settings) if copies else 0.0
 
 
 def features(architecture: Architecture, settings: PlanSettings) -> float:
     """The videos' tokens."""
     return float(settings.batch_size * settings.video_tokens * architecture.text.hidden_size * settings.dtype_bytes)
+
+
+def casts(architecture: Architecture, settings: PlanSettings) -> float:
+    """Adapters as they are computed with; autocast keeps them through a pass, the graph until its backward pass."""
+    return float(architecture.trained * settings.dtype_bytes) if settings.casts_adapters else 0.0
 
 
 def gathered(architecture: Architecture, settings: PlanSettings) -> float:
@@ -102,7 +102,7 @@ def _held(architecture: Architecture, settings: PlanSettings, gradients: float =
         weights(architecture, settings),
         trained(architecture, settings) if settings.reference else 0.0,
         optimizer(architecture, settings),
-        gradients + buckets(architecture, settings),
+        gradients,
         features(architecture, settings),
         **others,
     )
@@ -129,6 +129,7 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
     )
     if settings.num_shards > 1:
         temporary += architecture.weight_bytes(e)
+    temporary += casts(architecture, settings)
     return _held(
         architecture,
         settings,
@@ -150,7 +151,7 @@ def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held
         architecture,
         settings,
         activations=activations.decoder(text, settings) + activations.tower(architecture.vision, settings),
-        temporary=at_work + gathered(architecture, settings),
+        temporary=at_work + casts(architecture, settings) + gathered(architecture, settings),
     )
 
 
@@ -176,5 +177,5 @@ def _one_layer(architecture: Architecture, settings: PlanSettings) -> float:
 def _update(architecture: Architecture, settings: PlanSettings) -> Held:
     """One fused operation on a GPU; on a CPU the root and the quotient of the largest weight come and go."""
     on_cpu = settings.device == "cpu" and settings.optimizer == "adamw"
-    temporary = 2.0 * architecture.largest_trained * settings.dtype_bytes if on_cpu else 0.0
+    temporary = 2.0 * architecture.largest_trained * settings.trained_bytes if on_cpu else 0.0
     return _held(architecture, settings, trained(architecture, settings), temporary=temporary)

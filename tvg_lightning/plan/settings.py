@@ -18,10 +18,10 @@ _PATCH = 14
 class PlanSettings:
     """One GRPO step on one GPU of ``gpus``, on-policy. Names and defaults are those of the settings of a run.
 
-        batch_size: prompts a GPU. text_tokens: of a prompt beside its video. reference: whether a KL is taken
-        (beta > 0), which keeps a copy of what is trained. bucket_view: DDP's gradient_as_bucket_view. headroom:
-        the share of a GPU's memory to leave free, for its context and for what lies between tensors. device: the
-    engine is not quite the same on a CPU, where plans can be held against measurements.
+    batch_size: prompts a GPU. text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0),
+    which keeps a copy of what is trained. headroom: the share of a GPU's memory to leave free, for its context and
+    for what lies between tensors. device: the engine is not quite the same on a CPU, where plans can be held against
+    measurements.
     """
 
     tuning: Tuning = "full"
@@ -43,7 +43,6 @@ class PlanSettings:
     lora_rank: int = 16
     logits_chunk: int = 512
     reference: bool = True
-    bucket_view: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
 
     def __post_init__(self) -> None:
@@ -60,10 +59,24 @@ class PlanSettings:
             raise ValueError(f"--strategy single is one GPU, not {self.gpus}: say --strategy ddp or fsdp")
         if self.tuning != "full" and (self.train_vision_tower or self.train_merger):
             raise ValueError("--train_vision_tower and --train_merger need --tuning full")
+        if self.strategy == "fsdp" and (self.tuning == "qlora" or self.optimizer != "adamw"):
+            raise ValueError(
+                "--strategy fsdp cuts neither 4-bit weights nor 8-bit states: --tuning lora, --optimizer adamw"
+            )
 
     @property
     def dtype_bytes(self) -> int:
         return 4 if self.dtype == "float32" else 2
+
+    @property
+    def trained_bytes(self) -> int:
+        """Of one trained number: adapters are kept in float32, whatever the weights below them are."""
+        return self.dtype_bytes if self.tuning == "full" else 4
+
+    @property
+    def casts_adapters(self) -> bool:
+        """Whether adapters in float32 are computed with in bfloat16, as ``precision: bf16-mixed`` does."""
+        return self.trained_bytes > self.dtype_bytes
 
     @property
     def num_shards(self) -> int:
