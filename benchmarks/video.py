@@ -1,20 +1,23 @@
 """Video to patches, side by side with qwen-vl-utils and transformers' processor, on one core; and memory.
 
-    pip install --target /tmp/peer --no-deps qwen-vl-utils==0.0.14 torchvision==0.28.0 requests urllib3 idna
-    python -m benchmarks.video speed --peer /tmp/peer --videos FOLDER
+    pip install --target peer --no-deps qwen-vl-utils==0.0.14 torchvision==0.28.0 requests urllib3 idna
+    python -m benchmarks.video speed --peer peer --videos FOLDER --out runs/video_speed
     python -m benchmarks.video memory
 
 speed: 64 frames of at most 128 * 28 * 28 pixels, decoded, resized and cut into patches. Both sides and every way
 take turns in one process, which is held on one core with one thread of torch; a figure is the median of --repeats
-turns, in seconds of CPU time a video (all threads), and a ratio is the peer's median through ours.
+turns, in seconds of CPU time a video (all threads), with the least and the most in brackets; a ratio is the median of
+the turns' own ratios, the peer's time through ours. OUT.md has the tables for docs/video.md, OUT.json every turn.
 The cold column is a first epoch (decoding, and writing into the frame cache), the warm one every later epoch (reading
-from it); the last three say what the same clip costs by decord, by PyAV, and without jumps or leaving frames out.
+from it); the table of growth says what the same clip costs by decord, by PyAV, and without jumps or leaving frames out.
 memory: resident memory of a loader, its workers included, over 10,000 clips.
 """
 
 import argparse
+import json
 import logging
 import os
+import platform
 import shutil
 import statistics
 import sys
@@ -33,6 +36,7 @@ import decord
 import numpy as np
 import psutil
 import torch
+from tqdm import tqdm
 
 from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.clip_worker import ClipRequest
@@ -46,6 +50,7 @@ NUM_FRAMES = 64
 PIXELS = 128 * 28 * 28
 SAMPLING = VideoSampling(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
 RENDERED = {"rendered_30s.mp4": 1, "rendered_3min.mp4": 6, "rendered_10min.mp4": 20}  # times the first
+Turns = dict[str, list[float]]  # CPU seconds of each way, turn by turn
 PEER_ERRORS = (RuntimeError, ValueError, ImportError, AttributeError, OSError, KeyError, decord.DECORDError)
 
 
@@ -146,13 +151,13 @@ def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[
         "warm": lambda: patchify(warm.get_or_read(path, SAMPLING).frames),
         "decord": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="decord")).frames),
         "PyAV": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="pyav")).frames),
-        "all frames": lambda: patchify(whole(path)),
+        "every frame": lambda: patchify(whole(path)),
     }
 
 
-def measure(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float | None]:
-    """Median CPU seconds of each way; None for one that fails. The ways take turns, so that a busy spell hits all."""
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
+def measure(ways: dict[str, Callable[[], Any]], repeats: int) -> Turns:
+    """CPU seconds of each way and turn; none for one that fails. Ways take turns, so that a busy spell hits all."""
+    seconds: Turns = {name: [] for name in ways}
     failed: set[str] = set()
     for turn in range(repeats + 1):
         for name, way in ways.items():
@@ -163,49 +168,80 @@ def measure(ways: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float
                 failed.add(name)
             if turn:  # the first warms up
                 seconds[name].append(time.process_time() - began)
-    return {name: None if name in failed else statistics.median(times) for name, times in seconds.items()}
+    return {name: [] if name in failed else times for name, times in seconds.items()}
 
 
-def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int) -> None:
-    os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, out: Path) -> None:
+    core = max(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {core})
     torch.set_num_threads(1)
     peer = load_peer(peer_folder)
-    paths = [*render(rendered), *(video_files([videos]) if videos else ())]
-    write(
-        "| file | frames | backend | peer s | cold s | peer / cold | warm s | peer / warm | decord s | PyAV s | all s |"
-    )
-    write("|" + "---|" * 11)
-    ratios: list[tuple[float, float]] = []
-    for path in paths:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "load_before": os.getloadavg(), "files": []}
+    for path in tqdm([*render(rendered), *(video_files([videos]) if videos else ())], unit="file"):
         try:
-            num_frames, backend = len(index_frames(path).pts), read_clip(path, SAMPLING).backend
+            index, backend = index_frames(path), read_clip(path, SAMPLING).backend
         except (UnreadableError, VideoError):
             continue
-        if num_frames < NUM_FRAMES:
+        if len(index.pts) < NUM_FRAMES:
             continue
         with tempfile.TemporaryDirectory() as folder:
-            took = measure(ways_of(path, Path(folder), peer), repeats)
-        cold, warm = (ratio(took["peer"], took[column]) for column in ("cold", "warm"))
-        if cold is not None and warm is not None:
-            ratios.append((cold, warm))
-        cells = [took["peer"], took["cold"], cold, took["warm"], warm, took["decord"], took["PyAV"], took["all frames"]]
-        write(f"| {path.name} | {num_frames} | {backend} | " + " | ".join(map(cell, cells)) + " |")
-    cold_ratios, warm_ratios = zip(*ratios, strict=True)
-    for name, values in (("cold", cold_ratios), ("warm", warm_ratios)):
-        write(
-            f"peer / {name}: least {min(values):.1f}, median {statistics.median(values):.1f} over {len(values)} files"
-        )
-    patches, _ = patchify(read_clip(paths[0], SAMPLING).frames)
-    normalised = measure({"normalise": lambda: normalise(patches, torch.bfloat16)}, repeats)["normalise"]
-    write(f"normalising on this core instead of the model's device would add {cell(normalised)} s a video")
+            turns = measure(ways_of(path, Path(folder), peer), repeats)
+        about = {"file": path.name, "seconds": index.times_s[-1], "frames": len(index.pts), "backend": backend}
+        report["files"].append({**about, "cpu_s": turns})
+        patches, _ = patchify(read_clip(path, SAMPLING).frames)
+        report["normalise_s"] = measure({"it": partial(normalise, patches, torch.bfloat16)}, repeats)["it"]
+        report["load_after"] = os.getloadavg()
+        out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        out.with_suffix(".md").write_text(tables(report), encoding="utf-8")
+    write(tables(report))
 
 
-def ratio(peer: float | None, ours: float | None) -> float | None:
-    return None if peer is None or ours is None else peer / ours
+def tables(report: dict[str, Any]) -> str:
+    """What a report says, for docs/video.md."""
+    lines = ["| file | frames | read by | peer s | cold s | peer / cold | warm s | peer / warm |", "|" + "---|" * 8]
+    growth = ["| file | s | cold s | decord s | PyAV s | every frame s | every frame / cold |", "|" + "---|" * 7]
+    ratios: dict[str, list[float]] = {"cold": [], "warm": []}
+    for file in report["files"]:
+        took: Turns = file["cpu_s"]
+        cells = [file["file"], str(file["frames"]), file["backend"], cell(took["peer"])]
+        for column, found in ratios.items():
+            by_turn = ratio(took["peer"], took[column])
+            found += [statistics.median(by_turn)] if by_turn else []
+            cells += [cell(took[column]), cell(by_turn)]
+        lines.append("| " + " | ".join(cells) + " |")
+        cells = [file["file"], f"{file['seconds']:.0f}", *(cell(took[way]) for way in ("cold", "decord", "PyAV"))]
+        cells += [cell(took["every frame"]), cell(ratio(took["every frame"], took["cold"]))]
+        growth.append("| " + " | ".join(cells) + " |")
+    ends = [
+        f"peer / {name}: least {min(found):.1f}, median {statistics.median(found):.1f} over {len(found)} files  "
+        for name, found in ratios.items()
+        if found
+    ]
+    ends.append(f"normalising here instead of on the device would add {cell(report['normalise_s'])} s a video  ")
+    ends.append(f"{report['machine']}; {report['repeats']} turns; load {report['load_before'][0]:.1f} before")
+    return "\n".join([*lines, "", *growth, "", *ends, ""])
 
 
-def cell(value: float | None) -> str:
-    return "fails" if value is None else f"{value:.3g}"
+def machine() -> str:
+    models = [
+        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return f"one core of {(models or [platform.machine()])[0]}, torch {torch.__version__}, PyAV {av.__version__}"
+
+
+def ratio(ours: list[float], theirs: list[float]) -> list[float]:
+    """Turn by turn; none where one of the two fails."""
+    return [one / other for one, other in zip(ours, theirs, strict=True)] if ours and theirs else []
+
+
+def cell(values: list[float]) -> str:
+    """Median, least and most.
+
+    >>> cell([1.0, 4.0, 2.0]), cell([])
+    ('2 (1-4)', 'fails')
+    """
+    return f"{statistics.median(values):.3g} ({min(values):.3g}-{max(values):.3g})" if values else "fails"
 
 
 # ---- memory
@@ -239,12 +275,13 @@ def main() -> None:
     of_speed.add_argument("--videos", type=Path, help="also all videos of a folder with at least 64 frames")
     of_speed.add_argument("--rendered", type=Path, default=Path("data/benchmark_videos"))
     of_speed.add_argument("--repeats", type=int, default=5)
+    of_speed.add_argument("--out", type=Path, default=Path("runs/video_speed"), help="of OUT.md and OUT.json")
     of_memory = commands.add_parser("memory")
     of_memory.add_argument("--num_clips", type=int, default=10_000)
     of_memory.add_argument("--num_workers", type=int, default=2)
     given = parser.parse_args()
     if given.command == "speed":
-        speed(given.peer, given.videos, given.rendered, given.repeats)
+        speed(given.peer, given.videos, given.rendered, given.repeats, given.out)
     else:
         memory(given.num_clips, given.num_workers)
 

@@ -11,7 +11,7 @@ def scored(annotations: Path, strict: bool = False, json: bool = False) -> None:
     """A command with flags."""
 
 
-def gathered(paths: list[Path], more: list[Path], json: bool = False) -> None:
+def gathered(paths: list[Path], more: list[Path], json: bool = False, num: int = 1) -> None:
     """A command with lists."""
 
 
@@ -26,7 +26,12 @@ TREE = {"score": scored, "gather": gathered, "data": {"score": scored}}
         ("data score --json", "data score --json=true"),
         ("score --json true", "score --json true"),
         ('gather a b --json', 'gather --paths=["a", "b"] --json=true'),
-        ('gather --more x --paths a b', 'gather --more=["x"] --paths=["a", "b"]'),
+        ('gather --json a b', 'gather --paths=["a", "b"] --json=true'),
+        ('gather --json False a', 'gather --paths=["a"] --json False'),
+        ('gather a --json b --num 3 c --num=4 d', 'gather --paths=["a", "b", "c", "d"] --json=true --num 3 --num=4'),
+        ('gather --json --paths a b --json', 'gather --paths=["a", "b"] --json=true --json=true'),
+        ('gather --more x --paths a b', 'gather --paths=["a", "b"] --more=["x"]'),
+        ("score --json a", "score --json a"),
         ('gather --paths ["a"] --more=["b"]', 'gather --paths ["a"] --more=["b"]'),
         ("", ""),
         ("--help", "--help"),

@@ -1,11 +1,11 @@
 """``python -m tvg_lightning COMMAND``: everything around training that is not training."""
 
 import inspect
-import json
 import logging
 import sys
 from importlib import import_module
 from itertools import takewhile
+from json import dumps
 from typing import Any, get_origin
 
 from jsonargparse import auto_cli
@@ -25,6 +25,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",
 }
+_TRUTHS = ("true", "false")  # what may follow a flag without being a file
 
 
 def main(args: list[str] | None = None) -> None:
@@ -53,8 +54,8 @@ def _loaded(command: str | dict[str, str]) -> Any:
 def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     """A command line as people write it, in the form that the parser of signatures reads.
 
-    ``--json`` alone is ``--json=true``; ``--traces a b`` and, for a first parameter that is a list, plain values
-    before any option (``probe a b``) become one JSON list.
+    ``--json`` alone is ``--json=true``; ``--traces a b`` and, for a first parameter that is a list, values that
+    belong to no option (``probe a b``, ``probe --json a``) become one JSON list.
     """
     command: Any = commands
     names: list[str] = []
@@ -66,18 +67,25 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     parameters = inspect.signature(command).parameters
     lists = [f"--{name}" for name, p in parameters.items() if get_origin(p.annotation) is list]
     flags = [f"--{name}" for name, p in parameters.items() if p.annotation is bool]
-    given, rest = args[len(names) :], list(names)
-    if lists and given and not given[0].startswith("-") and lists[0] == f"--{next(iter(parameters))}":
-        given = [lists[0], *given]
+    first = next((name for name in lists[:1] if name == f"--{next(iter(parameters))}"), None)
+    given = args[len(names) :]
+    plain: list[str] = []
+    rest: list[str] = []
     while given:
         option = given.pop(0)
         values = list(takewhile(lambda value: not value.startswith("-"), given))
-        if option in lists and values and not values[0].startswith("["):
-            option, given = f"{option}={json.dumps(values)}", given[len(values) :]
-        elif option in flags and not values:
-            option = f"{option}=true"
-        rest.append(option)
-    return rest
+        if first is not None and not option.startswith("-"):
+            plain.append(option)
+        elif option == first and values and not values[0].startswith("["):
+            continue  # its values come next, as plain ones
+        elif option in lists and values and not values[0].startswith("["):
+            rest.append(f"{option}={dumps(values)}")
+            given = given[len(values) :]
+        elif option in flags and (not values or (first is not None and values[0].lower() not in _TRUTHS)):
+            rest.append(f"{option}=true")
+        else:  # its value, if it stands apart, goes with it
+            rest += [option, *([given.pop(0)] if values and "=" not in option else [])]
+    return [*names, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """Videos small enough to write for a test, in which every frame says which one it is."""
 
+import os
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -8,6 +9,8 @@ import av
 import numpy as np
 import pytest
 import torch
+
+from tvg_lightning.data.video import VideoSampling
 
 NUM_BARS = 8  # frame k shows the binary digits of k as upright bars, white for 1: no codec blurs that
 CLOCK = Fraction(1, 1000)
@@ -53,6 +56,26 @@ def write_video(tmp_path: Path) -> WriteVideo:
     return write
 
 
+EACH_CHANGED = [  # every field of the settings, one at a time
+    VideoSampling(fps=1.0),
+    VideoSampling(max_frames=64),
+    VideoSampling(min_frames=4),
+    VideoSampling(max_pixels=784),
+    VideoSampling(min_pixels=1000),
+    VideoSampling(total_pixels=784),
+    VideoSampling(uniform_frames=4),
+    VideoSampling(decoder="pyav"),
+]
+
+
+def alter_in_place(path: Path) -> None:
+    """Another last byte; the name, the size and the date stay as they are."""
+    stat, content = path.stat(), bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
 def _turn(path: Path, degrees: int) -> None:
     """Write a rotation into an mp4's track header: its matrix is nine 32-bit numbers, a b u c d v x y w."""
     content = bytearray(path.read_bytes())
@@ -76,7 +99,7 @@ def shown() -> Callable[[torch.Tensor], list[int]]:
 
 @pytest.fixture
 def doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoders that hang or crash, deaf to all but a kill, on files named so; in worker processes only."""
+    """Decoders that hang, crash or take all memory, deaf to all but a kill, on files named so; in workers only."""
     folder = tmp_path / "doubles"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(DOUBLES)
@@ -96,6 +119,8 @@ def open_(path):
         time.sleep(3600)
     if "crashes" in path.name:
         os.kill(os.getpid(), signal.SIGSEGV)
+    if "hogs" in path.name:  # all memory, until the system ends it
+        os.kill(os.getpid(), signal.SIGKILL)
     if "stalls" in path.name:  # its frames can be listed, and then no more
         listed.add(path)
     return opened(path)

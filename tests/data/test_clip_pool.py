@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
-from tvg_lightning.data.clip_pool import ClipPool, WorkerStartError
+from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.clip_worker import ClipRequest
 from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
+from tvg_lightning.data.worker_process import WorkerStartError
 from tvg_lightning.schema import Span
 
 WriteVideo = Callable[..., Path]
@@ -120,6 +121,12 @@ def test_clips_in_the_cache_need_no_worker(num_workers: int, videos: list[str], 
     assert isinstance(first, VideoClip) and same(again, first) and (cache.hits, cache.misses) == (1, 0)
 
 
+def test_the_bound_of_the_cache_holds_for_workers(videos: list[str], tmp_path: Path) -> None:
+    with ClipPool(1, cache=FrameCache(tmp_path / "cache", max_bytes=1000)) as pool:
+        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
+    assert not (tmp_path / "cache").exists()  # the clip alone is larger
+
+
 def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_path: Path) -> None:
     features = FeatureCache(tmp_path / "features", "tower", torch.float32)
     with ClipPool(0, features=features) as pool:
@@ -141,14 +148,30 @@ def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) ->
         assert isinstance(first.result(), VideoClip) and isinstance(third.result(), VideoClip)
 
 
-def test_a_killed_worker_is_replaced(videos: list[str]) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
+def test_a_worker_ended_by_others_costs_no_video(ending: signal.Signals, videos: list[str]) -> None:
     with ClipPool(1) as pool:
         pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
         (child,) = children()
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), BadVideo)  # it was lost with it
+        child.send_signal(ending)
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # its end is the pool's to collect
         assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
+        assert (pool.num_killed, pool.num_died) == (0, 1)
+
+
+@pytest.mark.usefixtures("doubles")
+def test_a_file_on_which_the_system_kills_twice_is_bad(videos: list[str]) -> None:
+    """As for want of memory: tried once more in a fresh worker, and the reason says what it may be."""
+    path = Path(videos[0]).with_name("hogs.mp4")
+    path.write_bytes(b"x")
+    with ClipPool(1) as pool:
+        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS)).result(), pool.probe(str(path)).result()
+        assert pool.num_died == 4 and isinstance(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), VideoClip)
+    assert isinstance(bad, BadVideo) and not probed.ok
+    assert (
+        bad.reason == probed.error == "its worker was killed by signal 9 (SIGKILL), also when tried again: "
+        "out of memory?"
+    )
 
 
 def test_a_pool_that_nobody_holds_ends(videos: list[str]) -> None:

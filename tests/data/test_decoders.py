@@ -43,6 +43,19 @@ def test_a_file_without_its_last_bytes_is_cut(write_video: WriteVideo) -> None:
         index_frames(path)
 
 
+def test_absurd_times_are_refused(write_video: WriteVideo) -> None:
+    with pytest.raises(UnreadableError, match=r"absurd frame times, up to 2e\+07 s"):
+        index_frames(write_video("a.mkv", [0.0, 0.1, 2e7]))
+
+
+def test_frames_at_one_time_are_refused(write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video("a.mp4", [k / 10 for k in range(30)])
+    monkeypatch.setattr(decoders, "_packets", lambda *_: [decoders._Packet(7, 7, 10**9, True, True)] * 30)
+    monkeypatch.setattr(decoders, "_times_by_order", lambda *_: [7] * 30)
+    with pytest.raises(UnreadableError, match="no frames with times of their own"):
+        index_frames(path)
+
+
 def test_decord_gives_way_where_its_jumps_miss(write_video: WriteVideo) -> None:
     index = index_frames(write_video("a.ts", [k / 10 for k in range(30)]))
     with pytest.raises(UnreadableError, match="jumps would miss"):

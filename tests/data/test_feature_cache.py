@@ -1,9 +1,11 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 
+from tests.data.conftest import EACH_CHANGED, alter_in_place
 from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache, weights_identity
 from tvg_lightning.data.video import VideoSampling
 from tvg_lightning.schema import Span
@@ -31,13 +33,28 @@ def test_features_come_back_to_the_last_bit(dtype: torch.dtype, video: Path, tmp
 
 def test_the_key_changes_with_whatever_changes_the_features(video: Path, tmp_path: Path) -> None:
     one = FeatureCache(tmp_path, "tower", torch.float32)
-    keys = [one.key(video, TWO_FPS, None), one.key(video, VideoSampling(fps=1.0), None)]
-    keys.append(one.key(video, TWO_FPS, Span(0.0, 1.0)))
+    keys = [one.key(video, sampling, None) for sampling in (TWO_FPS, *EACH_CHANGED)]
+    keys += [one.key(video, TWO_FPS, segment) for segment in (Span(0.0, 1.0), Span(0.0, 2.0), Span(1.0, 2.0))]
     keys.append(FeatureCache(tmp_path, "other tower", torch.float32).key(video, TWO_FPS, None))
     keys.append(FeatureCache(tmp_path, "tower", torch.bfloat16).key(video, TWO_FPS, None))
-    video.write_bytes(video.read_bytes() + b"x")
-    keys.append(one.key(video, TWO_FPS, None))
-    assert len(set(keys)) == len(keys)
+    assert len(set(keys)) == len(keys) and None not in keys
+    assert one.key(video.with_name("absent.mp4"), TWO_FPS, None) is None
+
+
+def test_the_key_is_the_content_not_the_name(video: Path, tmp_path: Path) -> None:
+    cache = FeatureCache(tmp_path / "features", "tower", torch.float32)
+    key = cache.key(video, TWO_FPS, None)
+    assert cache.key(shutil.copy2(video, tmp_path / "b.mp4"), TWO_FPS, None) == key
+    alter_in_place(video)
+    assert cache.key(video, TWO_FPS, None) != key
+
+
+def test_the_bound_holds(video: Path, tmp_path: Path) -> None:
+    clip = ClipFeatures(torch.zeros(1000, 1), (1, 2, 2), (0.0, 0.1), 10.0)  # 4 kB each
+    cache = FeatureCache(tmp_path / "features", "tower", torch.float32, max_bytes=10_000)
+    for k in range(5):
+        cache.store(str(k), clip)
+    assert len(list((tmp_path / "features").iterdir())) == 2
 
 
 def test_identity_is_of_names_shapes_dtypes_and_bytes() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.data.conftest import EACH_CHANGED, alter_in_place
 from tvg_lightning.data import frame_cache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoError, VideoSampling, read_clip
@@ -47,19 +48,8 @@ def test_no_folder_keeps_nothing(video: Path, tmp_path: Path) -> None:
 
 def test_the_key_changes_with_whatever_changes_the_clip(video: Path, folder: Path) -> None:
     cache = FrameCache(folder)
-    settings = [
-        TWO_FPS,
-        VideoSampling(fps=1.0),
-        VideoSampling(max_frames=64),
-        VideoSampling(min_frames=4),
-        VideoSampling(max_pixels=784),
-        VideoSampling(min_pixels=1000),
-        VideoSampling(total_pixels=784),
-        VideoSampling(uniform_frames=4),
-        VideoSampling(decoder="pyav"),
-    ]
-    keys = [cache.key(video, sampling, None) for sampling in settings]
-    assert len(settings) == len(fields(VideoSampling)) + 1  # each field changed once
+    keys = [cache.key(video, sampling, None) for sampling in (TWO_FPS, *EACH_CHANGED)]
+    assert len(EACH_CHANGED) == len(fields(VideoSampling))
     keys += [cache.key(video, TWO_FPS, Span(0.0, 1.0)), cache.key(video, TWO_FPS, Span(0.0, 2.0))]
     assert len(set(keys)) == len(keys) and None not in keys
     assert cache.key(video.parent / "absent.mp4", TWO_FPS, None) is None
@@ -70,10 +60,7 @@ def test_the_key_is_the_content_not_the_name(video: Path, tmp_path: Path, folder
     cache = FrameCache(folder)
     key = cache.key(video, TWO_FPS, None)
     assert cache.key(shutil.copy2(video, tmp_path / "b.mp4"), TWO_FPS, None) == key
-    stat, content = video.stat(), bytearray(video.read_bytes())
-    content[-1] ^= 1
-    video.write_bytes(content)
-    os.utime(video, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time of change
+    alter_in_place(video)
     assert cache.key(video, TWO_FPS, None) != key
 
 

@@ -1,6 +1,8 @@
 """From questions to items over a pool that answers from a table: what is read ahead, replaced, and named."""
 
+import json
 import logging
+import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -8,15 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
 from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.reader import ItemReader
 from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.parallel import of_all_ranks
 from tvg_lightning.schema import Method, Sample, Span, Task
 
 CLIP = VideoClip(torch.full((2, 28, 28, 3), 7, dtype=torch.uint8), (0.0, 0.5), 2.0, "table")
@@ -156,3 +161,30 @@ def test_figures() -> None:
     figures = reader.figures()
     assert figures.pop("wait_s") > 0 and figures == {"bad_videos": 1.0, "killed": 0.0, "died": 0.0}
     assert reader.figures()["wait_s"] == 0.0
+
+
+def _read_as(rank: int, folder: str) -> None:
+    """One of two processes that share the log and the folder of frames; the second reads twice what is there."""
+    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    pool = TablePool(bad=[1])
+    pool.cache = FrameCache(Path(folder) / "frames")
+    pool.cache._store.hits, pool.cache._store.misses = 3 * rank, 1
+    reader = read(pool, BadVideos(Path(folder) / f"{rank}.jsonl", ()))
+    list(reader.training(drawn([0, 1, 2, 3] if rank else [0, 2, 3, 4])))
+    waited_s = of_all_ranks(reader._wait_s)
+    figures = reader.figures()
+    figures["waited_longest"] = float(figures.pop("wait_s") == max(waited_s))
+    (Path(folder) / str(rank)).write_text(json.dumps(figures), encoding="utf-8")
+    dist.destroy_process_group()
+
+
+def test_figures_of_two_processes_are_counted_together(tmp_path: Path) -> None:
+    """Hits: 0 of 1 and 3 of 4 requests."""
+    context = multiprocessing.get_context("spawn")
+    ranks = [context.Process(target=_read_as, args=(rank, str(tmp_path))) for rank in range(2)]
+    for process in ranks:
+        process.start()
+    for process in ranks:
+        process.join(120)
+    expected = {"bad_videos": 1.0, "killed": 0.0, "died": 0.0, "frame_cache_hit_rate": 0.6, "waited_longest": 1.0}
+    assert [json.loads((tmp_path / str(rank)).read_text(encoding="utf-8")) for rank in range(2)] == [expected] * 2

@@ -1,6 +1,11 @@
-import pytest
+from pathlib import Path
 
+import pytest
+import torch
+
+from tvg_lightning.data.feature_cache import FeatureCache
 from tvg_lightning.data.reading import ReadingSettings
+from tvg_lightning.data.video import VideoSampling
 from tvg_lightning.policy.settings import PolicySettings
 
 
@@ -40,6 +45,38 @@ def test_features_that_shards_compute_together_are_not_kept() -> None:
     ReadingSettings(feature_cache="f").check_policy(PolicySettings(tuning="qlora"), is_sharded=False)
 
 
-def test_one_bound_for_both_caches() -> None:
-    pool = ReadingSettings(cache="c", cache_max_gb=0.5).pool(None)
-    assert pool.cache.max_bytes == 2**29 and pool.features is None
+def test_the_pool_is_as_told(tmp_path: Path) -> None:
+    settings = ReadingSettings(num_workers=1, video_timeout_s=7.0, cache=str(tmp_path / "c"), cache_max_gb=0.5)
+    features = FeatureCache(tmp_path / "f", "tower", torch.float32)
+    with settings.pool(features) as pool:
+        assert (pool.num_workers, pool.timeout_s, pool.cache.folder) == (1, 7.0, tmp_path / "c")
+        assert pool.cache.max_bytes == 2**29 and pool.features is features
+    assert ReadingSettings().pool(None).cache.folder is None
+
+
+class Tower:
+    """What is asked of a policy about its vision tower."""
+
+    head = torch.zeros(1)
+
+    def __init__(self, identity: str = "tower") -> None:
+        self.identity = identity
+
+    def vision_identity(self) -> str:
+        return self.identity
+
+
+def test_features_are_those_of_one_tower_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Precision, chip and version of torch move the last bits, so they are part of the name, too."""
+    video, settings = tmp_path / "a.mp4", ReadingSettings(feature_cache=str(tmp_path / "f"), cache_max_gb=0.25)
+    video.write_bytes(b"x")
+
+    def key(tower: Tower, device: str = "cpu", precision: str = "32-true") -> str | None:
+        cache = settings.features(tower, torch.device(device), precision)  # type: ignore[arg-type]
+        assert cache.max_bytes == 2**28
+        return cache.key(video, VideoSampling(), None)
+
+    keys = [key(Tower()), key(Tower("other")), key(Tower(), "meta"), key(Tower(), precision="bf16-mixed")]
+    assert key(Tower()) == keys[0]
+    monkeypatch.setattr(torch, "__version__", "1.0")
+    assert len({*keys, key(Tower())}) == 5

@@ -1,4 +1,4 @@
-"""The process that reads videos for ``clip_pool``: what hangs or crashes here can be killed.
+"""The process that reads videos for ``clip_pool``, and what it and ``worker_process`` say to each other.
 
 Each request and each reply is a pickle behind its length; the bytes of a clip's frames follow the reply. A reply to a
 request for a clip is announced when the file is open, for that tells a bad file from a bad part of one.
@@ -10,6 +10,7 @@ import pickle
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -23,7 +24,7 @@ from tvg_lightning.data.tensor_store import tensor_bytes
 from tvg_lightning.data.video import SegmentError, VideoClip, VideoError, VideoSampling, clip_of, open_video
 from tvg_lightning.schema import Span
 
-LENGTH_BYTES = 8
+_LENGTH_BYTES = 8
 OPENED = "opened"  # said of a file before any of it is decoded
 _PR_SET_PDEATHSIG = 1
 
@@ -94,7 +95,7 @@ def work(channel: socket.socket) -> None:
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     stream = channel.makefile("rb")
     send(channel, "ready")
-    while header := stream.read(LENGTH_BYTES):
+    while header := stream.read(_LENGTH_BYTES):
         job: Job = pickle.loads(stream.read(int.from_bytes(header, "big")))
         if isinstance(job, ProbeJob):
             send(channel, probe(Path(job.path)))
@@ -110,7 +111,27 @@ def work(channel: socket.socket) -> None:
 
 def send(channel: socket.socket, message: object) -> None:
     content = pickle.dumps(message)
-    channel.sendall(len(content).to_bytes(LENGTH_BYTES, "big") + content)
+    channel.sendall(len(content).to_bytes(_LENGTH_BYTES, "big") + content)
+
+
+def receive(channel: socket.socket, until: float) -> Reply | str:
+    """One message; TimeoutError and EOFError as ``fill``."""
+    header = bytearray(_LENGTH_BYTES)
+    fill(channel, memoryview(header), until)
+    content = bytearray(int.from_bytes(header, "big"))
+    fill(channel, memoryview(content), until)
+    return pickle.loads(content)
+
+
+def fill(channel: socket.socket, room: memoryview, until: float) -> None:
+    """As many bytes as there is room for; TimeoutError when they do not come, EOFError when none will."""
+    filled = 0
+    while filled < len(room):
+        channel.settimeout(max(until - time.monotonic(), 1e-3))
+        num = channel.recv_into(room[filled:])
+        if not num:
+            raise EOFError
+        filled += num
 
 
 def die_with(parent: int) -> None:

@@ -64,6 +64,10 @@ class FeatureCache:
     def misses(self) -> int:
         return self._store.misses
 
+    @property
+    def max_bytes(self) -> int:
+        return self._store.max_bytes
+
     def key(self, path: str | Path, sampling: VideoSampling, segment: Span | None) -> str | None:
         """A name that changes with the content of the file, the sampling, the segment, the tower, the dtype.
 

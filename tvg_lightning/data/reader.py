@@ -12,8 +12,11 @@ import torch
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos
 from tvg_lightning.data.clip_pool import Clip, ClipPool
+from tvg_lightning.data.feature_cache import FeatureCache
+from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip
+from tvg_lightning.parallel import of_all_ranks
 
 log = logging.getLogger(__name__)
 
@@ -26,6 +29,17 @@ class Reader(Protocol):
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]: ...
 
     def evaluation(self, batches: Iterable[Sequence[Question]]) -> Iterator[list[Item]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Figures:
+    """Of one process; of each cache the hits and the requests."""
+
+    bad_videos: int
+    killed: int
+    died: int
+    wait_s: float
+    caches: dict[str, tuple[int, int]]
 
 
 @dataclass(slots=True)
@@ -66,20 +80,25 @@ class ItemReader:
         return self._read(([iter([question]) for question in batch] for batch in batches), self._in_the_dark)
 
     def figures(self) -> dict[str, float]:
-        """What a person wants to see of it, by this process; ``wait_s``: since they were last asked for."""
-        figures = {
-            "bad_videos": float(len(self.bad)),
-            "killed": float(self.pool.num_killed),
-            "died": float(self.pool.num_died),
-            "wait_s": self._wait_s,
-        }
+        """What a person wants to see of it, by all processes, each of which must ask at the same place.
+
+        ``bad_videos`` by the process that knows of most: they share one log. ``wait_s``, since they were last
+        asked for, of the one that waited longest: the others waited for it. All else is counted together.
+        """
+        caches: dict[str, FrameCache | FeatureCache] = {}
+        if self.pool.cache.folder is not None:
+            caches["frame_cache"] = self.pool.cache
+        if self.pool.features is not None:
+            caches["feature_cache"] = self.pool.features
+        ours = _Figures(
+            len(self.bad),
+            self.pool.num_killed,
+            self.pool.num_died,
+            self._wait_s,
+            {name: (cache.hits, cache.hits + cache.misses) for name, cache in caches.items()},
+        )
         self._wait_s = 0.0
-        frames, features = self.pool.cache, self.pool.features
-        if frames.folder is not None:
-            figures["frame_cache_hit_rate"] = frames.hits / max(1, frames.hits + frames.misses)
-        if features is not None:
-            figures["feature_cache_hit_rate"] = features.hits / max(1, features.hits + features.misses)
-        return figures
+        return _together(of_all_ranks(ours))
 
     def _read(
         self, batches: Iterable[Sequence[Candidates]], where_none: Callable[[Question], Item]
@@ -157,6 +176,20 @@ class ItemReader:
 _DARKNESS = VideoClip(
     torch.zeros(TEMPORAL_PATCH, SIDE_FACTOR, SIDE_FACTOR, 3, dtype=torch.uint8), (0.0, 1.0), 1.0, "none"
 )
+
+
+def _together(parts: Sequence[_Figures]) -> dict[str, float]:
+    """The figures of all processes; all have the same caches."""
+    figures = {
+        "bad_videos": float(max(part.bad_videos for part in parts)),
+        "killed": float(sum(part.killed for part in parts)),
+        "died": float(sum(part.died for part in parts)),
+        "wait_s": max(part.wait_s for part in parts),
+    }
+    for cache in parts[0].caches:
+        hits, requests = (sum(counts) for counts in zip(*(part.caches[cache] for part in parts), strict=True))
+        figures[f"{cache}_hit_rate"] = hits / max(1, requests)
+    return figures
 
 
 def _named(bad: BadVideo) -> str:
