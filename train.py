@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.strategies import strategy_of
 
 
 class TrainCLI(LightningCLI):
@@ -25,6 +27,13 @@ class TrainCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})
         return parser
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The words ``ddp`` and ``fsdp`` mean this project's settings of them, on GPUs and CPUs alike."""
+        strategy = strategy_of(self._get(self.config_init, "trainer.strategy"))
+        if strategy is not None:
+            kwargs["strategy"] = strategy
+        return super().instantiate_trainer(**kwargs)
 
     def _parse_ckpt_path(self) -> None:
         """A run goes on with the config it is given; Lightning would put the checkpoint's settings in its place."""

@@ -1,9 +1,12 @@
 """Kill a run of three stages with -9 again and again, go on each time, and compare with a run left in peace.
 
     python -m benchmarks.kills --kills 20
+    python -m benchmarks.kills --kills 8 --strategy fsdp --steps 12
 
 Moments are random in time, so that they fall into imports, rollouts, updates, checkpoints and changes of stage
-alike. Prints the count; exits with 1 where a weight, a loss or a trace differs.
+alike. With a strategy the run is one of two processes, and a kill hits one of them, or both: what is left then is
+ended within a second, as a cluster ends a job that has lost a process. Prints the counts; exits with 1 where a weight
+or a trace differs.
 """
 
 import argparse
@@ -14,6 +17,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +27,14 @@ import torch
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STEPS = 60  # of each stage
+OVERLAYS = {"none": None, "ddp": "cpu_2.yaml", "fsdp": "fsdp_cpu_2.yaml"}
 
 
-def write_config(folder: Path, data: Path) -> Path:
+def write_config(folder: Path, data: Path, steps: int) -> Path:
     """The quickstart with short stages, several updates a rollout, and a checkpoint after every step."""
     config: dict[str, Any] = yaml.safe_load((ROOT / "configs" / "quickstart.yaml").read_text(encoding="utf-8"))
     for stage in config["model"]["init_args"]["stages"]:
-        stage |= {"steps": STEPS, "batch_size": 4}
+        stage |= {"steps": steps, "batch_size": 4}
         if stage.get("grpo"):
             stage["grpo"] |= {"num_minibatches": 2, "num_iterations": 2, "num_generations": 4}
         if stage.get("harvest_from"):
@@ -48,58 +54,72 @@ def write_config(folder: Path, data: Path) -> Path:
     return path
 
 
-def start(config: Path, folder: Path) -> subprocess.Popen[bytes]:
-    """The run, from its last checkpoint where there is one."""
-    last = folder / "checkpoints" / "last.ckpt"
-    resume = ["--ckpt_path", str(last)] if last.exists() else []
-    command = [sys.executable, str(ROOT / "train.py"), "fit", "--config", str(config), *resume]
-    log = (folder / "log.txt").open("ab")
-    return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env={**os.environ, "PYTHONPATH": str(ROOT)})
+@dataclass
+class Job:
+    """The run, from its last checkpoint where there is one; its processes are a process group."""
 
+    config: Path
+    folder: Path
+    overlay: str | None
+    killed: Counter[str] = field(default_factory=Counter)  # what was hit, and how often
 
-def run_with_kills(config: Path, folder: Path, num_kills: int, dice: random.Random) -> int:
-    """Run to the end through so many kills; how many there were.
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
 
-    Every other kill comes within the first seconds of a process, whatever it is doing then; the others wait for a
-    new checkpoint first, so that the run gets on.
-    """
-    killed = 0
-    while True:
-        process = start(config, folder)
-        if killed < num_kills:
-            is_dead = _dies_early(process, dice) if killed % 2 else _dies_after_progress(process, folder, dice)
-            if is_dead:
-                killed += 1
-                sys.stdout.write(f"kill {killed} of {num_kills}\n")
-                sys.stdout.flush()
-                continue
-        process.wait()
-        if process.returncode != 0:
-            raise SystemExit(f"the run failed, see {folder / 'log.txt'}")
-        return killed
+    def start(self) -> subprocess.Popen[bytes]:
+        resume = ["--ckpt_path", str(self.last)] if self.last.exists() else []
+        overlay = [] if self.overlay is None else ["--config", str(ROOT / "configs" / "strategy" / self.overlay)]
+        command = [sys.executable, str(ROOT / "train.py"), "fit", "--config", str(self.config), *overlay, *resume]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        with (self.folder / "log.txt").open("ab") as log:
+            return subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log, env=environment, start_new_session=True)
 
+    def run(self, num_kills: int, dice: random.Random) -> None:
+        """Run to the end through so many kills.
 
-def _dies_early(process: subprocess.Popen[bytes], dice: random.Random) -> bool:
-    return _kill_after(process, dice.uniform(0.5, 10.0))
+        Every other kill comes within the first seconds of a process, whatever it is doing then; the others wait for a
+        new checkpoint first, so that the run gets on.
+        """
+        while True:
+            process = self.start()
+            if self.killed.total() < num_kills:
+                is_early = self.killed.total() % 2 == 1
+                if not is_early:
+                    self._wait_for_progress(process)
+                if self._kill_after(process, dice.uniform(0.5, 10.0) if is_early else dice.uniform(0.0, 1.5), dice):
+                    sys.stdout.write(f"kill {self.killed.total()} of {num_kills}\n")
+                    sys.stdout.flush()
+                    continue
+            process.wait()
+            if process.returncode != 0:
+                raise SystemExit(f"the run failed, see {self.folder / 'log.txt'}")
+            return
 
+    def _wait_for_progress(self, process: subprocess.Popen[bytes]) -> None:
+        before = self.last.stat().st_mtime_ns if self.last.exists() else 0
+        while process.poll() is None and (not self.last.exists() or self.last.stat().st_mtime_ns == before):
+            time.sleep(0.01)
 
-def _dies_after_progress(process: subprocess.Popen[bytes], folder: Path, dice: random.Random) -> bool:
-    last = folder / "checkpoints" / "last.ckpt"
-    before = last.stat().st_mtime_ns if last.exists() else 0
-    while process.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):
-        time.sleep(0.01)
-    return _kill_after(process, dice.uniform(0.0, 1.5))
-
-
-def _kill_after(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether it was still alive to be killed."""
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        return True
-    return False
+    def _kill_after(self, process: subprocess.Popen[bytes], seconds: float, dice: random.Random) -> bool:
+        """Whether it was still alive to be killed."""
+        try:
+            process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            children = subprocess.run(
+                ["pgrep", "-P", str(process.pid)], capture_output=True, check=False
+            ).stdout.split()
+            victims = {"first": [process.pid], "second": [int(pid) for pid in children]}
+            victim = dice.choice(["all", *(name for name, pids in victims.items() if pids)])
+            if victim != "all":
+                os.kill(victims[victim][0], signal.SIGKILL)
+                time.sleep(dice.uniform(0.0, 1.0))  # the other meets the gap in its next collective
+            with suppress(ProcessLookupError):  # Lightning may have ended it by itself
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            self.killed[victim] += 1
+            return True
+        return False
 
 
 def traces_of(folder: Path) -> dict[str, bytes]:
@@ -108,7 +128,7 @@ def traces_of(folder: Path) -> dict[str, bytes]:
 
 def differences(whole: Path, cut: Path) -> list[str]:
     """What the killed run did not end up with alike."""
-    weights = [torch.load(f / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"] for f in (whole, cut)]
+    weights = [torch.load(f / "checkpoints" / "final.ckpt", weights_only=True)["state_dict"] for f in (whole, cut)]
     found = [name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])]
     ours, theirs = traces_of(whole), traces_of(cut)
     return found + [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
@@ -117,6 +137,8 @@ def differences(whole: Path, cut: Path) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=60, help="of each stage")
+    parser.add_argument("--strategy", choices=OVERLAYS, default="none", help="ddp and fsdp: two processes, on a CPU")
     parser.add_argument("--out", type=Path, default=Path("runs/kills"))
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
@@ -126,12 +148,15 @@ def main() -> None:
     render = [sys.executable, "-m", "tvg_lightning", "render", "--out", str(data), "--train", "8", "--held_out", "3"]
     subprocess.run([*render, "--compositional", "2"], cwd=ROOT, check=True)
     (data / "targets.jsonl").write_bytes((ROOT / "configs" / "tvg_r1" / "tiny" / "teacher.jsonl").read_bytes())
-    whole, cut = given.out / "whole", given.out / "cut"
-    run_with_kills(write_config(whole, data), whole, 0, random.Random())
-    killed = run_with_kills(write_config(cut, data), cut, given.kills, random.Random(given.seed))
-    found = differences(whole, cut)
-    sys.stdout.write(json.dumps({"kills": killed, "differ": found}) + "\n")
-    sys.exit(1 if found or killed < given.kills else 0)
+    jobs = {}
+    for name, num_kills in (("whole", 0), ("again", 0), ("cut", given.kills)):
+        folder = given.out / name
+        jobs[name] = Job(write_config(folder, data, given.steps), folder, OVERLAYS[given.strategy])
+        jobs[name].run(num_kills, random.Random(given.seed))
+    found = {name: differences(jobs["whole"].folder, jobs[name].folder) for name in ("again", "cut")}
+    killed = jobs["cut"].killed
+    sys.stdout.write(json.dumps({"strategy": given.strategy, "kills": killed, "differ": found}) + "\n")
+    sys.exit(1 if any(found.values()) or killed.total() < given.kills else 0)
 
 
 if __name__ == "__main__":

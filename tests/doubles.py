@@ -1,13 +1,15 @@
-"""Callbacks that only tests need: one writes down every loss, one is a power cut, one spoils a gradient."""
+"""Callbacks that only tests need: they write down losses, cut the power, spoil gradients, cut answers short."""
 
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+from torch import Tensor
 
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
@@ -53,6 +55,35 @@ class Poison(Callback):
         if trainer.fit_loop.total_batch_idx == self.batch:
             gradient = next(p.grad for p in pl_module.parameters() if p.grad is not None)
             gradient.view(-1)[0] = float("nan")
+
+
+class PoisonLast(Callback):
+    """The loss of the last process has a gradient that is not a number, in one batch of the run."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_before_backward(self, trainer: L.Trainer, pl_module: L.LightningModule, loss: Tensor) -> None:
+        is_last = trainer.global_rank == trainer.world_size - 1
+        if is_last and trainer.fit_loop.total_batch_idx == self.batch:
+            loss.register_hook(lambda gradient: gradient * float("nan"))
+
+
+class ShortLast(Callback):
+    """In one stage the last process answers with one token, the others at full length."""
+
+    def __init__(self, stage: str) -> None:
+        self.stage = stage
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        assert isinstance(pl_module, StagedModule)
+        objective = pl_module.objective
+        if pl_module.stage.name == self.stage and trainer.global_rank == trainer.world_size - 1:
+            assert objective is not None
+            sampling = replace(objective.settings.sampling, max_new_tokens=1)
+            objective.settings = replace(objective.settings, sampling=sampling)
 
 
 def losses(file: Path) -> list[tuple[str, int, float]]:

@@ -1,14 +1,22 @@
-"""FSDP2 over two processes: the losses, checkpoints and resumed runs of one."""
+"""FSDP2: runs go on with and without shards; what cannot be sharded is refused."""
 
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
+import train
 from tests.doubles import losses
 from tests.test_train import ROOT, grpo, in_new_process, stage, write_config
+from tvg_lightning.modules.grpo import GRPOObjective
+from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.step import Place
+from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.sharding import check_sharding
+from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.schema import Method
 
 SHARDED = ["--config", ROOT / "configs" / "strategy" / "fsdp_cpu_2.yaml"]
 
@@ -18,25 +26,8 @@ def run(folder: Path, shapes: Path, stages: list[dict[str, Any]], *args: str | P
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def stages_of(objective: str, batch_size: int, steps: int = 4) -> list[dict[str, Any]]:
-    body = {"grpo": grpo(beta=0.04)} if objective == "grpo" else {"sft": True}
-    return [{**stage("only", steps, **body), "batch_size": batch_size}]
-
-
-@pytest.mark.parametrize(("objective", "tuning"), [("grpo", "full"), ("sft", "full"), ("grpo", "lora")])
-def test_two_shards_are_one_policy(objective: str, tuning: str, tmp_path: Path, shapes: Path, tolerances: Any) -> None:
-    one, two = tmp_path / "one", tmp_path / "two"
-    run(one, shapes, stages_of(objective, 4), "--tuning", tuning)
-    run(two, shapes, stages_of(objective, 2), *SHARDED, "--tuning", tuning)
-    expected = [loss for _, _, loss in losses(one / "losses.jsonl")]
-    assert len(expected) == 4
-    assert [loss for _, _, loss in losses(two / "losses.jsonl")] == pytest.approx(expected, abs=tolerances.ddp_loss)
-    saved = [torch.load(f / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"] for f in (one, two)]
-    assert saved[0].keys() == saved[1].keys()
-    for name, weight in saved[0].items():
-        torch.testing.assert_close(saved[1][name], weight, rtol=0, atol=2e-4)
-    rows = [json.loads((f / "summary.json").read_text(encoding="utf-8")) for f in (one, two)]
-    assert rows[1][0]["mIoU"] == pytest.approx(rows[0][0]["mIoU"], abs=1e-4)
+def stages_of(batch_size: int) -> list[dict[str, Any]]:
+    return [{**stage("only", 5, grpo=grpo(beta=0.04)), "batch_size": batch_size}]
 
 
 @pytest.mark.parametrize("sharded_first", [True, False])
@@ -44,13 +35,13 @@ def test_a_run_goes_on_with_another_number_of_processes(
     sharded_first: bool, tmp_path: Path, shapes: Path, tolerances: Any
 ) -> None:
     whole = tmp_path / "whole"
-    run(whole, shapes, stages_of("grpo", 4, 5))
+    run(whole, shapes, stages_of(4))
     layouts = [(2, SHARDED), (4, [])] if sharded_first else [(4, []), (2, SHARDED)]
     folder = tmp_path / "changed"
     for turn, (batch_size, strategy) in enumerate(layouts):
         kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": 3}}
         resume = [] if turn == 0 else ["--ckpt_path", folder / "checkpoints" / "last.ckpt"]
-        config = write_config(folder, shapes, stages=stages_of("grpo", batch_size, 5))
+        config = write_config(folder, shapes, stages=stages_of(batch_size))
         callbacks = [] if turn else ["--trainer.callbacks+", json.dumps(kill)]
         done = in_new_process("fit", "--config", config, *strategy, *callbacks, *resume)
         assert (done.returncode == 0) == bool(turn), done.stderr[-3000:]
@@ -60,7 +51,34 @@ def test_a_run_goes_on_with_another_number_of_processes(
     assert [loss for _, _, loss in found][-3:] == pytest.approx(expected[-3:], abs=tolerances.ddp_loss)
 
 
-def test_qlora_cannot_be_sharded(tmp_path: Path, shapes: Path) -> None:
-    config = write_config(tmp_path, shapes, stages=stages_of("sft", 2))
-    done = in_new_process("fit", "--config", config, *SHARDED, "--tuning", "qlora")
-    assert done.returncode != 0 and "tuning qlora cannot be sharded" in done.stderr
+def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> None:
+    settings = GRPOSettings(reward=RewardWeights(format=1.0), num_iterations=2)
+    objective = GRPOObjective(settings, Method.TAR_TVG, sample)
+    objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
+    nothing: Any = None
+    with pytest.raises(ValueError, match="by 2 processes, and each has its own prompts: go on with as many, not 1"):
+        objective.step(nothing, [], Place(0, "only", 3, 0), nothing, nothing, nothing)
+
+
+@pytest.mark.parametrize(
+    ("policy", "optimizer", "is_sharded", "complaint"),
+    [
+        (PolicySettings(tuning="qlora"), "adamw", True, "tuning qlora cannot be sharded"),
+        (PolicySettings(), "adamw_8bit", True, "optimizer.name adamw_8bit cannot be sharded"),
+        (PolicySettings(cpu_offload=True), "adamw", False, "policy.cpu_offload is for shards"),
+        (PolicySettings(compute_dtype="bfloat16"), "adamw", False, "policy.compute_dtype bfloat16 is for shards"),
+    ],
+)
+def test_what_cannot_be_is_refused(policy: PolicySettings, optimizer: str, is_sharded: bool, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        check_sharding(policy, ["adamw", optimizer], is_sharded)
+    check_sharding(policy, [optimizer], not is_sharded)
+
+
+def test_a_fit_refuses_before_any_weight_loads(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tvg_lightning.modules.grounding.PolicyBackbone", None)
+    config = str(write_config(tmp_path, shapes, stages=stages_of(2)))
+    with pytest.raises(ValueError, match=r"policy\.compute_dtype bfloat16 is for shards"):
+        train.main(["fit", "--config", config, "--model.init_args.policy.compute_dtype", "bfloat16"])
+    with pytest.raises(ValueError, match=r"fsdp_cpu_offload is FSDP1: take fsdp"):
+        train.main(["fit", "--config", config, "--trainer.strategy", "fsdp_cpu_offload"])

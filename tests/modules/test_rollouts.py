@@ -14,7 +14,7 @@ from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import Place
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import Completion
+from tvg_lightning.policy.rollout import Completion, sample
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts
 from tvg_lightning.rewards.weights import RewardWeights
@@ -81,7 +81,7 @@ def named(groups: Sequence[Group]) -> list[str]:
 
 def sample_all(names: Sequence[str], spare: rollouts.SpareItems, **changes: Any) -> Sampled:
     items = [item(name) for name in names]
-    return rollouts.sample_with_spread(POLICY, items, settings(**changes), Method.TIME_R1, PLACE, spare)
+    return rollouts.sample_with_spread(POLICY, items, settings(**changes), Method.TIME_R1, PLACE, spare, sample)
 
 
 def test_without_rounds_flat_groups_stay(asked: list[list[str]]) -> None:

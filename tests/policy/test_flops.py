@@ -1,5 +1,7 @@
 """Operation counts by hand, and against what torch counts in a real pass."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -53,3 +55,9 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     tower = tower_flops(vision, prompt.grid_thw) - 4 * vision.hidden_size * pairs  # a frame is one window here
     assert num_patches == 12
     assert products == pytest.approx(one_token * num_tokens + tower)
+
+
+def test_known_features_cost_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+    known = replace(prompts[0], features=tiny.see(prompts[:1])[0])
+    assert tiny.flops([prompts[0]], [[[20]]]).see == tower_flops(tiny.vision_config, prompts[0].grid_thw)
+    assert tiny.flops([known, prompts[1]], [[[20]], [[20]]]).see == tower_flops(tiny.vision_config, prompts[1].grid_thw)

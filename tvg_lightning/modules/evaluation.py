@@ -11,7 +11,7 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.parsing import read_inverted, read_tolerant
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import Completion, sample
+from tvg_lightning.policy.rollout import Completion, RolloutEngine
 from tvg_lightning.policy.settings import SamplingSettings
 from tvg_lightning.rewards.action_recognition import action_recognition_reward
 from tvg_lightning.rewards.verb_completion import verb_completion_reward
@@ -44,12 +44,12 @@ class Evaluated:
 
 @torch.no_grad()
 def evaluate(
-    policy: PolicyBackbone, items: Sequence[Item], method: Method, settings: EvaluationSettings
+    policy: PolicyBackbone, items: Sequence[Item], method: Method, settings: EvaluationSettings, engine: RolloutEngine
 ) -> list[Evaluated]:
     """Answer every item greedily and hold the answer against the truth, where there is one."""
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     greedy = SamplingSettings(settings.max_new_tokens, temperature=0.0)
-    groups = sample(policy, prompts, policy.see(prompts), 1, greedy)
+    groups = engine(policy, prompts, policy.see(prompts), 1, greedy)
     return [
         judge(item, group[0], method) if item.error is None else unanswered(item)
         for item, group in zip(items, groups, strict=True)

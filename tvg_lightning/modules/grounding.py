@@ -23,8 +23,9 @@ from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.identity import base_fingerprint
+from tvg_lightning.policy.rollout import RolloutEngine
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.policy.sharding import shard
+from tvg_lightning.policy.sharding import check_sharding, shard
 from tvg_lightning.schema import Method, MethodName
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,14 @@ class GroundingModule(L.LightningModule):
     optimizer_settings: OptimizerSettings
     needs_targets = False  # whether a step learns given completions
 
-    def __init__(self, policy: PolicySettings, method: MethodName, evaluation: EvaluationSettings, seed: int) -> None:
+    def __init__(
+        self,
+        policy: PolicySettings,
+        method: MethodName,
+        evaluation: EvaluationSettings,
+        seed: int,
+        engine: RolloutEngine,
+    ) -> None:
         super().__init__()
         self.policy_settings, self.method, self.evaluation, self.seed_value = (
             policy,
@@ -45,6 +53,7 @@ class GroundingModule(L.LightningModule):
             evaluation,
             seed,
         )
+        self.engine = engine  # writes the completions
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
@@ -68,6 +77,10 @@ class GroundingModule(L.LightningModule):
         assert isinstance(datamodule, TVGDataModule)
         return datamodule
 
+    def optimizer_names(self) -> list[str]:
+        """Of all optimizers that the run will have."""
+        return [self.optimizer_settings.name]
+
     def num_steps(self) -> int:
         """Optimizer steps over which the schedule runs."""
         return int(self.trainer.estimated_stepping_batches)
@@ -82,7 +95,10 @@ class GroundingModule(L.LightningModule):
                 shard(self.policy, self.device_mesh["data_parallel"])
 
     def setup(self, stage: str) -> None:
-        self.datamodule().reading.check_policy(self.policy_settings, is_sharded=self.device_mesh is not None)
+        is_sharded = self.device_mesh is not None
+        self.datamodule().reading.check_policy(self.policy_settings, is_sharded)
+        if is_sharded or stage == "fit":
+            check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
         for name in self.datamodule().evaluation_splits:
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
@@ -121,7 +137,7 @@ class GroundingModule(L.LightningModule):
         update_metrics(metric, self.last_evaluated)
 
     def _answers(self, batch: list[Item]) -> list[Evaluated]:
-        answers = evaluate(self.policy, batch, self.method, self.evaluation)
+        answers = evaluate(self.policy, batch, self.method, self.evaluation, self.engine)
         return [answer for answer in answers if not answer.item.is_repeated]
 
     def _conclude(self) -> None:
@@ -135,6 +151,7 @@ class GroundingModule(L.LightningModule):
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
+        check_sharding(self.policy_settings, [self.optimizer_settings.name], self.device_mesh is not None)
         optimizer = make_optimizer(self.policy, self.optimizer_settings)
 
         def factor(step: int) -> float:

@@ -31,6 +31,7 @@ from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, Opt
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
+from tvg_lightning.policy.rollout import RolloutEngine, sample
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Method, MethodName
 from tvg_lightning.tasks.mixture import Mixture
@@ -39,8 +40,8 @@ from tvg_lightning.tasks.mixture import Mixture
 class GRPOObjective:
     """GRPO as a training module uses it: a rollout now and then, an update every step."""
 
-    def __init__(self, settings: GRPOSettings, method: Method) -> None:
-        self.settings, self.method = settings, method
+    def __init__(self, settings: GRPOSettings, method: Method, engine: RolloutEngine) -> None:
+        self.settings, self.method, self.engine = settings, method, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made
         self._saved: dict[str, Any] | None = None  # what a checkpoint held, until the next step
@@ -82,9 +83,11 @@ class GRPOObjective:
         self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
     ) -> tuple[Rollout, StepResult]:
         settings = self.settings
-        sampled = sample_with_spread(
-            policy, items, settings, self.method, place, lambda key, count: data.spare_items(key, count, mixture)
-        )
+
+        def spare(key: str, count: int) -> list[Item]:
+            return data.spare_items(key, count, mixture)
+
+        sampled = sample_with_spread(policy, items, settings, self.method, place, spare, self.engine)
         data.report_ious(mean_ious(sampled))
         advantage_BG = advantages(sampled.groups, settings, policy.device)
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
@@ -141,8 +144,7 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
     figures = {"kl": float(result.kl)} if settings.beta > 0 else {}
     if part.logp_old_BGC is not None:
         figures |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
-    lengths = [len(prompt.input_ids) for prompt in part.prompts]
-    work = policy.flops([p.grid_thw for p in part.prompts], lengths, [[len(c) for c in group] for group in part.ids])
+    work = policy.flops(part.prompts, part.ids)
     seen = work.see if part.features is None else 0.0
     num_tokens = int(mask_BGC.sum())
     return StepResult(result.loss, figures, flops=seen + work.loss + work.backward, num_tokens=num_tokens)
@@ -159,12 +161,13 @@ class GRPOModule(GroundingModule):
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
+        engine: RolloutEngine = sample,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed)
-        self.save_hyperparameters()
+        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
+        self.save_hyperparameters(ignore="engine")
         self.grpo = grpo
         self.optimizer_settings = optimizer or OptimizerSettings()
-        self.objective = GRPOObjective(grpo, self.method)
+        self.objective = GRPOObjective(grpo, self.method, engine)
 
     def configure_model(self) -> None:
         is_new = not hasattr(self, "policy")

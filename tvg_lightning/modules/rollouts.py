@@ -17,7 +17,7 @@ from tvg_lightning.modules.step import Place
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.flops import StepFlops
-from tvg_lightning.policy.rollout import Completion, sample
+from tvg_lightning.policy.rollout import Completion, RolloutEngine
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, score
 from tvg_lightning.schema import Method, Task
@@ -83,14 +83,19 @@ class Sampled:
 
 
 def sample_groups(
-    policy: PolicyBackbone, items: Sequence[Item], settings: GRPOSettings, method: Method, place: Place
+    policy: PolicyBackbone,
+    items: Sequence[Item],
+    settings: GRPOSettings,
+    method: Method,
+    place: Place,
+    engine: RolloutEngine,
 ) -> list[Group]:
     """Answer every item G times and score the answers."""
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     features = policy.see(prompts)
     positions = [item.position for item in items]
     uniform_NT = place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
-    completions = sample(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
+    completions = engine(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
     return [
         Group(item, prompt, feature, group, [_score(item, completion, settings, method) for completion in group])
         for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
@@ -104,6 +109,7 @@ def sample_with_spread(
     method: Method,
     place: Place,
     spare: SpareItems,
+    engine: RolloutEngine,
 ) -> Sampled:
     """``sample_groups``, and flat groups replaced by groups of spare prompts that have a spread (DAPO).
 
@@ -112,14 +118,16 @@ def sample_with_spread(
     """
     size = len(items) // settings.num_minibatches
     chunks = [items[i : i + size] for i in range(0, len(items), size)]
-    sampled = Sampled([g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place)], [])
+    sampled = Sampled(
+        [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place, engine)], []
+    )
     for turn in range(settings.resampling_rounds):
         num_needed = max_over_ranks(sum(group.is_flat for group in sampled.groups), policy.device)
         if num_needed == 0:
             break
         spares = spare(f"{place.stage} {place.step} {turn}", num_needed)
         chunks = [spares[i : i + size] for i in range(0, num_needed, size)]
-        fresh = [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place)]
+        fresh = [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place, engine)]
         _replace_flat(sampled, fresh)
     return sampled
 
@@ -205,11 +213,8 @@ def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) ->
     groups = [*sampled.groups, *sampled.replaced]
 
     def of(groups: Sequence[Group]) -> StepFlops:
-        return policy.flops(
-            [group.prompt.grid_thw for group in groups],
-            [len(group.prompt.input_ids) for group in groups],
-            [[len(completion.token_ids) for completion in group.completions] for group in groups],
-        )
+        ids = [[completion.token_ids for completion in group.completions] for group in groups]
+        return policy.flops([group.prompt for group in groups], ids)
 
     first = rollout.minibatches[0]
     num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)

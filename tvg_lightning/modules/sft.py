@@ -10,6 +10,7 @@ from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.parallel import sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.rollout import RolloutEngine, sample
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
 
@@ -25,8 +26,7 @@ def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place, phases
     logp_B1C, mask_B1C = policy.logp(prompts, targets)
     logp_BC, mask_BC = logp_B1C[:, 0], mask_B1C[:, 0]
     result = sft_loss(logp_BC, mask_BC, denominator=sum_over_ranks(mask_BC.sum()) / place.world_size)
-    lengths = [len(prompt.input_ids) for prompt in prompts]
-    work = policy.flops([p.grid_thw for p in prompts], lengths, [[len(c) for c in group] for group in targets])
+    work = policy.flops(prompts, targets)
     num_tokens = int(result.num_tokens)
     flops = work.see + work.loss + work.backward
     return StepResult(result.loss, {"num_tokens": float(num_tokens)}, flops=flops, num_tokens=num_tokens)
@@ -44,9 +44,10 @@ class SFTModule(GroundingModule):
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
+        engine: RolloutEngine = sample,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed)
-        self.save_hyperparameters()
+        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
+        self.save_hyperparameters(ignore="engine")
         self.optimizer_settings = optimizer or OptimizerSettings()
 
     def take_step(self, items: Sequence[Item]) -> StepResult:

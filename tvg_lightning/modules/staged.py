@@ -17,6 +17,7 @@ from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import Place, StepResult
 from tvg_lightning.policy.backbone import Weights
+from tvg_lightning.policy.rollout import RolloutEngine, sample
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
 from tvg_lightning.traces import num_traces
@@ -35,10 +36,11 @@ class StagedModule(GroundingModule):
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
+        engine: RolloutEngine = sample,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed)
+        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
         check_stages(stages)
-        self.save_hyperparameters()
+        self.save_hyperparameters(ignore="engine")
         self.stages = stages
         self.stage_index = 0
         self.base: Weights | None = None  # the run's first weights, kept where a stage asks for them
@@ -80,9 +82,13 @@ class StagedModule(GroundingModule):
 
     def _objective(self) -> GRPOObjective | None:
         """What lasts from step to step of a GRPO stage; None in an SFT stage."""
-        return GRPOObjective(self.stage.grpo, self.method) if self.stage.grpo is not None else None
+        grpo = self.stage.grpo
+        return None if grpo is None else GRPOObjective(grpo, self.method, self.engine)
 
     # ---- how long it is and what it learns from
+
+    def optimizer_names(self) -> list[str]:
+        return [stage.optimizer.name for stage in self.stages]
 
     def num_steps(self) -> int:
         """Optimizer steps of this stage."""

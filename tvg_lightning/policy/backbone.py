@@ -60,7 +60,7 @@ class PolicyBackbone(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        return self.head.device
+        return self.suppressed_ids.device  # weights may wait in main memory
 
     @property
     def text_config(self) -> Qwen2_5_VLTextConfig:
@@ -227,18 +227,21 @@ class PolicyBackbone(nn.Module):
         mask_BGC = row.mask_BGC.to(self.device)
         return torch.zeros(mask_BGC.shape, device=self.device).masked_scatter(mask_BGC, logp_M), mask_BGC
 
-    def flops(
-        self,
-        grids_thw: Sequence[tuple[int, int, int]],
-        prompt_lengths: Sequence[int],
-        completion_lengths: Sequence[Sequence[int]],
-    ) -> StepFlops:
-        """The operations that a step over such prompts and completions needs at least, by phase."""
+    def flops(self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequence[int]]]) -> StepFlops:
+        """The operations that a step on such prompts and completions needs at least, by phase.
+
+        Videos whose features were known need none of the tower.
+        """
         settings = self.settings
         return step_flops(
-            self.text_config, self.vision_config, grids_thw, prompt_lengths, completion_lengths,
-            settings.tuning, settings.train_vision_tower,
-        )  # fmt: skip
+            self.text_config,
+            self.vision_config,
+            [prompt.grid_thw for prompt in prompts if prompt.features is None],
+            [len(prompt.input_ids) for prompt in prompts],
+            [[len(completion) for completion in group] for group in completions],
+            settings.tuning,
+            settings.train_vision_tower,
+        )
 
     def text_to_ids(self, text: str) -> list[int]:
         """A completion as the policy would have written it, the end of its turn included."""

@@ -3,7 +3,7 @@
 Gathered group by group in the loss passes; gathered once for a whole rollout, not once a token.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -16,31 +16,60 @@ from torch.distributed.fsdp import (
     fully_shard,
     register_fsdp_forward_method,
 )
+from torch.distributed.tensor import DTensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def check_sharding(policy: PolicySettings, optimizers: Sequence[str], is_sharded: bool) -> None:
+    """Refuse what cannot be cut into shards, and what would be passed over where there are none.
+
+    ``optimizers``: their names, of every stage.
+    """
+    if is_sharded:
+        if policy.tuning == "qlora":
+            raise ValueError("tuning qlora cannot be sharded: 4-bit weights are packed; take lora, or strategy ddp")
+        if other := next((name for name in optimizers if name != "adamw"), None):
+            raise ValueError(
+                f"optimizer.name {other} cannot be sharded: bitsandbytes steps whole weights only; take adamw, whose "
+                "states are in shards too, or strategy ddp"
+            )
+        return
+    if policy.cpu_offload:
+        raise ValueError("policy.cpu_offload is for shards: take trainer.strategy fsdp, or set it to false")
+    if policy.compute_dtype not in (None, policy.dtype):
+        raise ValueError(
+            f"policy.compute_dtype {policy.compute_dtype} is for shards: take trainer.strategy fsdp, or leave it out "
+            "and say trainer.precision bf16-mixed"
+        )
 
 
 def shard(policy: PolicyBackbone, mesh: DeviceMesh) -> None:
     """Shard a policy over the processes of a 1-D mesh, in place; every process must hold the same weights before.
 
     Weights are kept in ``policy.dtype`` and computed with in ``policy.compute_dtype``; gradients are summed in
-    float32.
+    float32. With ``policy.cpu_offload`` shards, gradients and the optimizer's states wait in main memory.
     """
-    if policy.settings.tuning == "qlora":
-        raise ValueError("tuning qlora cannot be sharded: 4-bit weights are packed; take lora, or strategy ddp")
     settings = policy.settings
     compute_dtype = DTYPES[settings.compute_dtype or settings.dtype]
     # inputs are left alone: casting them would copy what a layer hands on through its arguments (key_values.py)
     precision = MixedPrecisionPolicy(compute_dtype, torch.float32, cast_forward_inputs=False)
-    offload = CPUOffloadPolicy() if settings.cpu_offload else OffloadPolicy()
+    offload = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if settings.cpu_offload else OffloadPolicy()
     for block in [*policy.model.model.visual.blocks, *policy.model.model.language_model.layers]:
         fully_shard(block, mesh=mesh, mp_policy=precision, offload_policy=offload)
     # the root too lets go after each pass: between two passes all weights are shards, and can be saved or changed
     fully_shard(policy, mesh=mesh, mp_policy=precision, offload_policy=offload, reshard_after_forward=True)
     for name in ("see", "logp"):  # what is called from outside, as others call forward
         register_fsdp_forward_method(policy, name)
+
+
+def back_to_main_memory(policy: PolicyBackbone) -> None:
+    """Where ``policy.cpu_offload`` wants the shards, after something moved the whole module; buffers stay."""
+    if policy.settings.cpu_offload:
+        policy._apply(lambda tensor: tensor.cpu() if isinstance(tensor, DTensor) else tensor)
 
 
 @contextmanager
