@@ -23,6 +23,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import deque
 from collections.abc import Callable
 from contextlib import redirect_stderr
 from dataclasses import replace
@@ -44,7 +45,14 @@ from tvg_lightning.data.decoders import UnreadableError, av_frames, index_frames
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.data.probing import video_files
-from tvg_lightning.data.video import VideoError, VideoSampling, choose_frames, read_clip, resize_frames
+from tvg_lightning.data.video import (
+    VideoClip,
+    VideoError,
+    VideoSampling,
+    choose_frames,
+    read_clip,
+    resize_frames,
+)
 
 NUM_FRAMES = 64
 PIXELS = 128 * 28 * 28
@@ -135,20 +143,28 @@ def whole(path: Path) -> torch.Tensor:
     return av_frames(index, taken, partial(resize_frames, max_pixels=PIXELS))
 
 
+def frames_of(pool: ClipPool, request: ClipRequest) -> torch.Tensor:
+    """As a training process without workers reads them: out of the cache, or decoded and kept."""
+    clip = pool.submit(request).result()
+    assert isinstance(clip, VideoClip)
+    return clip.frames
+
+
 def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[str, Callable[[], Any]]:
     """What is measured for a file, by its column."""
-    cold, warm = folder / "cold", FrameCache(folder / "warm")
+    cold, request = folder / "cold", ClipRequest(str(path), SAMPLING)
+    warm = ClipPool(0, cache=FrameCache(folder / "warm"))
     num_frames = len(read_clip(path, SAMPLING).times_s)
-    warm.get_or_read(path, SAMPLING)
+    frames_of(warm, request)
 
     def first_epoch() -> Any:
         shutil.rmtree(cold, ignore_errors=True)
-        return patchify(FrameCache(cold).get_or_read(path, SAMPLING).frames)
+        return patchify(frames_of(ClipPool(0, cache=FrameCache(cold)), request))
 
     return {
         "peer": lambda: peer(path, num_frames),
         "cold": first_epoch,
-        "warm": lambda: patchify(warm.get_or_read(path, SAMPLING).frames),
+        "warm": lambda: patchify(frames_of(warm, request)),
         "decord": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="decord")).frames),
         "PyAV": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="pyav")).frames),
         "every frame": lambda: patchify(whole(path)),
@@ -249,17 +265,19 @@ def cell(values: list[float]) -> str:
 
 def memory(num_clips: int, num_workers: int) -> None:
     """Resident memory of this process and of its workers, every tenth of the way."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ClipPool(num_workers) as pool:
         path = Path(folder) / "tiny.mp4"
         encode(path, num_frames=12)
-        requests = (ClipRequest(str(path), VideoSampling(max_pixels=16 * 784)) for _ in range(num_clips))
+        request = ClipRequest(str(path), VideoSampling(max_pixels=16 * 784))
         write("| clips | main MiB | workers MiB |\n|---|---|---|")
-        with ClipPool(num_workers) as pool:
-            for number, _ in enumerate(pool.in_order(requests, prefetch=2 * num_workers), 1):
-                if number == 100 or number % (num_clips // 10) == 0:
-                    process = psutil.Process()
-                    workers = sum(child.memory_info().rss for child in process.children())
-                    write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
+        coming = deque(pool.submit(request) for _ in range(min(num_clips, 2 * num_workers)))  # read ahead
+        for number in range(1, num_clips + 1):
+            coming.append(pool.submit(request))
+            coming.popleft().result()
+            if number == 100 or number % max(1, num_clips // 10) == 0:
+                process = psutil.Process()
+                workers = sum(child.memory_info().rss for child in process.children())
+                write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
 
 
 def write(line: str) -> None:

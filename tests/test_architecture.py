@@ -139,7 +139,7 @@ RUNS_CODE = frozenset(
 )
 UNPICKLERS = frozenset({"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"})
 # what a run says to its own processes that read videos, over a pipe that only they hold
-PICKLES_TO_ITSELF = frozenset({"tvg_lightning.data.clip_pool", "tvg_lightning.data.clip_worker"})
+PICKLES_TO_ITSELF = frozenset({"tvg_lightning.data.clip_worker"})
 
 
 def security_faults(module: str, source: str) -> list[str]:

@@ -48,6 +48,8 @@ def trainer(stage: str = "fit", module: Module | None = None, **changes: Any) ->
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "videos").mkdir()
+    for name in "abcdex0123":
+        (tmp_path / "videos" / f"{name}.mp4").touch()
     write_annotations(tmp_path / "train.jsonl", ["a", "b", "c"])
     write_annotations(tmp_path / "val.jsonl", ["d", "e"])
     return tmp_path
@@ -112,6 +114,33 @@ def test_videos_outside_of_the_folder_are_refused_unless_allowed(folder: Path, s
     with pytest.raises(ValueError, match=rf"data\.{re.escape(key)}: .*outside\.jsonl:2: the video .*videos_outside"):
         datamodule(folder, trainer(stage), **{name: given}).setup(stage)
     datamodule(folder, trainer(stage), videos_outside=True, **{name: given}).setup(stage)
+
+
+@pytest.mark.parametrize(
+    ("stage", "key"),
+    [("fit", "train"), ("fit", "val[0].annotations"), ("test", "test[0].annotations"), ("predict", "predict")],
+)
+def test_a_folder_with_none_of_the_videos_is_refused(folder: Path, stage: str, key: str) -> None:
+    elsewhere = str(write_annotations(folder / "elsewhere.jsonl", ["f", "g"]))
+    given = [Split("a", elsewhere)] if "[" in key else elsewhere
+    words = rf"^data\.videos: none of the 2 files that data\.{re.escape(key)} names is there, e\.g\. .*/videos/f\.mp4$"
+    with pytest.raises(ValueError, match=words):
+        datamodule(folder, trainer(stage), **{key.partition("[")[0]: given}).setup(stage)
+
+
+def test_videos_that_are_missing_are_counted_once(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """In the part of a split that is looked at, by the first process alone."""
+    some = str(write_annotations(folder / "some.jsonl", ["a", "f", "g"]))
+    words = "data.videos: 2 of the 3 files that data.train names are not there"
+    for rank, count in ((1, 0), (0, 1)):
+        datamodule(folder, trainer(global_rank=rank), train=some, val=[Split("v", some, limit=1)]).setup("fit")
+        assert caplog.text.count("data.videos") == caplog.text.count(words) == count
+
+
+@pytest.mark.parametrize("tasks", [(), ("tvg", "tvg")])
+def test_tasks_of_evaluation(folder: Path, tasks: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"data\.eval_tasks must name at least one task, and none twice"):
+        datamodule(folder, eval_tasks=tasks)
 
 
 @pytest.mark.parametrize("key", ["batch_size", "eval_batch_size"])

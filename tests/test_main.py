@@ -1,5 +1,6 @@
 """Command lines as people write them, and commands that are loaded when they are asked for."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,3 +56,25 @@ def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str
 def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*absent\.jsonl: no such annotation file$"):
         main(["data", "inspect", "--benchmark", "jsonl", "--annotations", str(tmp_path / "absent.jsonl")])
+
+
+@pytest.mark.parametrize("error", [PermissionError(13, "Permission denied", "a.jsonl"), IsADirectoryError("a folder")])
+def test_what_the_system_refuses_is_one_line(error: OSError, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(paths: list[Path], json: bool = False) -> None:
+        """As a tool that may not read a file."""
+        raise error
+
+    monkeypatch.setattr("tvg_lightning.tools.probe.main", refused)
+    with pytest.raises(SystemExit, match=r"^error: .*a(\.jsonl| folder)"):
+        main(["probe", "a"])
+
+
+def test_a_reader_of_videos_that_does_not_start_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('no torch today')")
+    (tmp_path / "a.mp4").write_bytes(b"x")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(SystemExit, match=r"^error: a process for reading videos could not be started"):
+        main(["probe", str(tmp_path)])
+    assert "no torch today" in capfd.readouterr().err

@@ -37,7 +37,7 @@ def main(args: list[str] | None = None) -> None:
         auto_cli(
             commands, args=as_the_parser_wants(given, commands), as_positional=False, prog="python -m tvg_lightning"
         )
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -1,6 +1,7 @@
 """The LightningDataModule: which questions are asked in training, and which in evaluation."""
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -28,6 +29,7 @@ from tvg_lightning.data.items import (
     TargetQuestions,
     TrainingQuestions,
 )
+from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reader import ItemReader
 from tvg_lightning.data.reading import ReadingSettings
 from tvg_lightning.data.video import VideoSampling
@@ -37,6 +39,8 @@ from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
+
+log = logging.getLogger(__name__)
 
 _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
 
@@ -136,6 +140,8 @@ class TVGDataModule(L.LightningDataModule):
             names = [split.name for split in splits]
             if len(set(names)) < len(names):
                 raise ValueError(f"data.{key}: two splits have the same name: {', '.join(names)}")
+        if not eval_tasks or len(set(eval_tasks)) < len(eval_tasks):
+            raise ValueError(f"data.eval_tasks must name at least one task, and none twice, not {list(eval_tasks)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
         self.videos_outside = videos_outside
@@ -168,7 +174,7 @@ class TVGDataModule(L.LightningDataModule):
         if stage in ("validate", "test") and not self._splits():
             raise ValueError(f"data.{key}: {stage} needs at least one split")
         for number, split in enumerate(self._splits()):
-            self._read(f"data.{key}[{number}].annotations", split.annotations)
+            self._read(f"data.{key}[{number}].annotations", split.annotations, split.limit)
         if stage == "fit":
             if self.train is None:
                 raise ValueError("data.train: fit needs a file of annotations")
@@ -199,17 +205,21 @@ class TVGDataModule(L.LightningDataModule):
     def on_exception(self, exception: BaseException) -> None:
         self.teardown("")
 
-    def _read(self, key: str, path: str) -> None:
-        if path in self._samples:
-            return
-        try:
-            result = jsonl.read(path, self.videos_outside)
-        except ValueError as error:
-            raise ValueError(f"{key}: {error}") from error
-        self.reports.append(result.report)
-        if not result.samples:
-            raise ValueError(f"{key}: no sample can be used; {result.report.summary()}")
-        self._samples[path] = result.samples
+    def _read(self, key: str, path: str, limit: int | None = None) -> None:
+        """The samples of a file, and whether the videos of those that are wanted are there."""
+        assert self.trainer is not None
+        if path not in self._samples:
+            try:
+                result = jsonl.read(path, self.videos_outside)
+            except ValueError as error:
+                raise ValueError(f"{key}: {error}") from error
+            self.reports.append(result.report)
+            if not result.samples:
+                raise ValueError(f"{key}: no sample can be used; {result.report.summary()}")
+            self._samples[path] = result.samples
+        words = missing_videos(key, self.videos, (sample.video for sample in self._samples[path][:limit]))
+        if words is not None and self.trainer.global_rank == 0:
+            log.warning(words)
 
     def _splits(self) -> Sequence[Split]:
         assert self.trainer is not None

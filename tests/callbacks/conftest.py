@@ -95,10 +95,15 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """``run(stages, callbacks, rewards)`` fits; gives the module, the steps of checkpoints and the folder."""
     monkeypatch.setattr(grounding, "PolicyBackbone", OneNumber)
     (tmp_path / "videos").mkdir()
+    for k in range(4):
+        (tmp_path / "videos" / f"s{k}.mp4").touch()
     file = str(write_annotations(tmp_path / "a.jsonl", [f"s{k}" for k in range(4)]))
 
     def fit(
-        stages: list[StageSettings], callbacks: list[L.Callback], rewards: Sequence[float] = (0.0,)
+        stages: list[StageSettings],
+        callbacks: list[L.Callback],
+        rewards: Sequence[float] = (0.0,),
+        accumulate_grad_batches: int = 1,
     ) -> SimpleNamespace:
         data = Data(str(tmp_path / "videos"), train=file, val=[Split("held_out", file)], eval_batch_size=8)
         saved = SavedAt()
@@ -106,6 +111,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             default_root_dir=tmp_path / "run",
             accelerator="cpu",
             max_epochs=1,
+            accumulate_grad_batches=accumulate_grad_batches,
             num_sanity_val_steps=-1,
             logger=False,
             enable_progress_bar=False,

@@ -108,7 +108,7 @@ def doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 DOUBLES = """
 import os, signal, time
-from tvg_lightning.data import decoders
+from tvg_lightning.data import decoders, digests, tensor_store
 
 opened = decoders._open
 listed = set()
@@ -126,4 +126,16 @@ def open_(path):
     return opened(path)
 
 decoders._open = open_
+
+digest_of = digests.digest_of
+
+def digest_(path, known=None):
+    if "silent" in path.name:  # a disk that does not give its bytes
+        time.sleep(3600)
+    return digest_of(path, known)
+
+digests.digest_of = digest_
+
+if "DISK_HANGS" in os.environ:
+    tensor_store.TensorStore.store = lambda *_: time.sleep(3600)
 """

@@ -61,9 +61,13 @@ def batches(num_samples: int = 6, num_batches: int = 3, batch_size: int = 4, **c
     return Batches(num_samples, num_batches, batch_size, **settings)  # type: ignore[arg-type]
 
 
+def drawn_by(plan: Batches, batch: int) -> list[Draw]:
+    return [next(candidates) for candidates in plan.candidates(batch)]
+
+
 def test_positions_epochs_and_samples_of_a_small_run() -> None:
     """6 samples in batches of 4: the second batch takes the last two of epoch 0 and two of epoch 1."""
-    draws = [batches(first_epoch=7).draws(b) for b in range(3)]
+    draws = [drawn_by(batches(first_epoch=7), b) for b in range(3)]
     assert [[d.position for d in batch] for batch in draws] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     assert [[d.epoch for d in batch] for batch in draws] == [[7, 7, 7, 7], [7, 7, 8, 8], [8, 8, 8, 8]]
     flat = [d.index for batch in draws for d in batch]
@@ -81,15 +85,15 @@ def test_positions_epochs_and_samples_of_a_small_run() -> None:
 def test_ranks_together_see_what_one_rank_sees(
     num_samples: int, batch_size: int, world_size: int, batch: int, seed: int
 ) -> None:
-    one = batches(num_samples, batch_size=batch_size * world_size, seed=seed).draws(batch)
+    one = drawn_by(batches(num_samples, batch_size=batch_size * world_size, seed=seed), batch)
     shards = [Sharding(rank, world_size) for rank in range(world_size)]
-    many = [batches(num_samples, batch_size=batch_size, seed=seed, sharding=shard).draws(batch) for shard in shards]
-    assert [draw for part in many for draw in part] == one
+    plans = [batches(num_samples, batch_size=batch_size, seed=seed, sharding=shard) for shard in shards]
+    assert [draw for plan in plans for draw in drawn_by(plan, batch)] == one
 
 
 def test_two_ranks_of_4_see_what_one_rank_of_8_sees() -> None:
-    one = batches(20, batch_size=8).draws(1)
-    first, second = (batches(20, batch_size=4, sharding=Sharding(rank, 2)).draws(1) for rank in range(2))
+    one = drawn_by(batches(20, batch_size=8), 1)
+    first, second = (drawn_by(batches(20, batch_size=4, sharding=Sharding(rank, 2)), 1) for rank in range(2))
     assert first + second == one and [d.position for d in second] == [12, 13, 14, 15]
 
 
@@ -112,15 +116,15 @@ def test_batches_in_epoch(samples: int, size: int, ranks: int, expected: int) ->
 def test_what_takes_the_place_of_a_draw() -> None:
     """The rest of the pass's shuffle, from the draw on, under the draw's own position and epoch."""
     plan = batches(6, batch_size=4)
-    order = [draw.index for b in range(3) for draw in plan.draws(b)][:6]
+    order = [draw.index for b in range(3) for draw in drawn_by(plan, b)][:6]
     draw, *others = list(plan.candidates(1)[0])
-    assert draw == plan.draws(1)[0] == Draw(0, order[4], 4)
+    assert draw == drawn_by(plan, 1)[0] == Draw(0, order[4], 4)
     assert others == [Draw(0, index, 4) for index in (order[5], *order[:4])]
 
 
 def test_seeds_and_epochs_shuffle_differently() -> None:
     orders = {
-        tuple(d.index for d in batches(20, batch_size=20, seed=seed, first_epoch=epoch).draws(0))
+        tuple(d.index for d in drawn_by(batches(20, batch_size=20, seed=seed, first_epoch=epoch), 0))
         for seed in range(3)
         for epoch in range(3)
     }

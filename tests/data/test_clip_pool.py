@@ -3,20 +3,22 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from math import inf, nan
 from pathlib import Path
 
 import psutil
 import pytest
 import torch
 
+from tvg_lightning.data import clip_pool, digests, worker_process
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
 from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.clip_worker import ClipRequest
 from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
-from tvg_lightning.data.worker_process import WorkerStartError
+from tvg_lightning.data.worker_process import WorkerProcess, WorkerStartError
 from tvg_lightning.schema import Span
 
 WriteVideo = Callable[..., Path]
@@ -43,6 +45,11 @@ def same(a: object, b: VideoClip) -> bool:
     return torch.equal(a.frames, b.frames) and (a.times_s, a.fps, a.backend) == (b.times_s, b.fps, b.backend)
 
 
+def read(pool: ClipPool, requests: list[ClipRequest]) -> list[object]:
+    """What comes of requests that are under way together."""
+    return [future.result() for future in [pool.submit(request) for request in requests]]
+
+
 def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "clip_worker" in " ".join(child.cmdline())]
 
@@ -51,32 +58,18 @@ def children() -> list[psutil.Process]:
 def test_clips_come_in_order(num_workers: int, videos: list[str]) -> None:
     requests = [ClipRequest(videos[k % 2], TWO_FPS, None if k < 4 else Span(0.5, 1.6)) for k in range(8)]
     with ClipPool(num_workers) as pool:
-        results = list(pool.in_order(requests, prefetch=3))
+        results = read(pool, requests)
         assert len(children()) == num_workers
     assert not children()
     for result, request in zip(results, requests, strict=True):
         assert same(result, read_clip(request.path, TWO_FPS, request.segment))
 
 
-def test_in_order_reads_no_further_ahead_than_told(videos: list[str]) -> None:
-    asked: list[int] = []
-
-    def requests() -> Iterator[ClipRequest]:
-        for k in range(6):
-            asked.append(k)
-            yield ClipRequest(videos[0], TWO_FPS)
-
-    with ClipPool(0) as pool:
-        results = pool.in_order(requests(), prefetch=2)
-        next(results)
-    assert asked == [0, 1, 2]
-
-
 @pytest.mark.usefixtures("doubles")
 def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dict[str, str]) -> None:
     paths = [videos[0], damaged["hangs"], damaged["crashes"], damaged["cut"], damaged["absent"], videos[1]]
     with ClipPool(1, timeout_s=3.0) as pool:
-        first, hangs, crashes, cut, absent, last = pool.in_order((ClipRequest(path, TWO_FPS) for path in paths), 9)
+        first, hangs, crashes, cut, absent, last = read(pool, [ClipRequest(path, TWO_FPS) for path in paths])
         assert (pool.num_killed, pool.num_died) == (1, 1)
     assert same(first, read_clip(videos[0], TWO_FPS)) and same(last, read_clip(videos[1], TWO_FPS))
     for bad, name, reason in (
@@ -110,21 +103,72 @@ def test_a_segment_outside_is_not_the_files_fault(num_workers: int, videos: list
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
-def test_clips_in_the_cache_need_no_worker(num_workers: int, videos: list[str], tmp_path: Path) -> None:
+def test_clips_in_the_cache_are_not_decoded(
+    num_workers: int, videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     request = ClipRequest(videos[0], TWO_FPS)
     with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool:
         first = pool.submit(request).result()
+        pool.submit(ClipRequest(videos[1], TWO_FPS)).result()  # by then the first is kept
+    monkeypatch.setattr(clip_pool, "ClipJob", None)  # whoever has one decoded now fails
     cache = FrameCache(tmp_path / "cache")
     with ClipPool(num_workers, cache=cache) as pool:
         again = pool.submit(request).result()
-        assert not children()
     assert isinstance(first, VideoClip) and same(again, first) and (cache.hits, cache.misses) == (1, 0)
 
 
 def test_the_bound_of_the_cache_holds_for_workers(videos: list[str], tmp_path: Path) -> None:
     with ClipPool(1, cache=FrameCache(tmp_path / "cache", max_bytes=1000)) as pool:
-        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
-    assert not (tmp_path / "cache").exists()  # the clip alone is larger
+        assert all(isinstance(clip, VideoClip) for clip in read(pool, [ClipRequest(path, TWO_FPS) for path in videos]))
+    assert not (tmp_path / "cache").exists()  # a clip alone is larger
+
+
+@pytest.mark.usefixtures("doubles")
+def test_keeping_a_clip_is_not_on_the_time_of_a_video(
+    videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a disk that never answers: each clip comes, and the worker that is left waiting there is replaced."""
+    monkeypatch.setenv("DISK_HANGS", "1")
+    with ClipPool(1, timeout_s=3.0, cache=FrameCache(tmp_path / "cache")) as pool:
+        clips = read(pool, [ClipRequest(path, TWO_FPS) for path in videos])
+        assert pool.num_killed == 1
+    assert all(same(clip, read_clip(path, TWO_FPS)) for clip, path in zip(clips, videos, strict=True))
+
+
+@pytest.mark.usefixtures("doubles")
+def test_bytes_that_never_come_cost_the_time_out(videos: list[str], tmp_path: Path) -> None:
+    silent = Path(videos[0]).with_name("silent.mp4")
+    silent.write_bytes(b"x")
+    with ClipPool(1, timeout_s=3.0, cache=FrameCache(tmp_path / "cache")) as pool:
+        bad, clip = read(pool, [ClipRequest(str(silent), TWO_FPS), ClipRequest(videos[0], TWO_FPS)])
+    assert isinstance(bad, BadVideo) and "more than 3 s" in bad.reason and not bad.opens
+    assert same(clip, read_clip(videos[0], TWO_FPS))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_a_cache_hides_no_bad_file(num_workers: int, videos: list[str], tmp_path: Path) -> None:
+    """Absent, a folder, a name longer than any may be: the same words as without a cache, and the run goes on."""
+    paths = [videos[0] + ".absent", str(tmp_path), str(tmp_path / f"{'x' * 300}.mp4")]
+    requests = [ClipRequest(path, TWO_FPS) for path in paths]
+    with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool, ClipPool(num_workers) as plain:
+        for bad, expected in zip(read(pool, requests), read(plain, requests), strict=True):
+            assert isinstance(bad, BadVideo) and isinstance(expected, BadVideo) and bad.reason == expected.reason
+    assert isinstance(expected, BadVideo) and "cannot be read (" in expected.reason
+
+
+def test_two_caches_read_a_files_bytes_once(videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest, taken = digests.hashlib.file_digest, []
+
+    def counted(file: object, name: str) -> object:
+        taken.append(name)
+        return digest(file, name)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(digests.hashlib, "file_digest", counted)
+    features = FeatureCache(tmp_path / "features", "tower", torch.float32)
+    with ClipPool(0, cache=FrameCache(tmp_path / "cache"), features=features) as pool:
+        for segment in (None, Span(0.0, 1.0)):
+            pool.submit(ClipRequest(videos[0], TWO_FPS, segment)).result()
+    assert len(taken) == 1
 
 
 def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_path: Path) -> None:
@@ -148,8 +192,8 @@ def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) ->
         assert isinstance(first.result(), VideoClip) and isinstance(third.result(), VideoClip)
 
 
-@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
-def test_a_worker_ended_by_others_costs_no_video(ending: signal.Signals, videos: list[str]) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU, signal.SIGRTMIN + 1])
+def test_a_worker_ended_by_others_costs_no_video(ending: int, videos: list[str]) -> None:
     with ClipPool(1) as pool:
         pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
         (child,) = children()
@@ -157,6 +201,15 @@ def test_a_worker_ended_by_others_costs_no_video(ending: signal.Signals, videos:
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # its end is the pool's to collect
         assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
         assert (pool.num_killed, pool.num_died) == (0, 1)
+
+
+def test_a_worker_is_deaf_to_what_slurm_tells_a_whole_step(videos: list[str]) -> None:
+    with ClipPool(1) as pool:
+        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        for warning in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
+            children()[0].send_signal(warning)
+        assert isinstance(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), VideoClip)
+        assert (pool.num_killed, pool.num_died) == (0, 0)
 
 
 @pytest.mark.usefixtures("doubles")
@@ -211,6 +264,71 @@ time.sleep(60)
     assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
 
 
+def test_whatever_goes_wrong_is_raised_where_the_clip_is_asked_for(
+    videos: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice, for the thread lives on."""
+
+    def broken(*_: object) -> None:
+        raise OverflowError("timeout doesn't fit into C timeval")
+
+    monkeypatch.setattr(clip_pool, "_result", broken)
+    with ClipPool(1) as pool:
+        for path in videos:
+            with pytest.raises(OverflowError, match="timeval"):
+                pool.submit(ClipRequest(path, TWO_FPS)).result(timeout=20)
+
+
+def test_an_answer_half_heard_is_not_taken_for_the_next(videos: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> None:
+        raise MemoryError
+
+    with ClipPool(1) as pool:
+        with monkeypatch.context() as patch, pytest.raises(MemoryError):
+            patch.setattr(worker_process, "_answer", no_room)
+            pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        assert same(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), read_clip(videos[1], TWO_FPS))
+        assert (pool.num_killed, pool.num_died) == (0, 0)
+
+
+class Undying:
+    """A process that waits for a disk: killed, and not at its end."""
+
+    def __init__(self, said: list[str]) -> None:
+        self.said = said
+
+    def kill(self) -> None:
+        self.said.append("kill")
+
+    def wait(self, timeout: float) -> int:
+        self.said.append("wait")
+        raise subprocess.TimeoutExpired("worker", timeout)
+
+
+def test_one_that_does_not_end_keeps_no_other_alive() -> None:
+    said: list[str] = []
+    with ClipPool(2) as pool:
+        for worker in pool._workers:
+            worker._process = Undying(said)  # type: ignore[assignment]
+    assert said == ["kill", "kill", "wait", "wait"]
+
+
+def test_an_end_that_its_thread_has_seen_is_no_error() -> None:
+    """The thread lets go of its process while the pool closes it."""
+    worker = WorkerProcess(1.0)
+
+    class Gone(Undying):
+        def kill(self) -> None:
+            super().kill()
+            worker._process = None
+
+    said: list[str] = []
+    worker._process = Gone(said)  # type: ignore[assignment]
+    worker.close()
+    worker.wait(time.monotonic())
+    assert said == ["kill"]
+
+
 def test_a_worker_that_cannot_start_is_no_bad_video(
     videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -221,7 +339,10 @@ def test_a_worker_that_cannot_start_is_no_bad_video(
     assert "no torch today" in capfd.readouterr().err
 
 
-@pytest.mark.parametrize(("kwargs", "key"), [({"num_workers": -1}, "num_workers"), ({"timeout_s": 0.0}, "timeout_s")])
+@pytest.mark.parametrize(
+    ("kwargs", "key"),
+    [({"num_workers": -1}, "num_workers"), *(({"timeout_s": s}, "timeout_s") for s in (0.0, 86_401.0, inf, nan))],
+)
 def test_settings_name_the_key_that_is_wrong(kwargs: dict[str, float], key: str) -> None:
     with pytest.raises(ValueError, match=key):
         ClipPool(**{"num_workers": 1, **kwargs})  # type: ignore[arg-type]

@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 import torch
 
@@ -43,6 +44,52 @@ def test_a_file_without_its_last_bytes_is_cut(write_video: WriteVideo) -> None:
         index_frames(path)
 
 
+@pytest.mark.parametrize("name", ["a.mkv", "a.webm"])
+def test_a_cut_matroska_file_is_refused(name: str, write_video: WriteVideo) -> None:
+    """Its header promises no length of the pictures, only one of the file."""
+    path = write_video(name, [k / 10 for k in range(100)], "libvpx-vp9" if name == "a.webm" else "libx264")
+    content = path.read_bytes()
+    assert len(index_frames(path).pts) == 100
+    for share in (0.4, 0.6, 0.8):
+        path.write_bytes(content[: int(len(content) * share)])
+        with pytest.raises(UnreadableError, match="cut short"):
+            index_frames(path)
+
+
+@pytest.mark.parametrize("times_s", [[0.0], [0.0, 1.0], [1.5 + k / 10 for k in range(10)], [0.0, 0.1, 5.0]])
+def test_a_short_or_late_matroska_file_is_whole(times_s: list[float], write_video: WriteVideo) -> None:
+    assert len(index_frames(write_video("a.mkv", times_s)).pts) == len(times_s)
+
+
+def test_sound_that_goes_on_after_the_pictures_is_no_cut(tmp_path: Path) -> None:
+    path = tmp_path / "a.mkv"
+    with av.open(str(path), "w") as output:
+        pictures, sound = output.add_stream("libx264", rate=10), output.add_stream("pcm_s16le", rate=8000)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        for _ in range(10):
+            picture = av.VideoFrame.from_ndarray(np.zeros((48, 64, 3), np.uint8), format="rgb24")
+            output.mux(pictures.encode(picture))
+        output.mux(pictures.encode(None))
+        for second in range(5):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
+            silence.sample_rate, silence.pts = 8000, 8000 * second
+            output.mux(sound.encode(silence))
+    assert len(index_frames(path).pts) == 10
+
+
+def test_a_picture_that_changes_its_size_is_refused(write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    index, upright = index_frames(write_video("a.mp4", [k / 10 for k in range(30)])), decoders._upright
+
+    def grown(frame: Any, *others: Any) -> torch.Tensor:
+        shown = upright(frame, *others)
+        return shown if frame.pts < index.pts[20] else shown.repeat(2, 2, 1)
+
+    monkeypatch.setattr(decoders, "_upright", grown)
+    assert len(av_frames(index, [0, 10], as_is)) == 2
+    with pytest.raises(UnreadableError, match="changes size midway"):
+        av_frames(index, [0, 25], as_is)
+
+
 def test_absurd_times_are_refused(write_video: WriteVideo) -> None:
     with pytest.raises(UnreadableError, match=r"absurd frame times, up to 2e\+07 s"):
         index_frames(write_video("a.mkv", [0.0, 0.1, 2e7]))
@@ -67,6 +114,13 @@ def test_decord_gives_way_where_its_times_are_others(write_video: WriteVideo) ->
     index.times_s[7] += 0.05
     with pytest.raises(UnreadableError, match="times are not those"):
         decord_frames(index, [0], as_is)
+
+
+def test_a_name_that_looks_like_a_protocol(write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_video("a-0:0.mp4", [k / 10 for k in range(30)])
+    monkeypatch.chdir(path.parent)
+    index = index_frames(Path(path.name))
+    assert torch.equal(decord_frames(index, [0, 9], as_is), av_frames(index, [0, 9], as_is))
 
 
 def test_both_decode_the_same_frames(write_video: WriteVideo) -> None:

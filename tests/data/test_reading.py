@@ -16,6 +16,8 @@ from tvg_lightning.policy.settings import PolicySettings
         ("prefetch", -1),
         ("video_timeout_s", 0.0),
         ("video_timeout_s", float("inf")),
+        ("video_timeout_s", float("nan")),
+        ("video_timeout_s", 86_401.0),
         ("max_bad_share", 1.1),
         ("cache_max_gb", 0.0),
         ("cache", ""),
@@ -27,9 +29,25 @@ def test_what_is_refused_is_named(key: str, value: float | str) -> None:
         ReadingSettings(**{key: value})  # type: ignore[arg-type]
 
 
-def test_two_caches_need_two_folders() -> None:
+@pytest.mark.parametrize("other", ["one", "./one", "two/../one", "link/one"])
+def test_two_caches_need_two_folders(other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path)
     with pytest.raises(ValueError, match=r"data\.feature_cache must be another folder"):
-        ReadingSettings(cache="one", feature_cache="one")
+        ReadingSettings(cache="one", feature_cache=other)
+
+
+@pytest.mark.parametrize("key", ["cache", "feature_cache"])
+def test_a_file_is_no_folder(key: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=rf"^data\.{key} is .*file, which is a file"):
+        ReadingSettings(**{key: str(tmp_path / "file")})  # type: ignore[arg-type]
+
+
+def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with ReadingSettings(cache="~/frames").pool(None) as pool:
+        assert pool.cache.folder == tmp_path / "frames"
 
 
 @pytest.mark.parametrize("trained", ["train_vision_tower", "train_merger"])
@@ -68,13 +86,12 @@ class Tower:
 
 def test_features_are_those_of_one_tower_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Precision, chip and version of torch move the last bits, so they are part of the name, too."""
-    video, settings = tmp_path / "a.mp4", ReadingSettings(feature_cache=str(tmp_path / "f"), cache_max_gb=0.25)
-    video.write_bytes(b"x")
+    settings = ReadingSettings(feature_cache=str(tmp_path / "f"), cache_max_gb=0.25)
 
     def key(tower: Tower, device: str = "cpu", precision: str = "32-true") -> str | None:
         cache = settings.features(tower, torch.device(device), precision)  # type: ignore[arg-type]
         assert cache.max_bytes == 2**28
-        return cache.key(video, VideoSampling(), None)
+        return cache.key("digest", VideoSampling(), None)
 
     keys = [key(Tower()), key(Tower("other")), key(Tower(), "meta"), key(Tower(), precision="bf16-mixed")]
     assert key(Tower()) == keys[0]

@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import os
 import signal
@@ -7,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tvg_lightning.data.tensor_store import ContentDigests, TensorStore, tensor_bytes
+from tvg_lightning.data import tensor_store
+from tvg_lightning.data.tensor_store import TensorStore, tensor_bytes
 
 SIZE = 100_000
 
@@ -86,13 +88,79 @@ def test_any_dtype_has_bytes() -> None:
     assert bytes(tensor_bytes(torch.tensor([[1, 2], [3, 4]], dtype=torch.uint8).T)) == bytes([1, 3, 2, 4])
 
 
-def test_a_digest_is_read_once_while_the_file_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "a"
-    file.write_bytes(b"one")
-    digests = ContentDigests()
-    first = digests.of(file)
+def denied(*_: object, **__: object) -> None:
+    raise PermissionError(errno.EPERM, "Operation not permitted")
+
+
+def test_a_sound_entry_of_another_user_is_a_hit_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only its owner may set a file's times; on a read-only file system nobody may."""
+    store = TensorStore(tmp_path, 10 * SIZE)
+    store.store("k", tensors(1), {})
+    monkeypatch.setattr(os, "utime", denied)
+    entry = store.find("k")
+    assert entry is not None and torch.equal(entry[0]["x"], tensors(1)["x"]) and (store.hits, store.misses) == (1, 0)
+    assert (tmp_path / "k.safetensors").exists()
+
+
+def test_a_damaged_entry_that_may_not_be_removed_is_a_miss(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, entry = TensorStore(tmp_path, 10 * SIZE), tmp_path / "k.safetensors"
+    entry.write_bytes(b"damaged" * 99)
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", None)  # whoever reads now fails
-        assert digests.of(file) == first
-    file.write_bytes(b"two")
-    assert digests.of(file) != first
+        patch.setattr(Path, "unlink", denied)
+        assert store.find("k") is None
+    assert store.find("k") is None and store.misses == 2 and not entry.exists()
+
+
+def test_an_entry_that_cannot_be_read_now_is_a_miss_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = TensorStore(tmp_path, 10 * SIZE)
+    store.store("k", tensors(1), {})
+    with monkeypatch.context() as patch:
+        patch.setattr(tensor_store, "safe_open", denied)
+        assert store.find("k") is None and store.misses == 1
+    assert store.find("k") is not None
+
+
+def test_a_full_disk_is_not_kept_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def half(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[: len(content) // 2])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", half)
+    with pytest.raises(OSError, match="No space left"):
+        TensorStore(tmp_path, 10 * SIZE).store("k", tensors(1), {})
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_another_user_stored_does_not_end_an_eviction(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three entries where two have room: the oldest may not be removed, so the one after it goes."""
+    store, remove = TensorStore(tmp_path, 2 * SIZE + 1000), Path.unlink
+    for age, key in enumerate(("theirs", "old")):
+        store.store(key, tensors(1), {})
+        os.utime(tmp_path / f"{key}.safetensors", (age + 1, age + 1))
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        if path.stem == "theirs":
+            denied()
+        remove(path, missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    store.store("new", tensors(1), {})
+    assert {file.stem for file in tmp_path.iterdir()} == {"theirs", "new"}
+
+
+def test_the_folder_is_listed_once_a_hundredth_of_the_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of 0.3 %: listed at the first, and then at every fourth, by which 1.2 % are written."""
+    listed, scandir = [], os.scandir
+
+    def counted(folder: Path) -> object:
+        listed.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", counted)
+    store = TensorStore(tmp_path, 1000 * SIZE // 3)
+    counts = []
+    for k in range(9):
+        store.store(str(k), tensors(1), {})
+        counts.append(len(listed))
+    assert counts == [1, 1, 1, 1, 2, 2, 2, 2, 3]

@@ -1,9 +1,11 @@
 import math
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -284,6 +286,15 @@ def test_a_file_cut_short_is_refused_wherever_the_cut_is(write_video: WriteVideo
             read_clip(path, TWO_FPS)
 
 
+def test_a_file_that_cannot_be_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name longer than any may be; a file that is gone between two looks."""
+    with pytest.raises(VideoError, match=r"cannot be read .*too long"):
+        read_clip(tmp_path / f"{'x' * 300}.mp4", TWO_FPS)
+    monkeypatch.setattr(Path, "is_file", lambda _: True)
+    with pytest.raises(VideoError, match=r"absent\.mp4: cannot be read"):
+        read_clip(tmp_path / "absent.mp4", TWO_FPS)
+
+
 def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
     path = write_video("hurt.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
     content = bytearray(path.read_bytes())
@@ -332,3 +343,10 @@ def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], le
 def test_real_files_that_are_broken(name: str, shared: Path) -> None:
     with pytest.raises(VideoError, match="cannot be read"):
         read_clip(shared / "data" / "videos" / name, TWO_FPS)
+
+
+def test_the_overlay_leaves_no_key_to_the_recipe() -> None:
+    """What it does not set would stay the recipe's: TVG-R1's 64 frames, Time-R1's pixels of a whole video."""
+    overlay = Path(__file__).resolve().parents[2] / "configs" / "data" / "qwen_2fps.yaml"
+    keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))["data"]["sampling"]
+    assert keys.keys() == {field.name for field in fields(VideoSampling)} and VideoSampling(**keys) == VideoSampling()

@@ -24,7 +24,8 @@ def folder(write_video: WriteVideo, tmp_path: Path) -> Path:
 @pytest.mark.parametrize("line", ["FOLDER NOTES --json --num_workers 1", "--json FOLDER --num_workers 1 NOTES"])
 def test_every_file_and_a_summary(line: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     paths = {"FOLDER": str(folder), "NOTES": str(folder / "notes.txt")}
-    command(["probe", *(paths.get(word, word) for word in line.split())])
+    with pytest.raises(SystemExit, match=r"^1$"):
+        command(["probe", *(paths.get(word, word) for word in line.split())])
     *reports, last = (json.loads(line) for line in capsys.readouterr().out.splitlines())
     assert all(list(report) == KEYS for report in reports)
     by_name = {Path(report["path"]).name: report for report in reports}
@@ -64,7 +65,8 @@ def test_damage_anywhere_in_a_file_is_found(
     path = write_video("hurt.mp4", [k / 10 for k in range(100)], container={"movflags": "faststart"})
     content = path.read_bytes()
     path.write_bytes(content[: len(content) * 3 // 4] + b"\xff" * (len(content) - len(content) * 3 // 4))
-    main([path], json=True, num_workers=1)
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([path], json=True, num_workers=1)
     report = json.loads(capsys.readouterr().out.splitlines()[0])
     assert not report["ok"] and "decord: " in report["error"] and "pyav: " in report["error"]
 
@@ -73,7 +75,8 @@ def test_damage_anywhere_in_a_file_is_found(
 def test_files_that_hang_or_crash(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("hangs.mp4", "crashes.mp4"):
         (folder / name).write_bytes(b"x")
-    main([folder / "hangs.mp4", folder / "crashes.mp4", folder / "below"], num_workers=1, timeout_s=2.0)
+    with pytest.raises(SystemExit, match=r"^1$"):
+        main([folder / "hangs.mp4", folder / "crashes.mp4", folder / "below"], num_workers=1, timeout_s=2.0)
     hangs, crashes, good, summary = capsys.readouterr().out.splitlines()
     assert hangs.startswith("BAD") and hangs.endswith("reading it took more than 2 s")
     assert crashes.startswith("BAD") and crashes.endswith("its decoder died (SIGSEGV)")
@@ -81,8 +84,22 @@ def test_files_that_hang_or_crash(folder: Path, capsys: pytest.CaptureFixture[st
     assert summary == "1 of 3 files can be read (1 by decord)"
 
 
+def test_folders_behind_links_are_searched_and_each_once(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "links").mkdir()
+    (folder / "links" / "far").symlink_to(folder / "below")
+    (folder / "below" / "round").symlink_to(folder / "below")
+    main([folder / "links"], num_workers=1)  # all can be read: no exit
+    good, summary = capsys.readouterr().out.splitlines()
+    assert good.startswith(f"ok  {folder}/links/far/good.mp4: ") and summary == "1 of 1 files can be read (1 by decord)"
+
+
 def test_what_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file or folder"):
         main([tmp_path / "absent"])
     with pytest.raises(ValueError, match="num_workers"):
         main([tmp_path], num_workers=0)
+    for timeout_s in (0.0, 86_401.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match="--timeout_s must be above 0 and at most a day"):
+            main([tmp_path], timeout_s=timeout_s)
+    with pytest.raises(ValueError, match="no video in this folder"):
+        main([tmp_path])

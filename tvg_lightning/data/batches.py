@@ -41,10 +41,6 @@ class Batches:
     repeats: int = 1  # how often each batch is given: the updates that share one rollout
     difficulty: OnlineDifficulty | None = None
 
-    def draws(self, batch: int) -> list[Draw]:
-        """The draws of one batch."""
-        return [next(candidates) for candidates in self.candidates(batch)]
-
     def candidates(self, batch: int) -> list[Iterator[Draw]]:
         """Each draw of a batch, and after it those that take its place where it cannot be used, in their order."""
         start = (batch * self.sharding.world_size + self.sharding.rank) * self.batch_size

@@ -3,37 +3,50 @@
 Each worker process has a thread here, which waits for its answer.
 """
 
-import pickle
 import threading
 import time
 import weakref
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Self
 
 from tvg_lightning.data.bad_videos import BadVideo
-from tvg_lightning.data.clip_worker import ClipJob, ClipRequest, Job, ProbeJob, read
+from tvg_lightning.data.clip_worker import ClipJob, ClipRequest, DigestJob, Job, ProbeJob, keep, read
+from tvg_lightning.data.digests import FileDigest, digest_of
 from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.probing import FileReport, probe
 from tvg_lightning.data.video import SegmentError, VideoClip, VideoError
-from tvg_lightning.data.worker_process import Answer, WorkerProcess, bad_video
+from tvg_lightning.data.worker_process import GRACE_S, Answer, WorkerProcess, bad_video
+
+LONGEST_TIMEOUT_S = 86_400.0  # a day; the system's own clocks for waiting end at some 24 days
 
 Clip = VideoClip | ClipFeatures  # what a policy can be asked about
 Result = Clip | BadVideo | FileReport
-_Order = tuple[Job, "Future[Result]"]
+_Order = tuple[ClipRequest | ProbeJob, "Future[Result]"]
+_Orders = SimpleQueue[_Order | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Caches:
+    """Both, and what is known of the files by which they name their entries."""
+
+    frames: FrameCache
+    features: FeatureCache | None
+    digests: dict[str, FileDigest] = field(default_factory=dict)  # by path
 
 
 class ClipPool:
     """Reads clips ahead, in ``num_workers`` processes, each video within ``timeout_s`` seconds.
 
     With 0 workers a clip is read here when it is asked for, without protection against hangs and crashes.
-    Clips in ``cache`` are read from there, without a worker; where their ``features`` are known, these come in
-    their place. ``num_killed`` counts the time-outs, ``num_died`` the crashes.
+    Clips in ``cache`` are read from there and not decoded; where their ``features`` are known, these come in
+    their place. The bytes of a file, by which the caches know it, are read by a worker, too, with a time-out of their
+    own. ``num_killed`` counts the time-outs, ``num_died`` the crashes.
     """
 
     def __init__(
@@ -45,34 +58,24 @@ class ClipPool:
     ) -> None:
         if num_workers < 0:
             raise ValueError(f"data.num_workers must be at least 0, got {num_workers}")
-        if not timeout_s > 0:
-            raise ValueError(f"data.video_timeout_s must be positive, got {timeout_s}")
+        if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
+            raise ValueError(f"data.video_timeout_s must be above 0 and at most a day, 86400, got {timeout_s}")
         self.num_workers, self.timeout_s = num_workers, timeout_s
         self.cache, self.features = FrameCache(None) if cache is None else cache, features
-        self._orders: SimpleQueue[_Order | None] = SimpleQueue()
+        self._caches = _Caches(self.cache, features)
+        self._orders: _Orders = SimpleQueue()
         self._workers = [WorkerProcess(timeout_s) for _ in range(num_workers)]
         for worker in self._workers:
-            serve = threading.Thread(target=_serve, args=(worker, self._orders, self.cache, features), daemon=True)
-            serve.start()
+            threading.Thread(target=_serve, args=(worker, self._orders, self._caches), daemon=True).start()
         self._close = weakref.finalize(self, _close, self._workers, self._orders)
 
     def submit(self, request: ClipRequest) -> "Future[Clip | BadVideo]":
         """The clip to come, or what is wrong with its video."""
-        return self._submit(ClipJob(request))  # type: ignore[return-value]  # no report comes of a ClipJob
+        return self._submit(request)  # type: ignore[return-value]  # no report comes of it
 
     def probe(self, path: str) -> "Future[FileReport]":
         """What a file is, to come."""
         return self._submit(ProbeJob(path))  # type: ignore[return-value]  # nothing but a report comes of it
-
-    def in_order(self, requests: Iterable[ClipRequest], prefetch: int) -> Iterator[Clip | BadVideo]:
-        """The results of requests in their order, ``prefetch`` of them under way beyond the one waited for."""
-        waiting: deque[Future[Clip | BadVideo]] = deque()
-        for request in requests:
-            waiting.append(self.submit(request))
-            if len(waiting) > prefetch:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
     def close(self) -> None:
         """Kill the workers; what is still under way never comes."""
@@ -92,57 +95,85 @@ class ClipPool:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self.close()
 
-    def _submit(self, job: Job) -> "Future[Result]":
+    def _submit(self, asked: ClipRequest | ProbeJob) -> "Future[Result]":
         assert self._close.alive, "the pool is closed"
         future: Future[Result] = Future()
         if self.num_workers:
-            self._orders.put((job, future))
+            self._orders.put((asked, future))
         else:
-            future.set_result(_result(job, self.cache, self.features, _read_here))
+            future.set_result(_result(asked, self._caches, _answer_here))
         return future
 
 
-def _serve(
-    worker: WorkerProcess, orders: "SimpleQueue[_Order | None]", cache: FrameCache, features: FeatureCache | None
-) -> None:
+class _RaisedTo:
+    """Whatever is raised inside is raised where the future is asked for: a dead thread would be waited for for ever."""
+
+    def __init__(self, future: "Future[Result]") -> None:
+        self.future = future
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if error is not None:
+            self.future.set_exception(error)
+        return True
+
+
+def _serve(worker: WorkerProcess, orders: _Orders, caches: _Caches) -> None:
     """One worker's thread: it must not hold the pool, which ends the threads when nobody holds it any more."""
     while (order := orders.get()) is not None and not worker.is_closed:
-        job, future = order
+        asked, future = order
         if not future.set_running_or_notify_cancel():  # nobody waits for it any more
             continue
-        try:
-            future.set_result(_result(job, cache, features, worker.ask))
-        except (OSError, RuntimeError, ValueError, MemoryError, AssertionError, pickle.PickleError) as error:
-            future.set_exception(error)
+        with _RaisedTo(future):
+            future.set_result(_result(asked, caches, worker.ask))
     worker.hang_up()
 
 
-def _result(job: Job, cache: FrameCache, features: FeatureCache | None, ask: Callable[[Job], Answer]) -> Result:
+def _result(asked: ClipRequest | ProbeJob, caches: _Caches, ask: Callable[[Job], Answer]) -> Result:
     """What is asked for: out of a cache, or of ``ask``."""
-    if isinstance(job, ProbeJob):
-        return ask(job)
-    asked = job.request
-    place = None if features is None else features.key(asked.path, asked.sampling, asked.segment)
+    if isinstance(asked, ProbeJob):
+        report = ask(asked)
+        assert isinstance(report, FileReport)
+        return report
+    frames, features = caches.frames, caches.features
+    key = place = None
+    if frames.folder is not None or features is not None:
+        digest = ask(DigestJob(asked, caches.digests.get(asked.path)))
+        if isinstance(digest, BadVideo):
+            return digest
+        if isinstance(digest, FileDigest):
+            caches.digests[asked.path] = digest
+            key = frames.key(digest.digest, asked.sampling, asked.segment)
+            place = None if features is None else features.key(digest.digest, asked.sampling, asked.segment)
     if features is not None and place is not None and (seen := features.find(place)) is not None:
         return seen
-    key = cache.key(asked.path, asked.sampling, asked.segment)
-    clip = cache.find(key) or ask(ClipJob(asked, cache.folder, cache.max_bytes, key))
+    clip = frames.find(key) or ask(ClipJob(asked, frames.folder, frames.max_bytes, key))
+    assert isinstance(clip, VideoClip | BadVideo)
     if features is not None and place is not None and isinstance(clip, VideoClip):
         return features.keeping(place, clip)
     return clip
 
 
-def _read_here(job: Job) -> Answer:
+def _answer_here(job: Job) -> Answer:
     if isinstance(job, ProbeJob):
         return probe(Path(job.path))
+    if isinstance(job, DigestJob):
+        return digest_of(Path(job.request.path), job.known)
     began = time.monotonic()
     try:
-        return read(job)
+        clip = read(job.request)
     except VideoError as error:
         return bad_video(job.request, str(error), began, opens=isinstance(error, SegmentError))
+    keep(job, clip)
+    return clip
 
 
-def _close(workers: list[WorkerProcess], orders: "SimpleQueue[_Order | None]") -> None:
+def _close(workers: list[WorkerProcess], orders: _Orders) -> None:
     for worker in workers:
         worker.close()
         orders.put(None)
+    until = time.monotonic() + GRACE_S
+    for worker in workers:
+        worker.wait(until)

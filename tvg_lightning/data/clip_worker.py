@@ -1,7 +1,8 @@
 """The process that reads videos for ``clip_pool``, and what it and ``worker_process`` say to each other.
 
 Each request and each reply is a pickle behind its length; the bytes of a clip's frames follow the reply. A reply to a
-request for a clip is announced when the file is open, for that tells a bad file from a bad part of one.
+request for a clip is announced when the file is open, for that tells a bad file from a bad part of one. Before each
+request the worker says that it is ready: what it does between a reply and that is on no video's time.
 """
 
 import ctypes
@@ -13,11 +14,12 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import torch
 
+from tvg_lightning.data.digests import FileDigest, digest_of
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.probing import FileReport, probe
 from tvg_lightning.data.tensor_store import tensor_bytes
@@ -25,6 +27,7 @@ from tvg_lightning.data.video import SegmentError, VideoClip, VideoError, VideoS
 from tvg_lightning.schema import Span
 
 _LENGTH_BYTES = 8
+READY = "ready"
 OPENED = "opened"  # said of a file before any of it is decoded
 _PR_SET_PDEATHSIG = 1
 
@@ -46,6 +49,14 @@ class ClipJob:
     cache: Path | None = None
     max_bytes: int = 1
     key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DigestJob:
+    """Say what the bytes of a request's file are, by which the caches know it; ``known`` is what they were before."""
+
+    request: ClipRequest
+    known: FileDigest | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,40 +84,58 @@ class Refusal:
     opens: bool
 
 
-Job = ClipJob | ProbeJob
-Reply = ClipReply | Refusal | FileReport
+Job = ClipJob | DigestJob | ProbeJob
+Reply = ClipReply | Refusal | FileReport | FileDigest | None
 
 
-def read(job: ClipJob, on_opened: Callable[[], None] | None = None) -> VideoClip:
-    """Decode a clip and keep it, if there is a cache; VideoError as ``read_clip``."""
-    index = open_video(job.request.path)
+def read(request: ClipRequest, on_opened: Callable[[], None] | None = None) -> VideoClip:
+    """Decode a clip; VideoError as ``read_clip``."""
+    index = open_video(request.path)
     if on_opened is not None:
         on_opened()
-    clip = clip_of(index, job.request.sampling, job.request.segment)
+    return clip_of(index, request.sampling, request.segment)
+
+
+def keep(job: ClipJob, clip: VideoClip) -> None:
+    """Store a clip where its job says, if it does."""
     try:
-        FrameCache(job.cache, job.max_bytes).store(job.key, clip)
+        _cache(job.cache, job.max_bytes).store(job.key, clip)
     except OSError as error:  # a full disk is not the video's fault
         sys.stderr.write(f"the frame cache could not keep {job.request.path}: {error}\n")
-    return clip
+
+
+@lru_cache(maxsize=1)
+def _cache(folder: Path | None, max_bytes: int) -> FrameCache:
+    """One for all jobs: it knows how much it has written since it looked for what must go."""
+    return FrameCache(folder, max_bytes)
 
 
 def work(channel: socket.socket) -> None:
     """Answer requests until the other side is gone."""
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     stream = channel.makefile("rb")
-    send(channel, "ready")
+    send(channel, READY)
     while header := stream.read(_LENGTH_BYTES):
         job: Job = pickle.loads(stream.read(int.from_bytes(header, "big")))
         if isinstance(job, ProbeJob):
             send(channel, probe(Path(job.path)))
-            continue
-        try:
-            clip = read(job, partial(send, channel, OPENED))
-        except VideoError as error:
-            send(channel, Refusal(str(error), opens=isinstance(error, SegmentError)))
-            continue
-        send(channel, ClipReply(tuple(clip.frames.shape), clip.times_s, clip.fps, clip.backend))
-        channel.sendall(tensor_bytes(clip.frames))
+        elif isinstance(job, DigestJob):
+            send(channel, digest_of(Path(job.request.path), job.known))
+        else:
+            _answer(channel, job)
+        send(channel, READY)
+
+
+def _answer(channel: socket.socket, job: ClipJob) -> None:
+    """The clip, which is kept when it has been sent, or why there is none."""
+    try:
+        clip = read(job.request, partial(send, channel, OPENED))
+    except VideoError as error:
+        send(channel, Refusal(str(error), opens=isinstance(error, SegmentError)))
+        return
+    send(channel, ClipReply(tuple(clip.frames.shape), clip.times_s, clip.fps, clip.backend))
+    channel.sendall(tensor_bytes(clip.frames))
+    keep(job, clip)
 
 
 def send(channel: socket.socket, message: object) -> None:
@@ -145,7 +174,6 @@ def die_with(parent: int) -> None:
 def main(descriptor: int, parent: int) -> None:
     """Work at the socket of this number until the parent process is gone."""
     die_with(parent)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, who then closes the socket
     torch.set_num_threads(1)
     try:
         work(socket.socket(fileno=descriptor))

@@ -21,6 +21,7 @@ from torch import Tensor
 
 _CHUNK = 8  # frames held at full size at once: 8 frames of 1080p are 50 MB, 128 would be 800 MB
 _ABSURD_S = 1e7  # about four months
+_WHOLE = 0.9  # of the promised length must be there: headers round it
 _JUMPABLE = {"mov", "mp4", "matroska", "webm"}  # containers in which decord's jumps were seen to land
 
 Resize = Callable[[Tensor], Tensor]  # uint8 (T,H,W,3) to the final size
@@ -56,13 +57,13 @@ class _Packet(NamedTuple):
 
 def index_frames(path: Path) -> FrameIndex:
     """List the frames by their packets; where packets lack distinct times, by decoding all of them."""
-    if path.is_file() and not path.stat().st_size:
-        raise UnreadableError("the file is empty")
     try:
+        if path.is_file() and not path.stat().st_size:
+            raise UnreadableError("the file is empty")
         with _open(path) as container:
             stream = _video_stream(container)
             packets = list(_packets(container, stream))
-            _refuse_cut(packets, stream.duration)
+            _refuse_cut(path, packets, container, stream)
             names, base = set(container.format.name.split(",")), stream.time_base
             codec = stream.codec_context.codec.canonical_name  # "av1", whoever decodes it
         times = [packet.pts for packet in packets]
@@ -117,7 +118,7 @@ def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Te
     if not index.exact_jumps:
         raise UnreadableError("not used, its jumps would miss in this file")
     try:
-        reader = decord.VideoReader(str(index.path), ctx=decord.cpu(0), num_threads=1)  # workers are many
+        reader = decord.VideoReader(str(index.path.absolute()), ctx=decord.cpu(0), num_threads=1)  # workers are many
         starts_s = reader.get_frame_timestamp(np.arange(len(reader)))[:, 0] if len(reader) else np.zeros(0)
         # Refuses other streams, absurd times and NaN alike; decord's own float32 costs some 1e-4 s per hour.
         if len(starts_s) != len(index.pts) or not np.allclose(starts_s, index.times_s, rtol=1e-6, atol=1e-3):
@@ -128,7 +129,7 @@ def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Te
             chunks.append(resize(torch.from_numpy(frames)))
     except (decord.DECORDError, RuntimeError) as error:
         raise UnreadableError(_first_line(error)) from error
-    return torch.cat(chunks)
+    return _joined(chunks)
 
 
 def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor:
@@ -144,9 +145,15 @@ def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor
             reason = _first_line(error)
             continue
         if len(found) == len(keys):
-            return torch.cat([found[key] for key in keys])
+            return _joined([found[key] for key in keys])
         reason = f"{len(keys) - len(found)} of {len(keys)} frames could not be decoded"
     raise UnreadableError(reason)
+
+
+def _joined(parts: list[Tensor]) -> Tensor:
+    if len({part.shape[1:] for part in parts}) > 1:
+        raise UnreadableError("its picture changes size midway")
+    return torch.cat(parts)
 
 
 def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
@@ -204,7 +211,8 @@ def _decode(index: FrameIndex, container: Any, stream: Any, wanted: set[int]) ->
 
 
 def _open(path: Path) -> Any:
-    return av.open(str(path), metadata_errors="replace")  # old files carry titles that are not UTF-8
+    # absolute: "a-0:1.mp4" would be of the protocol "a-0"; replace: old files carry titles that are not UTF-8
+    return av.open(str(path.absolute()), metadata_errors="replace")
 
 
 def _video_stream(container: Any) -> Any:
@@ -228,11 +236,29 @@ def _packets(container: Any, stream: Any) -> Iterator[_Packet]:
             yield _Packet(packet.pts, packet.dts, packet.duration or 0, is_key, is_entry)
 
 
-def _refuse_cut(packets: list[_Packet], promised: int | None) -> None:
-    """A file cut between two packets, or in its sound, shows only in what its header promises."""
+def _refuse_cut(path: Path, packets: list[_Packet], container: Any, stream: Any) -> None:
+    """A file cut between two packets, or in its sound, shows only in what its header promises.
+
+    Matroska promises no length of its pictures, only when the last of all streams ends: the sound may go on for longer.
+    """
     shown = [(packet.pts, packet.pts + packet.duration) for packet in packets if packet.pts is not None]
-    if shown and promised and max(end for _, end in shown) - min(start for start, _ in shown) < 0.9 * promised:
+    if not shown:
+        return
+    end = max(end for _, end in shown)
+    if stream.duration:
+        is_cut = end - min(start for start, _ in shown) < _WHOLE * stream.duration
+    else:
+        promised_s = (container.duration or 0) / av.time_base
+        is_cut = end * stream.time_base < _WHOLE * promised_s and _end_s(path) < _WHOLE * promised_s
+    if is_cut:
         raise UnreadableError("the file is cut short")
+
+
+def _end_s(path: Path) -> float:
+    """When the last packet of all streams ends."""
+    with _open(path) as container:
+        ends = [(p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None and p.size]
+    return float(max(ends, default=0.0))
 
 
 def _are_closed(packets: Iterable[_Packet]) -> bool:

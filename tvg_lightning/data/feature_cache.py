@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tvg_lightning.data.tensor_store import ContentDigests, TensorStore, tensor_bytes
+from tvg_lightning.data.tensor_store import TensorStore, tensor_bytes
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip, VideoSampling
 from tvg_lightning.schema import Span
 
@@ -53,7 +53,6 @@ class FeatureCache:
 
     def __init__(self, folder: Path, weights: str, dtype: torch.dtype, max_bytes: int = 50 * 2**30) -> None:
         self._store = TensorStore(folder, max_bytes)
-        self._digests = ContentDigests()
         self._tower = [_LAYOUT, weights, str(dtype)]
 
     @property
@@ -68,15 +67,9 @@ class FeatureCache:
     def max_bytes(self) -> int:
         return self._store.max_bytes
 
-    def key(self, path: str | Path, sampling: VideoSampling, segment: Span | None) -> str | None:
-        """A name that changes with the content of the file, the sampling, the segment, the tower, the dtype.
-
-        None where there is no such file.
-        """
-        file = Path(path)
-        if not file.is_file():
-            return None
-        parts = [*self._tower, self._digests.of(file), asdict(sampling), segment]
+    def key(self, digest: str, sampling: VideoSampling, segment: Span | None) -> str:
+        """A name that changes with the file's bytes, the sampling, the segment, the tower, the dtype."""
+        parts = [*self._tower, digest, asdict(sampling), segment]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str) -> ClipFeatures | None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.tensor_store import ContentDigests, TensorStore
-from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
+from tvg_lightning.data.tensor_store import TensorStore
+from tvg_lightning.data.video import VideoClip, VideoSampling
 from tvg_lightning.schema import Span
 
 _LAYOUT = 2  # raise it when the same settings begin to give other frames, so that old entries are not found
@@ -25,7 +25,6 @@ class FrameCache:
         """``folder`` None keeps nothing; ``max_bytes`` bounds all files in it."""
         self.folder = folder
         self._store = TensorStore(folder or Path(), max_bytes)
-        self._digests = ContentDigests()
 
     @property
     def hits(self) -> int:
@@ -39,21 +38,15 @@ class FrameCache:
     def max_bytes(self) -> int:
         return self._store.max_bytes
 
-    def get_or_read(self, path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
-        """The clip that ``read_clip`` gives, from the folder if it is there; VideoError as ``read_clip``."""
-        key = self.key(path, sampling, segment)
-        clip = self.find(key)
-        if clip is None:
-            clip = read_clip(path, sampling, segment)
-            self.store(key, clip)
-        return clip
+    def key(self, digest: str, sampling: VideoSampling, segment: Span | None) -> str | None:
+        """The name of a clip in the folder, which changes with the file's bytes, any setting, or the segment.
 
-    def key(self, path: str | Path, sampling: VideoSampling, segment: Span | None) -> str | None:
-        """The name of the clip in the folder; None where there is no folder, or no such file."""
-        file = Path(path)
-        if self.folder is None or not file.is_file():
+        None where there is no folder.
+        """
+        if self.folder is None:
             return None
-        return clip_key(self._digests.of(file), sampling, segment)
+        parts = [_LAYOUT, digest, asdict(sampling), segment]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str | None) -> VideoClip | None:
         """The clip stored under a key, if there is one."""
@@ -69,9 +62,3 @@ class FrameCache:
         if key is not None:
             tensors = {"frames": clip.frames, "times_s": torch.tensor(clip.times_s, dtype=torch.float64)}
             self._store.store(key, tensors, {"fps": clip.fps.hex(), "backend": clip.backend})
-
-
-def clip_key(digest: str, sampling: VideoSampling, segment: Span | None) -> str:
-    """A name that changes with the content of the file, any setting, or the segment."""
-    parts = [_LAYOUT, digest, asdict(sampling), segment]
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,14 +1,14 @@
 """What a video file is, and whether it can be read: without a model, before a long job."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from tvg_lightning.data.annotations.fields import VIDEO_SUFFIXES
 from tvg_lightning.data.decoders import UnreadableError, index_frames, shown_as
 from tvg_lightning.data.video import SIDE_FACTOR, VideoSampling, decode
 
 _LOOK = VideoSampling(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv"}
-VIDEO_SUFFIXES |= {".wmv", ".3gp", ".ogv", ".gif", ".vob", ".asf"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +53,30 @@ def unreadable(path: str, error: str) -> FileReport:
 
 
 def video_files(paths: list[Path]) -> list[Path]:
-    """Files as given, and in folders, at any depth, those with a video's ending; ValueError if one is not there."""
+    """Files as given, and in folders, at any depth and behind links, those with a video's ending.
+
+    ValueError for what is not there, and for a folder without any.
+    """
     found: list[Path] = []
     for path in paths:
-        if path.is_dir():
-            found += sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
-        elif path.exists():
-            found.append(path)
-        else:
+        if not path.exists():
             raise ValueError(f"{path}: no such file or folder")
+        files = _below(path) if path.is_dir() else [path]
+        if not files:
+            raise ValueError(f"{path}: no video in this folder, by the endings {' '.join(VIDEO_SUFFIXES)}")
+        found += files
     return found
+
+
+def _below(folder: Path) -> list[Path]:
+    """The videos of a folder; each folder in it once, for links may lead in circles."""
+    seen: set[str] = set()
+    found: list[Path] = []
+    for here, folders, names in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(here)) in seen:
+            folders.clear()
+            continue
+        seen.add(real)
+        folders.sort()
+        found += [Path(here, name) for name in names if name.lower().endswith(VIDEO_SUFFIXES)]
+    return sorted(found)

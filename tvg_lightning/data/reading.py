@@ -1,12 +1,13 @@
 """What a user decides about the reading of videos, and the pool and caches that follow from it."""
 
 import math
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.clip_pool import LONGEST_TIMEOUT_S, ClipPool
 from tvg_lightning.data.feature_cache import FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -29,15 +30,14 @@ class ReadingSettings:
         for key in ("num_workers", "prefetch"):
             if (count := self.__dict__[key]) < 0:
                 raise ValueError(f"data.{key} must be at least 0, got {count}")
-        for key in ("video_timeout_s", "cache_max_gb"):
-            if not (math.isfinite(number := self.__dict__[key]) and number > 0):
-                raise ValueError(f"data.{key} must be a positive number, got {number}")
+        if not 0 < self.video_timeout_s <= LONGEST_TIMEOUT_S:
+            raise ValueError(f"data.video_timeout_s must be above 0 and at most a day, got {self.video_timeout_s}")
+        if not (math.isfinite(self.cache_max_gb) and self.cache_max_gb > 0):
+            raise ValueError(f"data.cache_max_gb must be a positive number, got {self.cache_max_gb}")
         if not 0 <= self.max_bad_share <= 1:
             raise ValueError(f"data.max_bad_share must be between 0 and 1, got {self.max_bad_share}")
-        for key in ("cache", "feature_cache"):
-            if self.__dict__[key] == "":
-                raise ValueError(f"data.{key} is empty: give a folder, or null for none")
-        if self.cache is not None and self.cache == self.feature_cache:
+        folders = {key: _folder(key, self.__dict__[key]) for key in ("cache", "feature_cache")}
+        if folders["cache"] is not None and folders["cache"] == folders["feature_cache"]:
             raise ValueError(f"data.feature_cache must be another folder than data.cache, {self.cache}")
 
     def check_policy(self, policy: PolicySettings, is_sharded: bool) -> None:
@@ -57,16 +57,29 @@ class ReadingSettings:
 
     def pool(self, features: FeatureCache | None) -> ClipPool:
         """The processes that read videos, with the caches."""
-        frames = FrameCache(None if self.cache is None else Path(self.cache), self._cache_bytes)
+        frames = FrameCache(_folder("cache", self.cache), self._cache_bytes)
         return ClipPool(self.num_workers, self.video_timeout_s, frames, features)
 
     def features(self, policy: PolicyBackbone, device: torch.device, precision: str) -> FeatureCache:
         """The cache of what this policy sees; its names hold all that moves the last bits of what a tower computes."""
-        assert self.feature_cache is not None
+        folder = _folder("feature_cache", self.feature_cache)
+        assert folder is not None
         chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
         tower = " ".join([policy.vision_identity(), chip, precision, torch.__version__])
-        return FeatureCache(Path(self.feature_cache), tower, policy.head.dtype, self._cache_bytes)
+        return FeatureCache(folder, tower, policy.head.dtype, self._cache_bytes)
 
     @property
     def _cache_bytes(self) -> int:
         return max(1, int(self.cache_max_gb * 2**30))
+
+
+def _folder(key: str, given: str | None) -> Path | None:
+    """The folder of a cache, which need not be there yet, in its one spelling; "~" is the user's home."""
+    if given is None:
+        return None
+    if not given:
+        raise ValueError(f"data.{key} is empty: give a folder, or null for none")
+    folder = Path(os.path.realpath(os.path.expanduser(given)))
+    if os.path.lexists(folder) and not folder.is_dir():
+        raise ValueError(f"data.{key} is {given}, which is a file and no folder")
+    return folder

@@ -239,11 +239,11 @@ def read_clip(path: str | Path, sampling: VideoSampling, segment: Span | None = 
 def open_video(path: str | Path) -> FrameIndex:
     """The list of a file's frames, or VideoError: then nothing of it can be read."""
     file = Path(path)
-    if not file.is_file():
-        raise VideoError(f"{file}: no such file; check the path and the data's video folder")
     try:
+        if not file.is_file():
+            raise VideoError(f"{file}: no such file; check the path and the data's video folder")
         return index_frames(file)
-    except UnreadableError as error:
+    except (UnreadableError, OSError) as error:  # OSError: a name too long, a folder that may not be entered
         raise VideoError(_cannot_be_read(file, error)) from error
 
 
@@ -264,7 +264,7 @@ def clip_of(index: FrameIndex, sampling: VideoSampling, segment: Span | None = N
     return VideoClip(frames, tuple(times_s), fps, backend)
 
 
-def _cannot_be_read(file: Path, error: UnreadableError) -> str:
+def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
     return (
         f"{file}: cannot be read ({error}). Download it again, repair it with `ffmpeg -i {file.name} repaired.mp4`, "
         "or remove its samples from the data"

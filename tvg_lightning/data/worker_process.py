@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,7 @@ from tvg_lightning.data.clip_worker import (
     OPENED,
     ClipReply,
     ClipRequest,
+    DigestJob,
     Job,
     ProbeJob,
     Refusal,
@@ -27,18 +29,31 @@ from tvg_lightning.data.clip_worker import (
     receive,
     send,
 )
+from tvg_lightning.data.digests import FileDigest
 from tvg_lightning.data.probing import FileReport, unreadable
 from tvg_lightning.data.tensor_store import tensor_bytes
 from tvg_lightning.data.video import VideoClip
 
 _START_S = 300.0  # importing torch on a machine that is busy with other things
-_GRACE_S = 10.0  # for the kernel to end a killed process
-_BY_OTHERS = {signal.SIGKILL, signal.SIGTERM, signal.SIGHUP}  # no decoder ends itself so
+GRACE_S = 10.0  # for the kernel to end a killed process
+# how a decoder ends its process; every other signal comes from outside
+_CRASHES = {
+    signal.SIGSEGV,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGABRT,
+    signal.SIGSYS,
+    signal.SIGTRAP,
+}
+# Ctrl-C is for the parent, who then closes the socket; so are the signals by which Slurm tells a whole step that its
+# time is up, and which may come while torch is imported.
+_DEAF = "import signal as s; [s.signal(n, s.SIG_IGN) for n in (s.SIGINT, s.SIGUSR1, s.SIGUSR2)]"
 
-Answer = VideoClip | BadVideo | FileReport
+Answer = VideoClip | BadVideo | FileReport | FileDigest | None
 
 
-class WorkerStartError(RuntimeError):
+class WorkerStartError(ChildProcessError):
     """The worker process itself does not come up: no video is to blame."""
 
 
@@ -59,6 +74,7 @@ class WorkerProcess:
         self.timeout_s = timeout_s
         self.num_killed = self.num_died = 0
         self.is_closed = False
+        self._is_in_step = True  # with the process: every word of its last answer was heard
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._lock = threading.Lock()  # between its thread, which starts processes, and the one that closes
@@ -75,16 +91,19 @@ class WorkerProcess:
         return bad_video(job.request, outcome.reason, outcome.began, outcome.opens)
 
     def _try(self, job: Job) -> "Answer | _Failure":
-        channel = self._channel or self._start()
+        channel = self._ready() or self._start()
         began, opens = time.monotonic(), False
         until = began + self.timeout_s
+        self._is_in_step = False
         try:
             send(channel, job)
             reply = receive(channel, until)
             if reply == OPENED:
                 opens = True
                 reply = receive(channel, until)
-            return _answer(channel, job, reply, began, until)
+            answer = _answer(channel, job, reply, began, until)
+            self._is_in_step = True
+            return answer
         except TimeoutError:
             self.num_killed += 1
             self.kill()
@@ -92,26 +111,51 @@ class WorkerProcess:
         except (EOFError, OSError):
             self.num_died += 1
             code = self.kill()
-            return _Failure(_how_it_died(code), began, opens, by_others=-code in _BY_OTHERS)
+            return _Failure(_how_it_died(code), began, opens, by_others=_is_by_others(code))
+
+    def _ready(self) -> socket.socket | None:
+        """The channel of a process that has kept its last clip; where it cannot, for as long, it is ended."""
+        channel = self._channel
+        if channel is None:
+            return None
+        try:
+            if self._is_in_step:
+                receive(channel, time.monotonic() + self.timeout_s)
+                return channel
+        except TimeoutError:
+            self.num_killed += 1
+        except (EOFError, OSError):
+            self.num_died += 1
+        self.kill()
+        return None
 
     def kill(self) -> int:
         """End the process, whatever it is doing; how it ended: its exit status, or minus the signal."""
-        assert self._process is not None and self._channel is not None
-        self._process.kill()  # after a crash nothing is there to be killed, and its own end is what we get
+        process, channel = self._process, self._channel
+        assert process is not None and channel is not None
+        process.kill()  # after a crash nothing is there to be killed, and its own end is what we get
         try:
-            code = self._process.wait(_GRACE_S)
+            code = process.wait(GRACE_S)
         except subprocess.TimeoutExpired:  # it waits for a disk that does not answer: leave it behind
             code = -signal.SIGKILL
-        self._channel.close()
+        channel.close()
         self._process = self._channel = None
         return code
 
     def close(self) -> None:
+        """Kill the process and start no other; ``wait`` sees its end."""
         with self._lock:
             self.is_closed = True
-            if self._process is not None:
-                self._process.kill()
-                self._process.wait(_GRACE_S)
+            process = self._process  # its thread may let go of it at any time
+            if process is not None:
+                process.kill()
+
+    def wait(self, until: float) -> None:
+        """For the end of a process that was killed, no longer than until then by time.monotonic."""
+        process = self._process
+        if process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(max(until - time.monotonic(), 0.0))
 
     def hang_up(self) -> None:
         """Called by its thread at its end."""
@@ -121,7 +165,7 @@ class WorkerProcess:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         # neither forked nor multiprocessing's spawn: both bring what the main process holds or imports
-        program = f"from tvg_lightning.data.clip_worker import main; main({theirs.fileno()}, {os.getpid()})"
+        program = f"{_DEAF}; from tvg_lightning.data.clip_worker import main; main({theirs.fileno()}, {os.getpid()})"
         command = [sys.executable, "-c", program]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with self._lock, theirs:
@@ -144,21 +188,30 @@ def bad_video(request: ClipRequest, reason: str, began: float, opens: bool) -> B
     return BadVideo(request.path, reason, time.monotonic() - began, request.segment, opens)
 
 
+def _is_by_others(code: int) -> bool:
+    return code < 0 and -code not in _CRASHES
+
+
 def _how_it_died(code: int) -> str:
-    if -code not in _BY_OTHERS:
+    if not _is_by_others(code):
         return f"its decoder died ({_ending(code)})"
     guess = ": out of memory?" if -code == signal.SIGKILL else ""
     return f"its worker was killed by signal {-code} ({_ending(code)}), also when tried again{guess}"
 
 
 def _ending(code: int) -> str:
-    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
+    """The exit status or the signal's name, which those for real time do not have."""
+    names = {one.value: one.name for one in signal.Signals}
+    return names.get(-code, f"signal {-code}") if code < 0 else f"exit status {code}"
 
 
 def _answer(channel: socket.socket, job: Job, reply: Reply | str, began: float, until: float) -> Answer:
     """What a reply says, with the frames that follow it."""
     if isinstance(job, ProbeJob):
         assert isinstance(reply, FileReport)
+        return reply
+    if isinstance(job, DigestJob):
+        assert reply is None or isinstance(reply, FileDigest)
         return reply
     if isinstance(reply, Refusal):
         return bad_video(job.request, reply.reason, began, reply.opens)

@@ -76,8 +76,8 @@ def fingerprint(file: Path) -> str:
             content = opened.read(_EDGE_BYTES)
             opened.seek(max(size - _EDGE_BYTES, 0))
             content += opened.read(_EDGE_BYTES)
-    except OSError as error:
-        raise VideoError(f"{file}: cannot be opened ({error.strerror}); check the path and --videos") from error
+    except (OSError, ValueError) as error:  # ValueError: a name with a NUL in it
+        raise VideoError(f"{file}: cannot be opened ({error}); check the path and --videos") from error
     return hashlib.sha256(str(size).encode() + content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""``python -m tvg_lightning probe``: which videos can be read, by what, and what they are."""
+"""``python -m tvg_lightning probe``: which videos can be read, by what, and what they are; exit status 1 if not all."""
 
 import sys
 from collections import Counter
@@ -8,21 +8,23 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.clip_pool import LONGEST_TIMEOUT_S, ClipPool
 from tvg_lightning.data.probing import FileReport, video_files
 
 
 def main(paths: list[Path], json: bool = False, num_workers: int = 2, timeout_s: float = 60.0) -> None:
-    """Try every video before a long job does.
+    """Try every video before a long job does; the exit status is 1 where one cannot be read, 0 where all can.
 
     Args:
         paths: files and folders.
         json: one JSON object a file, and one with the summary, instead of text.
         num_workers: files tried at once, each in a process of its own.
-        timeout_s: a file that takes longer is given up.
+        timeout_s: a file that takes longer is given up; at most a day.
     """
     if num_workers < 1:
         raise ValueError(f"--num_workers must be at least 1, not {num_workers}")
+    if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
+        raise ValueError(f"--timeout_s must be above 0 and at most a day, 86400, not {timeout_s}")
     files = video_files(paths)
     reports: list[FileReport] = []
     with ClipPool(num_workers, timeout_s) as pool:
@@ -40,6 +42,8 @@ def main(paths: list[Path], json: bool = False, num_workers: int = 2, timeout_s:
     backends = ", ".join(f"{num} by {name}" for name, num in Counter(r.backend for r in reports if r.ok).items())
     text = f"{summary['num_ok']} of {len(reports)} files can be read ({backends or 'none'})"
     sys.stdout.write((dumps({"summary": summary}) if json else text) + "\n")
+    if summary["num_bad"]:
+        sys.exit(1)
 
 
 def line(report: FileReport) -> str:

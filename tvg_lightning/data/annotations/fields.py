@@ -11,7 +11,10 @@ from typing import Any
 from tvg_lightning.data.annotations.records import Place
 from tvg_lightning.schema import Span
 
-VIDEO_SUFFIXES = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".webm", ".mpg", ".mpeg", ".mts", ".wmv", ".3gp", ".flv")
+VIDEO_SUFFIXES = (
+    ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv", ".3gp",
+    ".ogv", ".gif", ".vob", ".asf",
+)  # fmt: skip
 
 
 @contextmanager
