@@ -37,8 +37,8 @@ def write_config(folder: Path, data: Path, steps: int) -> Path:
         stage |= {"steps": steps, "batch_size": 4}
         if stage.get("grpo"):
             stage["grpo"] |= {"num_minibatches": 2, "num_iterations": 2, "num_generations": 4}
-        if stage.get("harvest_from"):
-            del stage["harvest_from"]
+        if stage.get("harvest_from"):  # of a few steps: what is in the layout is good enough
+            stage["rule"] = {"min_answer_iou": 0.0, "min_last_anchor_iou": 0.0}
     config["trainer"] |= {"default_root_dir": str(folder), "logger": False, "enable_progress_bar": False}
     for callback in config["trainer"]["callbacks"]:
         if callback["class_path"].endswith("StepCheckpoint"):
@@ -46,7 +46,7 @@ def write_config(folder: Path, data: Path, steps: int) -> Path:
     split = {"name": "held_out", "annotations": str(data / "held_out.jsonl"), "limit": 2}
     config["data"] |= {
         "videos": str(data / "videos"), "train": str(data / "train.jsonl"), "val": [split], "test": [split],
-        "cache": str(data / "cache"), "targets": str(data / "targets.jsonl"),
+        "cache": str(data / "cache"),
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "config_in.yaml"
@@ -123,15 +123,17 @@ class Job:
 
 
 def traces_of(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in sorted((folder / "traces").glob("*.jsonl"))}
+    """Of every stage and process, and the harvest made of them."""
+    return {path.name: path.read_bytes() for name in ("traces", "harvest") for path in (folder / name).glob("*.jsonl")}
 
 
 def differences(whole: Path, cut: Path) -> list[str]:
     """What the killed run did not end up with alike."""
-    weights = [torch.load(f / "checkpoints" / "final.ckpt", weights_only=True)["state_dict"] for f in (whole, cut)]
-    found = [name for name, value in weights[0].items() if not torch.equal(value, weights[1][name])]
-    ours, theirs = traces_of(whole), traces_of(cut)
-    return found + [name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)]
+    ours, theirs = (torch.load(f / "checkpoints" / "final.ckpt", weights_only=True)["state_dict"] for f in (whole, cut))
+    found = [name for name in ours.keys() ^ theirs.keys()]
+    found += [name for name in ours.keys() & theirs.keys() if not torch.equal(ours[name], theirs[name])]
+    kept, again = traces_of(whole), traces_of(cut)
+    return found + [name for name in kept.keys() | again.keys() if kept.get(name) != again.get(name)]
 
 
 def main() -> None:
@@ -147,7 +149,6 @@ def main() -> None:
     data = given.out / "data"
     render = [sys.executable, "-m", "tvg_lightning", "render", "--out", str(data), "--train", "8", "--held_out", "3"]
     subprocess.run([*render, "--compositional", "2"], cwd=ROOT, check=True)
-    (data / "targets.jsonl").write_bytes((ROOT / "configs" / "tvg_r1" / "tiny" / "teacher.jsonl").read_bytes())
     jobs = {}
     for name, num_kills in (("whole", 0), ("again", 0), ("cut", given.kills)):
         folder = given.out / name

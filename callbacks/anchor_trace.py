@@ -36,11 +36,15 @@ class AnchorTrace(Callback):
         self._resumed_at: int | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """A fresh run must not add to an older one's traces; a resumed one goes on from its checkpoint."""
-        folder = self._folder(trainer)
-        for path in folder.glob(f"*-rank{trainer.global_rank}.jsonl"):
-            with TraceWriter(path) as writer:
-                writer.truncate_after(-1 if self._resumed_at is None else self._resumed_at - 1)
+        """A fresh run must not add to an older one's traces; a resumed one goes on from its checkpoint.
+
+        Every process sees to its own file, the first also to those of processes that are no more.
+        """
+        for path in self._folder(trainer).glob("*-rank*.jsonl"):
+            rank = int(path.stem.rpartition("-rank")[2])
+            if rank == trainer.global_rank or (trainer.is_global_zero and rank >= trainer.world_size):
+                with TraceWriter(path) as writer:
+                    writer.truncate_after(-1 if self._resumed_at is None else self._resumed_at - 1)
 
     def on_train_batch_end(
         self,

@@ -11,10 +11,11 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 
 class StepCheckpoint(Checkpoint):
-    """``<run>/checkpoints/last.ckpt`` every ``every_n_steps`` batches, for ``fit --ckpt_path``; then ``final.ckpt``.
+    """``<run>/checkpoints/last.ckpt`` every ``every_n_steps`` updates, for ``fit --ckpt_path``; then ``final.ckpt``.
 
-    Written beside and renamed: a kill or a full disk while it is written leaves the one before whole. Never at
-    the last batch of an epoch: Lightning would take the epoch as ended and skip what its end does, such as the
+    Written beside and renamed: a kill or a full disk while it is written leaves the one before whole. Never between
+    the batches whose gradients are added up (``accumulate_grad_batches``), for gradients are not in it. Never at the
+    last batch of an epoch: Lightning would take the epoch as ended and skip what its end does, such as the
     change of stage. An interruption there costs the steps since the checkpoint before.
     """
 
@@ -31,7 +32,8 @@ class StepCheckpoint(Checkpoint):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        if (trainer.fit_loop.total_batch_idx + 1) % self.every_n_steps == 0 and not trainer.is_last_batch:
+        is_update = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if is_update and trainer.global_step % self.every_n_steps == 0 and not trainer.is_last_batch:
             self._save(trainer, "last.ckpt")
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -15,7 +15,7 @@ class Throughput(Callback):
     """Logs ``speed/…`` and ``memory/…`` every step.
 
     MFU is the operations that the step needs at least (``policy/flops.py``) over its seconds, as a share of
-    ``peak_tflops``; None measures that peak at the start, with large matrix products in the policy's type. There
+    ``peak_tflops``; None measures that peak at the start, with large matrix products in the type of the run's. There
     is no figure for padding: rows have none.
     """
 
@@ -28,7 +28,9 @@ class Throughput(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GroundingModule)
         if self.peak_tflops is None:
-            self.peak_tflops = measured_peak_tflops(pl_module.device, pl_module.policy.head.dtype)
+            is_mixed = str(trainer.precision) == "bf16-mixed"  # then products are not in the weights' type
+            dtype = torch.bfloat16 if is_mixed else pl_module.policy.head.dtype
+            self.peak_tflops = measured_peak_tflops(pl_module.device, dtype)
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: list[Item], batch_idx: int

@@ -66,7 +66,6 @@ def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> N
         (PolicySettings(tuning="qlora"), "adamw", True, "tuning qlora cannot be sharded"),
         (PolicySettings(), "adamw_8bit", True, "optimizer.name adamw_8bit cannot be sharded"),
         (PolicySettings(cpu_offload=True), "adamw", False, "policy.cpu_offload is for shards"),
-        (PolicySettings(compute_dtype="bfloat16"), "adamw", False, "policy.compute_dtype bfloat16 is for shards"),
     ],
 )
 def test_what_cannot_be_is_refused(policy: PolicySettings, optimizer: str, is_sharded: bool, complaint: str) -> None:
@@ -78,7 +77,9 @@ def test_what_cannot_be_is_refused(policy: PolicySettings, optimizer: str, is_sh
 def test_a_fit_refuses_before_any_weight_loads(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tvg_lightning.modules.grounding.PolicyBackbone", None)
     config = str(write_config(tmp_path, shapes, stages=stages_of(2)))
-    with pytest.raises(ValueError, match=r"policy\.compute_dtype bfloat16 is for shards"):
-        train.main(["fit", "--config", config, "--model.init_args.policy.compute_dtype", "bfloat16"])
+    with pytest.raises(ValueError, match=r"policy\.cpu_offload is for shards"):
+        train.main(["fit", "--config", config, "--model.init_args.policy.cpu_offload", "true"])
+    with pytest.raises(ValueError, match="precision 16-true has too small a range: take bf16-mixed"):
+        train.main(["fit", "--config", config, "--trainer.precision", "16-true"])
     with pytest.raises(ValueError, match=r"fsdp_cpu_offload is FSDP1: take fsdp"):
         train.main(["fit", "--config", config, "--trainer.strategy", "fsdp_cpu_offload"])

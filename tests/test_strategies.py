@@ -26,7 +26,7 @@ TUNING = {
 }
 CHECKPOINTING = [f"{POLICY}.gradient_checkpointing", "true"]
 OFFLOADED = [f"{POLICY}.cpu_offload", "true"]
-BFLOAT16 = [f"{POLICY}.compute_dtype", "bfloat16"]
+BFLOAT16 = ["--trainer.precision", "bf16-mixed"]
 
 
 def by_stage(folder: Path) -> dict[str, list[float]]:

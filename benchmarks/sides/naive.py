@@ -51,7 +51,7 @@ def main() -> None:
         with torch.no_grad():
             row_GT = model.generate(
                 **inputs(1, prompt_1N), num_return_sequences=num_G, do_sample=True, top_k=0, top_p=1.0,
-                min_new_tokens=num_new, max_new_tokens=num_new,
+                min_new_tokens=num_new, max_new_tokens=num_new, suppress_tokens=[video_id, model.config.image_token_id],
             )  # fmt: skip
         written_s = time.perf_counter()
         model.train()

@@ -47,7 +47,7 @@ class Samples(Dataset[Sample]):
 
 
 def sample_of(frames: torch.Tensor, words: str, tokenizer: Any, video_id: int) -> Sample:
-    """Ids, labels and positions of one sample; its patches are cut when a batch is made, as on the other side."""
+    """Ids, labels and positions of one sample; its patches are cut with the batch, outside of the timed step."""
     _, height, width, _ = frames.shape
     grid_thw = (1, height // 14, width // 14)
     prompt = chat_ids(tokenizer, Prompt(QUESTION), grid_thw[1] * grid_thw[2] // 4)

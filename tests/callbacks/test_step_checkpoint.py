@@ -25,6 +25,14 @@ def test_every_few_steps_but_not_at_the_end_of_a_stage(run: Run) -> None:
     assert (final["global_step"], final["batches_done"]) == (11, 11)
 
 
+def test_never_between_batches_that_are_added_up(run: Run) -> None:
+    """Ten batches are five updates; gradients that wait for their partners are in no checkpoint."""
+    done = run([replace(STAGE, steps=5)], [StageSwitch(), StepCheckpoint(every_n_steps=2)], accumulate_grad_batches=2)
+    assert len(done.module.taken) == 10 and done.saved == [2, 4, 5]
+    last = torch.load(done.folder / "checkpoints" / "last.ckpt", weights_only=False)
+    assert (last["global_step"], last["batches_done"]) == (4, 8)
+
+
 def test_its_folder_can_be_chosen(run: Run, tmp_path: Path) -> None:
     done = run([STAGE], [StageSwitch(), StepCheckpoint(str(tmp_path / "elsewhere"), every_n_steps=50)])
     assert [path.name for path in (tmp_path / "elsewhere").iterdir()] == ["final.ckpt"]

@@ -77,3 +77,12 @@ def test_a_state_by_name_and_back() -> None:
         "param_groups": [{"lr": 0.2, "params": ["c"]}, {"lr": 0.1, "params": ["b", "a"]}],
     }
     assert state_by_number(shuffled, names) == numbered
+
+
+def test_a_state_before_the_first_update() -> None:
+    """Of a checkpoint between two batches that are added up, or after an update that was skipped: no states yet."""
+    numbered = {"state": {}, "param_groups": [{"lr": 0.1, "params": [0, 1]}]}
+    named = {"state": {}, "param_groups": [{"lr": 0.1, "params": ["a", "b"]}]}
+    assert state_by_name(numbered, ["a", "b"]) == named == state_by_name(named, ["a", "b"])
+    assert state_by_number(named, ["a", "b"]) == numbered
+    assert state_by_name({}, ["a", "b"]) == {}

@@ -1,8 +1,10 @@
 """Exported folders give the logits of the policy, through stock transformers and PEFT."""
 
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -174,6 +176,17 @@ def test_other_files_are_refused(change: dict[str, Any], complaint: str, tmp_pat
         read_trained(tmp_path / "text.ckpt")
     with pytest.raises(ValueError, match="consolidate_checkpoint"):
         read_trained(tmp_path)
+
+
+def test_a_checkpoint_of_another_version_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = ModuleType("tvg_lightning.gone")
+    gone.Settings = type("Settings", (), {"__module__": "tvg_lightning.gone"})  # type: ignore[attr-defined]
+    with monkeypatch.context() as patch:
+        patch.setitem(sys.modules, "tvg_lightning.gone", gone)
+        settings = {"policy": gone.Settings()}  # type: ignore[attr-defined]
+        path = checkpoint_of(PolicyBackbone(PolicySettings()), tmp_path / "x.ckpt", hyper_parameters=settings)
+    with pytest.raises(ValueError, match=r"names tvg_lightning\.gone\.Settings, which this version"):
+        read_trained(path)
 
 
 def test_adapters_that_do_not_fit_are_refused(tmp_path: Path) -> None:

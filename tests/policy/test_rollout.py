@@ -1,13 +1,17 @@
 """What is sampled is what the loss scores, and greedy decoding is transformers' own under the same ids."""
 
+from contextlib import nullcontext
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from transformers import DynamicCache
 
 from tests.policy.conftest import clip
 from tvg_lightning.modules.step import Place
+from tvg_lightning.policy import rollout
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.rollout import sample
 from tvg_lightning.policy.rows import EncodedPrompt
@@ -33,6 +37,30 @@ def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: flo
         for g, completion in enumerate(group):
             found = logp_BGC[b, g][mask_BGC[b, g]]
             torch.testing.assert_close(found, torch.tensor(completion.logp), rtol=1e-5, atol=1e-5)
+
+
+def test_a_rollout_casts_its_weights_once(
+    tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under autocast as Lightning opens it: while it writes the matrices are bfloat16, what it writes is the same."""
+    settings, layer = SamplingSettings(max_new_tokens=12), tiny.model.model.language_model.layers[0]
+    before, seen, read = layer.mlp.up_proj.weight.data_ptr(), [], tiny.read
+
+    def watched(*args: Any) -> Tensor:
+        seen.append((layer.mlp.up_proj.weight.dtype, layer.input_layernorm.weight.dtype, tiny.head.dtype))
+        return read(*args)
+
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
+        with torch.no_grad():
+            features = tiny.see(prompts)
+        with monkeypatch.context() as patch:
+            patch.setattr(rollout, "cast_once", lambda policy: nullcontext(policy.head))
+            expected = sample(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
+        monkeypatch.setattr(tiny, "read", watched)
+        found = sample(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
+    assert found == expected
+    assert set(seen) == {(torch.bfloat16, torch.float32, torch.float32)}
+    assert layer.mlp.up_proj.weight.dtype == torch.float32 and layer.mlp.up_proj.weight.data_ptr() == before
 
 
 def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:

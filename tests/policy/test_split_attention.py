@@ -1,5 +1,6 @@
 """Attention in parts is attention through the mask: results and gradients, whatever the lengths."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tvg_lightning.policy.attention import attend, attend_backward, merge
+from tvg_lightning.policy.attention import attend, attend_backward, attend_in_steps, merge
 from tvg_lightning.policy.split_attention import RowLayout, dense_mask, repeated_attention, row_layout
 
 SCALING = 0.4
@@ -115,6 +116,26 @@ def test_two_sets_of_keys_merge_to_one() -> None:
     found, lse = merge(over([1.0, 3.0], [0.0, 4.0]), over([4.0], [8.0]))
     assert float(found) == pytest.approx(3 / 8 * 4 + 4 / 8 * 8)
     assert float(lse.exp()) == pytest.approx(8.0)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_in_steps_as_in_blocks(causal: bool) -> None:
+    query, key, value, _ = made_up(6, torch.float32)
+    for found, expected in zip(
+        attend_in_steps(query, key, value, SCALING, causal), attend(query, key, value, SCALING, causal), strict=True
+    ):
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_scores_in_steps_are_not_rounded_under_autocast() -> None:
+    """Scores of 255 and 256.99 would be 255 and 256 in bfloat16, and the second key's weight 0.731."""
+    query, key = torch.full((1, 1, 1, 1), 15.9375), torch.tensor([16.0, 16.125])[None, :, None]
+    with torch.autocast("cpu", torch.bfloat16):
+        found, lse = attend_in_steps(
+            query.bfloat16(), key.bfloat16(), torch.tensor([0.0, 1.0])[None, :, None].bfloat16(), 1.0
+        )
+    assert float(found) == pytest.approx(1 / (1 + math.exp(-1.9921875)), abs=0.004)
+    assert float(lse) == pytest.approx(257.120, abs=0.001)
 
 
 def test_a_share_of_the_keys_has_its_share_of_the_gradient() -> None:

@@ -92,10 +92,14 @@ class GroundingModule(L.LightningModule):
         if not hasattr(self, "policy"):
             self.policy = PolicyBackbone(self.policy_settings)
             if self.device_mesh is not None:  # given by ModelParallelStrategy, that is FSDP2
-                shard(self.policy, self.device_mesh["data_parallel"])
+                is_mixed = str(self.trainer.precision) == "bf16-mixed"
+                compute_dtype = torch.bfloat16 if is_mixed else self.policy.head.dtype
+                shard(self.policy, self.device_mesh["data_parallel"], compute_dtype)
 
     def setup(self, stage: str) -> None:
         is_sharded = self.device_mesh is not None
+        if str(self.trainer.precision).startswith("16"):
+            raise ValueError(f"trainer.precision {self.trainer.precision} has too small a range: take bf16-mixed")
         self.datamodule().reading.check_policy(self.policy_settings, is_sharded)
         if is_sharded or stage == "fit":
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)

@@ -53,7 +53,8 @@ def state_by_name(state: dict[str, Any], names: list[str]) -> dict[str, Any]:
     So a checkpoint can be read by a run that shards its optimizer (which has names) and by one that does not.
     ``names``: of the optimizer's parameters, in its order.
     """
-    if all(isinstance(key, str) for key in state.get("state", {})):  # empty on ranks that do not write
+    keys = [key for group in state.get("param_groups", ()) for key in group["params"]]
+    if all(isinstance(key, str) for key in keys):  # there are none on ranks that do not write
         return state
     groups = [{**group, "params": [names[number] for number in group["params"]]} for group in state["param_groups"]]
     return {"state": {names[number]: value for number, value in state["state"].items()}, "param_groups": groups}

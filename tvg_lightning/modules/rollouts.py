@@ -248,9 +248,9 @@ def rollout_state(rollout: Rollout) -> dict[str, Any]:
                 "questions": [(item.sample.sample_id, item.task.value, item.position) for item in part.items],
                 "ids": part.ids,
                 "finished": part.finished,
-                "advantage": part.advantage_BG,
-                "logp_old": part.logp_old_BGC,
-                "logp_ref": part.logp_ref_BGC,
+                "advantage": part.advantage_BG.cpu(),
+                "logp_old": None if part.logp_old_BGC is None else part.logp_old_BGC.cpu(),
+                "logp_ref": None if part.logp_ref_BGC is None else part.logp_ref_BGC.cpu(),
             }
             for part in rollout.minibatches
         ],

@@ -57,12 +57,20 @@ def attend(query_KTgD: Tensor, key_KSD: Tensor, value_KSD: Tensor, scaling: floa
 
     Causal: query t sees keys 0 to t. On a CPU in blocks, so that no (T, S) matrix exists; elsewhere in plain steps.
     """
-    if query_KTgD.device.type == "cpu":
-        found_KgTD, lse_KgT = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-            query_KTgD.transpose(1, 2), *_to_heads(query_KTgD, key_KSD, value_KSD), is_causal=causal, scale=scaling
-        )
-        return found_KgTD.transpose(1, 2), lse_KgT.transpose(1, 2)
-    score_KgTS = (query_KTgD.transpose(1, 2) @ key_KSD[:, None].transpose(2, 3)).float() * scaling
+    if query_KTgD.device.type != "cpu":
+        return attend_in_steps(query_KTgD, key_KSD, value_KSD, scaling, causal)
+    found_KgTD, lse_KgT = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
+        query_KTgD.transpose(1, 2), *_to_heads(query_KTgD, key_KSD, value_KSD), is_causal=causal, scale=scaling
+    )
+    return found_KgTD.transpose(1, 2), lse_KgT.transpose(1, 2)
+
+
+def attend_in_steps(
+    query_KTgD: Tensor, key_KSD: Tensor, value_KSD: Tensor, scaling: float, causal: bool = False
+) -> Attended:
+    """``attend`` with public functions, for any device; scores in float32, as flash kernels have them."""
+    with torch.autocast(query_KTgD.device.type, enabled=False):
+        score_KgTS = query_KTgD.transpose(1, 2).float() @ key_KSD[:, None].transpose(2, 3).float() * scaling
     if causal:
         unseen_TS = torch.ones(score_KgTS.shape[2:], dtype=torch.bool, device=score_KgTS.device).triu(1)
         score_KgTS = score_KgTS.masked_fill(unseen_TS, float("-inf"))

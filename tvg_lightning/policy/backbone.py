@@ -20,6 +20,7 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVi
 from tvg_lightning.data.feature_cache import ClipFeatures, weights_identity
 from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.data.video import VideoClip
+from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
 from tvg_lightning.policy.flops import StepFlops, step_flops
@@ -283,6 +284,7 @@ class PolicyBackbone(nn.Module):
                 ours = parameter.data.clone()
                 parameter.data.copy_(weights[name])
                 weights[name].copy_(ours)
+        torch.clear_autocast_cache()  # it knows weights by their place in memory, and casts them no second time
 
     def kept_like_ours(self, weights: Weights) -> Weights:
         """Whole weights (of a checkpoint) on our device, and cut into shards where ours are."""
@@ -298,5 +300,13 @@ def in_shards_like(parameter: Tensor, weight: Tensor) -> Tensor:
 
 
 def whole_weights(weights: Weights) -> Weights:
-    """Weights without shards, for a checkpoint; all processes must ask."""
-    return {name: w.full_tensor() if isinstance(w, DTensor) else w for name, w in weights.items()}
+    """Weights without shards in main memory, for a checkpoint; all processes must ask, the first gets them.
+
+    One after the other: no GPU need hold them all, and no machine more than once.
+    """
+    whole, (rank, _) = {}, rank_and_world_size()
+    for name, weight in weights.items():
+        full = weight.full_tensor() if isinstance(weight, DTensor) else weight
+        if rank == 0:
+            whole[name] = full.cpu()
+    return whole

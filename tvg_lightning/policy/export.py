@@ -71,10 +71,14 @@ def own_settings(path: Path) -> list[type]:
     found = []
     for name in torch.serialization.get_unsafe_globals_in_checkpoint(path):
         module, _, class_name = name.rpartition(".")
-        if module.startswith("tvg_lightning."):
+        if not module.startswith("tvg_lightning."):
+            continue  # torch refuses it by its name
+        try:
             kind = vars(import_module(module)).get(class_name)
-            if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, Enum)):
-                found.append(kind)
+        except ModuleNotFoundError as error:
+            raise ValueError(f"{path} names {name}, which this version of the package does not have") from error
+        if isinstance(kind, type) and (is_dataclass(kind) or issubclass(kind, Enum)):
+            found.append(kind)
     return found
 
 

@@ -4,7 +4,9 @@ Shape suffixes as in ``attention``; R rows that are still being written (those o
 T tokens that fit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -48,11 +50,15 @@ class WritingCompletions:
             for parts in (self._keys, self._values):
                 parts[:] = [torch.cat((x, torch.empty_like(x)), dim=2) for x in parts]
 
-    def keep(self, open_R: Tensor) -> None:
-        """Drop the rows that are finished."""
-        self._num_rows = [int(rows.sum()) for rows in open_R.split(self._num_rows)]
+    def keep(self, stay: Sequence[int]) -> None:
+        """Drop the rows that are finished; ``stay``: the places of the others, in order."""
+        ends = list(accumulate(self._num_rows))
+        self._num_rows = [
+            sum(end - num <= place < end for place in stay) for end, num in zip(ends, self._num_rows, strict=True)
+        ]
+        places = torch.tensor(stay, device=self._keys[0].device)
         for parts in (self._keys, self._values):
-            parts[:] = [x[:, open_R] for x in parts]
+            parts[:] = [x.index_select(1, places) for x in parts]
 
     def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
         newest = self._num_tokens - 1

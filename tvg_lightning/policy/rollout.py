@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.casting import cast_once
 from tvg_lightning.policy.key_values import ReadingPrompts, WritingCompletions
 from tvg_lightning.policy.logits import choose_tokens, policy_logits
 from tvg_lightning.policy.rows import EncodedPrompt
@@ -49,6 +50,7 @@ class _Decoding:
 
     rows: list[int]  # which of the R rows are still being written
     memory: WritingCompletions
+    head_VH: Tensor
     position_R: Tensor  # mRoPE id of the next token, the same on all three axes
     logits_RV: Tensor
 
@@ -65,21 +67,23 @@ def sample(
     """G completions of each prompt. ``uniform_RT`` (B * G, max_new_tokens) are the random numbers; None when greedy."""
     was_training = policy.training
     policy.eval()  # with gradient checkpointing, a training model would run its layers as checkpoints
-    with gathered(policy):  # once for all tokens; ranks with longer answers take more turns without waiting
-        rows = _sample(policy, prompts, features, num_generations, sampling, uniform_RT)
+    # gathered once for all tokens: ranks with longer answers take more turns without waiting
+    with gathered(policy), cast_once(policy) as head_VH:
+        rows = _sample(policy, head_VH, prompts, features, num_generations, sampling, uniform_RT)
     policy.train(was_training)
     return [rows[i : i + num_generations] for i in range(0, len(rows), num_generations)]
 
 
 def _sample(
     policy: PolicyBackbone,
+    head_VH: Tensor,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
     sampling: SamplingSettings,
     uniform_RT: Tensor | None,
 ) -> list[Completion]:
-    state = _read_prompts(policy, prompts, features, num_generations, sampling)
+    state = _read_prompts(policy, head_VH, prompts, features, num_generations, sampling)
     ids: list[list[int]] = [[] for _ in range(len(prompts) * num_generations)]
     logps: list[list[float]] = [[] for _ in ids]
     finished = [False for _ in ids]
@@ -107,6 +111,7 @@ def _stops(policy: PolicyBackbone, ids: Sequence[int], stop: Sequence[str]) -> b
 
 def _read_prompts(
     policy: PolicyBackbone,
+    head_VH: Tensor,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
@@ -119,11 +124,12 @@ def _read_prompts(
     reading = ReadingPrompts(layout.to(policy.device))
     hidden_NH = policy.read(policy.embed(ids_1N, features), positions_31N, reading)
     hidden_BH = hidden_NH[[prompt.stop - 1 for prompt in layout.prompts]]
-    logits_BV = policy_logits(hidden_BH, policy.head, policy.suppressed_ids, sampling.temperature)
+    logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, sampling.temperature)
     position_B = torch.tensor([prompt.next_position for prompt in prompts], device=policy.device)
     return _Decoding(
         list(range(len(prompts) * num_generations)),
         WritingCompletions(reading, num_generations),
+        head_VH,
         position_B.repeat_interleave(num_generations),
         logits_BV.repeat_interleave(num_generations, dim=0),
     )
@@ -134,11 +140,11 @@ def _advance(
 ) -> None:
     """Drop the finished rows, feed the new tokens of the others, and leave the logits of the next ones in the state."""
     if not all(is_open):
-        open_R = torch.tensor(is_open, device=policy.device)
-        state.memory.keep(open_R)
-        state.rows = [row for row, is_row_open in zip(state.rows, is_open, strict=True) if is_row_open]
-        state.position_R, token_R = state.position_R[open_R], token_R[open_R]
+        stay = [place for place, is_row_open in enumerate(is_open) if is_row_open]
+        state.memory.keep(stay)
+        state.rows = [state.rows[place] for place in stay]
+        state.position_R, token_R = state.position_R[stay], token_R[stay]
     state.memory.make_room()
     hidden_RH = policy.read(policy.embed(token_R[None], ()), state.position_R.expand(3, 1, -1), state.memory)
     state.position_R = state.position_R + 1
-    state.logits_RV = policy_logits(hidden_RH, policy.head, policy.suppressed_ids, sampling.temperature)
+    state.logits_RV = policy_logits(hidden_RH, state.head_VH, policy.suppressed_ids, sampling.temperature)

@@ -14,8 +14,8 @@ class PolicySettings:
 
     checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL
     checkpoint.
-    dtype: of the weights; compute_dtype: of the products, where sharded (None: as dtype). float32 and bfloat16 is
-    mixed precision. cpu_offload: where sharded, shards wait in main memory.
+    dtype: of the weights; trainer.precision says in what is computed. cpu_offload: where sharded, shards wait in main
+    memory.
     tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit
     weights.
     attention: "split" never pays for what completions of a prompt cannot see of each other; "dense" is the
@@ -32,7 +32,6 @@ class PolicySettings:
     gradient_checkpointing: bool = False
     attention: Attention = "split"
     dtype: DType = "float32"
-    compute_dtype: DType | None = None
     cpu_offload: bool = False
     logits_chunk: int = 512  # completion tokens whose logits exist at one time
     seed: int = 0  # of fresh adapters

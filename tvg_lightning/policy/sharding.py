@@ -21,8 +21,6 @@ from torch.distributed.tensor import DTensor
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
 
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
 
 def check_sharding(policy: PolicySettings, optimizers: Sequence[str], is_sharded: bool) -> None:
     """Refuse what cannot be cut into shards, and what would be passed over where there are none.
@@ -40,24 +38,17 @@ def check_sharding(policy: PolicySettings, optimizers: Sequence[str], is_sharded
         return
     if policy.cpu_offload:
         raise ValueError("policy.cpu_offload is for shards: take trainer.strategy fsdp, or set it to false")
-    if policy.compute_dtype not in (None, policy.dtype):
-        raise ValueError(
-            f"policy.compute_dtype {policy.compute_dtype} is for shards: take trainer.strategy fsdp, or leave it out "
-            "and say trainer.precision bf16-mixed"
-        )
 
 
-def shard(policy: PolicyBackbone, mesh: DeviceMesh) -> None:
+def shard(policy: PolicyBackbone, mesh: DeviceMesh, compute_dtype: torch.dtype) -> None:
     """Shard a policy over the processes of a 1-D mesh, in place; every process must hold the same weights before.
 
-    Weights are kept in ``policy.dtype`` and computed with in ``policy.compute_dtype``; gradients are summed in
+    Weights are kept in ``policy.dtype``, gathered and computed with in ``compute_dtype``; gradients are summed in
     float32. With ``policy.cpu_offload`` shards, gradients and the optimizer's states wait in main memory.
     """
-    settings = policy.settings
-    compute_dtype = DTYPES[settings.compute_dtype or settings.dtype]
     # inputs are left alone: casting them would copy what a layer hands on through its arguments (key_values.py)
     precision = MixedPrecisionPolicy(compute_dtype, torch.float32, cast_forward_inputs=False)
-    offload = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if settings.cpu_offload else OffloadPolicy()
+    offload = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if policy.settings.cpu_offload else OffloadPolicy()
     for block in [*policy.model.model.visual.blocks, *policy.model.model.language_model.layers]:
         fully_shard(block, mesh=mesh, mp_policy=precision, offload_policy=offload)
     # the root too lets go after each pass: between two passes all weights are shards, and can be saved or changed

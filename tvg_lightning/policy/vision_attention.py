@@ -27,30 +27,26 @@ def windowed_attention(
 
     ``cu_seq_lens_q`` holds the windows' boundaries, (num_windows + 1,), from 0 to N.
     """
-    starts = cu_seq_lens_q[:-1].tolist()
-    lengths = cu_seq_lens_q.diff().tolist()
-    out = torch.empty_like(query[0]).transpose(0, 1) if len(set(lengths)) > 1 else None  # (N, heads, d)
-    for length in sorted(set(lengths)):
-        rows = torch.cat(
-            [
-                torch.arange(start, start + length, device=query.device)
-                for start, n in zip(starts, lengths, strict=True)
-                if n == length
-            ]
-        )
-        whole = out is None
+    starts_W, lengths_W = cu_seq_lens_q[:-1], cu_seq_lens_q.diff()
+    lengths = lengths_W.unique().tolist()
+    if len(lengths) == 1:
+        return _in_windows(query[0], key[0], value[0], lengths[0], scaling)[None], None
+    found_Nhd = torch.empty_like(query[0]).transpose(0, 1)
+    for length in lengths:
+        first_W1 = starts_W[lengths_W == length][:, None]
+        rows = (first_W1 + torch.arange(length, device=query.device)).flatten()
+        query_hnd, key_hnd, value_hnd = (x[0].index_select(1, rows) for x in (query, key, value))
+        found_Nhd = found_Nhd.index_copy(0, rows, _in_windows(query_hnd, key_hnd, value_hnd, length, scaling))
+    return found_Nhd[None], None
 
-        def windows(x: Tensor, rows: Tensor = rows, length: int = length, whole: bool = whole) -> Tensor:
-            picked = x[0] if whole else x[0, :, rows]  # (heads, n, d)
-            return picked.reshape(picked.shape[0], -1, length, picked.shape[-1]).transpose(0, 1)
 
-        attended = scaled_dot_product_attention(windows(query), windows(key), windows(value), scale=scaling)
-        flat = attended.transpose(1, 2).reshape(-1, attended.shape[1], attended.shape[3])  # (n, heads, d)
-        if out is None:
-            return flat[None], None
-        out = out.index_copy(0, rows, flat)
-    assert out is not None, "the tower was given no patches"
-    return out[None], None
+def _in_windows(query_hnd: Tensor, key_hnd: Tensor, value_hnd: Tensor, length: int, scaling: float) -> Tensor:
+    """Windows of one length that lie one behind the other: (n, heads, d)."""
+    query_WhLd, key_WhLd, value_WhLd = (
+        x.unflatten(1, (-1, length)).transpose(0, 1) for x in (query_hnd, key_hnd, value_hnd)
+    )
+    found_WhLd = scaled_dot_product_attention(query_WhLd, key_WhLd, value_WhLd, scale=scaling)
+    return found_WhLd.transpose(1, 2).flatten(0, 1)
 
 
 ALL_ATTENTION_FUNCTIONS.register(WINDOWED_ATTENTION, windowed_attention)

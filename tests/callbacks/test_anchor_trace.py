@@ -1,0 +1,28 @@
+"""What a run that begins or resumes makes of the traces that lie there."""
+
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import lightning as L
+import pytest
+
+from callbacks.anchor_trace import AnchorTrace
+from tests.builders import GOOD_TRACE, write_traces
+from tvg_lightning.traces import read_traces
+
+
+@pytest.mark.parametrize(("resumed_at", "steps"), [(None, []), (3, [0, 1, 2])])
+def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, steps: list[int]) -> None:
+    """Four processes wrote; now there are two, and the first also drops what the third and fourth wrote too late."""
+    for rank in range(4):
+        write_traces(tmp_path / f"explore-rank{rank}.jsonl", [replace(GOOD_TRACE, step=step) for step in range(5)])
+    for rank in range(2):
+        callback = AnchorTrace(str(tmp_path))
+        if resumed_at is not None:
+            callback.on_load_checkpoint(cast(Any, None), cast(Any, None), {"batches_done": resumed_at})
+        trainer = SimpleNamespace(global_rank=rank, world_size=2, is_global_zero=rank == 0)
+        callback.on_train_start(cast(L.Trainer, trainer), cast(Any, None))
+    for rank in range(4):
+        assert [t.step for t in read_traces(tmp_path / f"explore-rank{rank}.jsonl")] == steps
