@@ -32,7 +32,7 @@ from tvg_lightning.schema import Prompt
 
 PHASES = ("rollout", "backward", "update")
 _TINY, _MIDDLE = "tiny", "116 M"
-_SHORT = PlanSettings(device="cpu", dtype="float32", num_generations=4, max_new_tokens=48, frames=16)
+_SHORT = PlanSettings(device="cpu", precision="32-true", num_generations=4, max_new_tokens=48, frames=16)
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Case:
     @property
     def name(self) -> str:
         settings = self.settings
-        how = [self.policy, settings.tuning, settings.dtype]
+        how = [self.policy, settings.tuning, settings.precision]
         how += ["checkpointing"] if settings.gradient_checkpointing else []
         how += ["tower and merger trained"] if settings.train_vision_tower else []
         how += [f"{settings.frames} frames, {settings.num_generations} x {settings.max_new_tokens} tokens"]
@@ -52,6 +52,7 @@ class Case:
 
 # the tiny policy gets a row long enough to be seen beside what the process holds anyway
 _LONG = replace(_SHORT, frames=128, max_new_tokens=128, num_generations=8)
+_MIXED = replace(_SHORT, precision="bf16-mixed")
 CASES = [
     Case(_TINY, _LONG),
     Case(_TINY, replace(_LONG, gradient_checkpointing=True)),
@@ -60,13 +61,19 @@ CASES = [
     Case(_MIDDLE, replace(_SHORT, gradient_checkpointing=True)),
     Case(_MIDDLE, replace(_SHORT, tuning="lora")),
     Case(_MIDDLE, replace(_SHORT, train_vision_tower=True, train_merger=True)),
-    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16")),
+    Case(_MIDDLE, replace(_SHORT, precision="bf16-true")),
     # never looked at while the formulas were written
     Case(_MIDDLE, replace(_SHORT, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
-    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", tuning="lora", gradient_checkpointing=True, frames=48)),
+    Case(_MIDDLE, replace(_MIXED, tuning="lora", gradient_checkpointing=True, frames=48)),
     # and these only when the adapters' float32 was in them
-    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", tuning="lora", lora_rank=64, frames=24, num_generations=6)),
-    Case(_MIDDLE, replace(_SHORT, dtype="bfloat16", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
+    Case(_MIDDLE, replace(_MIXED, tuning="lora", lora_rank=64, frames=24, num_generations=6)),
+    Case(_MIDDLE, replace(_SHORT, precision="bf16-true", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
+    # as recipes have it
+    Case(_MIDDLE, _MIXED),
+    Case(_MIDDLE, replace(_MIXED, gradient_checkpointing=True, frames=32, max_new_tokens=96)),
+    # first run when these formulas stood
+    Case(_MIDDLE, replace(_MIXED, train_vision_tower=True, train_merger=True)),
+    Case(_MIDDLE, replace(_MIXED, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
 ]
 
 
@@ -109,12 +116,13 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
             train_vision_tower=settings.train_vision_tower,
             train_merger=settings.train_merger,
             gradient_checkpointing=settings.gradient_checkpointing,
-            dtype=settings.dtype,
+            dtype=settings.weight_dtype,
             lora_rank=settings.lora_rank,
             logits_chunk=settings.logits_chunk,
         )
     )
-    mixed = torch.autocast("cpu", torch.bfloat16, enabled=settings.casts_adapters)  # the trainer's bf16-mixed
+    # as Lightning opens it
+    mixed = torch.autocast("cpu", torch.bfloat16, enabled=settings.autocasts, cache_enabled=False)
     policy.end_id = -1  # every completion is as long as it may be
     optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], fused=False)
     reference = policy.trainable_weights()

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import Qwen2_5_VLTextConfig
 
 from tests.policy.conftest import clip
-from tvg_lightning.plan import activations
-from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.plan import activations, parameters
+from tvg_lightning.plan.architecture import config_file, read_architecture
+from tvg_lightning.plan.settings import PlanSettings, Precision
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings, Tuning
 from tvg_lightning.schema import Prompt
@@ -20,29 +22,42 @@ TEXT = Qwen2_5_VLTextConfig(
 )
 # a prompt of 3 + 1 tokens and 2 completions of 2: a row of 8
 ROW = PlanSettings(
-    device="cpu", dtype="float32", text_tokens=3, frames=2, max_pixels=784, num_generations=2, max_new_tokens=2
+    device="cpu", precision="32-true", text_tokens=3, frames=2, max_pixels=784, num_generations=2, max_new_tokens=2
 )
 
 
 def test_a_row_by_hand() -> None:
-    """Numbers a token in a layer: 6 * 4 + 4 + 2 * 6 = 40; in float32 anyway: 2 * 4 + 2 + 2 = 12."""
+    """A token in a layer: 4 * 4 + 4 + 2 * 6 = 32 numbers of products, 2 * 4 normed, 2 * 4 + 2 + 2 = 12 in float32."""
     assert ROW.row_tokens == 8 and activations.key_value_width(TEXT) == 4
-    assert activations.decoder_layer(TEXT, ROW) == 8 * (4 * 40 + 4 * 12)
-    assert activations.decoder_layer(TEXT, replace(ROW, dtype="bfloat16")) == 8 * (2 * 40 + 4 * 12)
+    assert activations.decoder_layer(TEXT, ROW) == 8 * 4 * (32 + 8 + 12)
+    assert activations.decoder_layer(TEXT, replace(ROW, precision="bf16-true")) == 8 * (2 * (32 + 8) + 4 * 12)
     lora = replace(ROW, tuning="lora", lora_rank=1)
-    assert activations.decoder_layer(TEXT, lora) == 8 * (4 * (40 + 6 - 8) + 4 * 12)
-    cast = replace(lora, dtype="bfloat16")
-    assert activations.decoder_layer(TEXT, cast) == 8 * (2 * (40 + 6 - 8 + 16) + 4 * 12)
+    assert activations.decoder_layer(TEXT, lora) == 8 * 4 * (32 + 6 + 12)
     assert activations.decoder_layer_backward(TEXT, ROW) == 8 * 4 * (24 + 8)
     ends = 4 * (8 * (3 * 4 + 4) + 4 * 4)
     assert activations.decoder(TEXT, ROW) == 3 * 8 * 208 + ends
     assert activations.decoder(TEXT, replace(ROW, gradient_checkpointing=True)) == 3 * 8 * 4 * 4 + ends
 
 
-def test_a_gpu_keeps_a_copy_of_the_prompt_for_every_completion() -> None:
-    """Keys and values of 2 * 4 prompt tokens and 4 own, 4 numbers each."""
+def test_mixed_precision_by_hand() -> None:
+    """Five projections cast a float32 input each, 3 * 4 numbers more than two; adapters' cast the result too."""
+    mixed = replace(ROW, precision="bf16-mixed")
+    assert activations.decoder_layer(TEXT, mixed) == 8 * (2 * (32 + 12) + 4 * (8 + 12))
+    assert activations.decoder_layer_backward(TEXT, mixed) == 8 * (2 * (24 + 4) + 4 * 4)
+    assert activations.reading(TEXT, 5, mixed) == 5 * (2 * 24 + 4 * 12)
+    lora = replace(mixed, tuning="lora", lora_rank=1)
+    assert activations.decoder_layer(TEXT, lora) == 8 * (2 * (32 + 6 + 12 + 4) + 4 * 12)
+    qlora = replace(lora, tuning="qlora")
+    assert activations.decoder_layer(TEXT, qlora) == 8 * (2 * (32 + 6) + 4 * 12), "4-bit layers get no cast input"
+    sharded = replace(mixed, strategy="fsdp", gpus=2)
+    in_bfloat16 = replace(ROW, precision="bf16-true")
+    assert activations.decoder(TEXT, sharded) == activations.decoder(TEXT, in_bfloat16)
+
+
+def test_what_a_gpu_keeps_more() -> None:
+    """Of 2 * 4 prompt tokens 4 numbers of keys and values, for each completion; of 8 tokens the result again."""
     more = activations.decoder_layer(TEXT, replace(ROW, device="cuda")) - activations.decoder_layer(TEXT, ROW)
-    assert more == (8 + 4) * 4 * 4
+    assert more == 4 * (8 * 4 + 8 * 4)
 
 
 def test_logits_by_hand() -> None:
@@ -63,41 +78,62 @@ class Kept:
             self.storages[x.untyped_storage().data_ptr()] = x.untyped_storage()
         return x
 
+    def within(self, module: nn.Module) -> None:
+        """Be entered whenever that module runs."""
+        module.register_forward_pre_hook(lambda *_: self.hooks.__enter__())
+        module.register_forward_hook(lambda *_: self.hooks.__exit__(None, None, None))
+
     @property
     def num_bytes(self) -> int:
         return sum(storage.nbytes() for storage in self.storages.values())
 
 
-@pytest.mark.parametrize(
-    ("tuning", "dtype"), [("full", "float32"), ("full", "bfloat16"), ("lora", "float32"), ("lora", "bfloat16")]
-)
-def test_what_autograd_keeps_of_a_row(tuning: Tuning, dtype: Any) -> None:
-    policy = PolicyBackbone(PolicySettings(tuning=tuning, dtype=dtype))
-    prompt = policy.encode(Prompt("When does the red circle spin?"), clip(32, 2.0, side=56))
-    features = policy.see([prompt])
-    is_mixed = (tuning, dtype) == ("lora", "bfloat16")
-    with torch.autocast("cpu", torch.bfloat16, enabled=is_mixed), (kept := Kept(policy)).hooks:
-        policy.logp([prompt], [[[20 + k] * 16 for k in range(4)]], features)
-    text = policy.text_config
+def autocast(settings: PlanSettings) -> torch.autocast:
+    """As Lightning opens it: no cast is remembered."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=settings.autocasts, cache_enabled=False)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> None:
     settings = PlanSettings(
-        device="cpu", dtype=dtype, tuning=tuning, num_generations=4, max_new_tokens=16, frames=32,
-        max_pixels=784, text_tokens=len(prompt.input_ids) - 16,
+        device="cpu", precision=precision, tuning=tuning, num_generations=4, max_new_tokens=16, frames=32,
+        max_pixels=784,
     )  # fmt: skip
-    logits = 64 * text.vocab_size * 4
-    expected = activations.decoder(text, settings) + logits
-    if is_mixed:
-        expected += 2 * sum(p.numel() for p in policy.parameters() if p.requires_grad)  # adapters as they are cast
-    assert kept.num_bytes == pytest.approx(expected, rel=0.08)  # the ends of only four layers weigh
+    policy = PolicyBackbone(PolicySettings(tuning=tuning, dtype=settings.weight_dtype))
+    if precision == "bf16-true":
+        policy = policy.bfloat16()
+    prompt = policy.encode(Prompt("When does the red circle spin?"), clip(32, 2.0, side=56))
+    settings = replace(settings, text_tokens=len(prompt.input_ids) - 16)
+    architecture, text = read_architecture(config_file("tiny"), settings), policy.text_config
+    completions = [[[20 + k] * 16 for k in range(4)]]
+    with autocast(settings):
+        features = policy.see([prompt])
+        with (whole := Kept(policy)).hooks:
+            policy.logp([prompt], completions, features)
+        (layer := Kept(policy)).within(policy.model.model.language_model.layers[1])
+        policy.logp([prompt], completions, features)
+    angles = 2 * settings.row_tokens * 32 * settings.stream_bytes  # cosines and sines, which all layers share
+    copies = parameters.loss_copies(architecture, settings)
+    expected = activations.decoder_layer(text, settings) + copies + angles
+    assert layer.num_bytes == pytest.approx(expected, rel=0.01)
+    head = parameters.cast_head(architecture, settings) + 64 * text.vocab_size * 4
+    expected = activations.decoder(text, settings) + 4 * copies + head
+    assert whole.num_bytes == pytest.approx(expected, rel=0.08)  # the ends of only four layers weigh
 
 
-def test_what_autograd_keeps_of_the_tower() -> None:
-    policy = PolicyBackbone(PolicySettings(train_vision_tower=True, train_merger=True))
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+def test_what_autograd_keeps_of_the_tower(precision: Precision) -> None:
+    settings = PlanSettings(device="cpu", precision=precision, frames=8, train_vision_tower=True, train_merger=True)
+    policy = PolicyBackbone(PolicySettings(train_vision_tower=True, train_merger=True, dtype=settings.weight_dtype))
     prompt = policy.encode(Prompt("When?"), clip(8, 2.0, side=112))
-    with (kept := Kept(policy)).hooks:
+    with autocast(settings), (kept := Kept(policy)).hooks:
         policy.see([prompt])
     num_t, num_h, num_w = prompt.grid_thw
-    settings = PlanSettings(device="cpu", dtype="float32", frames=8, train_vision_tower=True, train_merger=True)
-    vision = policy.vision_config
-    share = num_t * num_h * num_w / settings.patches
+    num_patches, vision = num_t * num_h * num_w, policy.vision_config
+    planned = activations.tower(vision, settings) * num_patches / settings.patches
+    planned += parameters.loss_copies(read_architecture(config_file("tiny"), settings), settings, num_layers=0)
+    angles = 2 * num_patches * 24 * 4  # cosines and sines, which all blocks share
     # the result is kept once more where windows differ in length, which they do not here
-    assert kept.num_bytes == pytest.approx(activations.tower(vision, settings) * share, rel=0.04)
+    once_more = vision.depth * num_patches * vision.hidden_size * settings.compute_bytes
+    assert kept.num_bytes == pytest.approx(planned + angles - once_more, rel=0.01)

@@ -25,11 +25,11 @@ def test_it_ends_where_the_step_fits(config: Path) -> None:
 
 
 def test_every_suggestion_helps(config: Path) -> None:
-    settings = PlanSettings(gpu_memory_gib=1.0, batch_size=2, dtype="float32")
+    settings = PlanSettings(gpu_memory_gib=1.0, batch_size=8, precision="32-true")
     found = suggestions(config, settings)
     peaks = [planned_peak(config, settings), *(suggestion.together for suggestion in found)]
     assert peaks == sorted(set(peaks), reverse=True)
-    assert {"batch_size 1, gradients accumulated", "dtype bfloat16"} <= {s.change for s in found}
+    assert {"batch_size 1, 8 batches added up", "precision bf16-mixed: other rounding"} <= {s.change for s in found}
     assert not found[-1].fits, "three billion parameters are never held in one GiB"
 
 
@@ -37,10 +37,18 @@ def test_what_is_done_already_is_not_advised(config: Path) -> None:
     settings = PlanSettings(gpu_memory_gib=1.0, gradient_checkpointing=True, reference=False, tuning="lora")
     found = {suggestion.change for suggestion in suggestions(config, settings)}
     assert "tuning qlora, whole on every GPU" in found
-    assert not found & {"gradient_checkpointing", "beta 0: no reference", "tuning lora", "dtype bfloat16"}
+    assert not found & {"gradient_checkpointing", "beta 0: no reference", "tuning lora"}
+
+
+def test_what_is_learned_stays_the_same_at_first(config: Path) -> None:
+    """Two changes are so; and bfloat16 weights, which round steps away, are nowhere."""
+    settings = PlanSettings(strategy="ddp", gpus=2, gpu_memory_gib=1.0, precision="32-true", logits_chunk=4096)
+    found = [suggestion.change for suggestion in suggestions(config, settings)]
+    assert found[:3] == ["gradient_checkpointing", "logits_chunk 128", "fsdp over the 2 GPUs"]
+    assert not any("bf16-true" in change for change in found)
 
 
 def test_shards_are_not_advised_together_with_what_cannot_be_cut(config: Path) -> None:
     settings = PlanSettings(strategy="fsdp", gpus=2, gpu_memory_gib=0.5)
     changes = [suggestion.change for suggestion in suggestions(config, settings)]
-    assert "fsdp over 4 GPUs" in changes and "optimizer adamw_8bit" not in changes
+    assert "fsdp over 4 GPUs" in changes and not any("adamw_8bit" in change for change in changes)

@@ -13,7 +13,7 @@ from tvg_lightning.policy.settings import PolicySettings, Tuning
 
 @pytest.mark.parametrize("tuning", ["full", "lora", "qlora"])
 def test_the_tiny_policy_is_counted_as_it_is(tuning: Tuning) -> None:
-    found = read_architecture(config_file("tiny"), PlanSettings(tuning=tuning, dtype="float32"))
+    found = read_architecture(config_file("tiny"), PlanSettings(tuning=tuning, precision="32-true"))
     policy = PolicyBackbone(PolicySettings(tuning="full" if tuning == "full" else "lora"))
     assert found.total == sum(p.numel() for p in policy.parameters())
     assert found.trained == sum(p.numel() for p in policy.parameters() if p.requires_grad)
@@ -37,6 +37,8 @@ def test_7b() -> None:
     assert found.head == found.largest_trained == 152_064 * 3584
     assert found.layer == 2 * 3584 + 3584 * 3584 * 2 + 3584 * 512 * 2 + 3584 + 2 * 512 + 3 * 3584 * 18944
     assert found.weight_bytes(2) == 2 * found.total
+    assert found.root == 2 * found.head + 3584 + 1176 * 1280 + 1280 + 5120 * (5120 + 3584) + 5120 + 3584
+    assert found.root_trained == 2 * found.head + 3584 and found.layer_trained == found.layer
 
 
 def test_where_an_architecture_is_found(tmp_path: Path) -> None:

@@ -1,86 +1,92 @@
-"""The parts by hand, and what every change must do to them."""
+"""The phases by hand, and what every change must do to them."""
 
 from dataclasses import replace
 
 import pytest
 
-from tvg_lightning.plan import activations, memory
+from tvg_lightning.plan import activations, memory, parameters
 from tvg_lightning.plan.architecture import Architecture, config_file, read_architecture
 from tvg_lightning.plan.settings import PlanSettings
 
 SEVEN_B = PlanSettings()
+ROW = 12_076  # tokens
+HEAD = 152_064 * 3584
 
 
 def architecture(settings: PlanSettings = SEVEN_B) -> Architecture:
     return read_architecture(config_file("qwen2_5_vl_7b"), settings)
 
 
-def test_what_lives_through_a_step_by_hand() -> None:
-    """bfloat16: two bytes for every weight, gradient, reference and state; the tower has no gradient."""
-    found = memory.phases(architecture(), SEVEN_B)["update"]
-    trained = 7_615_616_512
-    assert found.weights == 2 * 8_292_166_656
-    assert (found.reference, found.optimizer, found.gradients) == (2 * trained, 4 * trained, 2 * trained)
-    assert memory.phases(architecture(), replace(SEVEN_B, reference=False))["update"].reference == 0
-    in_8_bits = memory.optimizer(architecture(), replace(SEVEN_B, optimizer="adamw_8bit"))
-    assert in_8_bits == pytest.approx(2 * trained * (1 + 4 / 256))
+def phases(settings: PlanSettings) -> dict[str, memory.Held]:
+    return memory.phases(architecture(settings), settings)
 
 
 def test_keys_and_values_by_hand() -> None:
     """28 layers, 2 * 4 * 128 numbers of 2 bytes; room for 64, 128, 256, 512 tokens of 8 completions."""
-    found = memory.phases(architecture(), replace(SEVEN_B, max_new_tokens=300))["rollout"]
+    found = phases(replace(SEVEN_B, max_new_tokens=300))["rollout"]
     assert found.keys_values == (7980 + 8 * 512) * 28 * 1024 * 2
 
 
-def test_fsdp_cuts_and_gathers() -> None:
+def test_a_reference_only_where_there_is_a_kl() -> None:
+    assert phases(SEVEN_B)["update"].reference == 4 * 7_615_616_512
+    assert phases(replace(SEVEN_B, reference=False))["update"].reference == 0
+
+
+def test_the_head_by_hand() -> None:
+    """Eight chunks: the sum so far in float32, the head or its gradient in bfloat16, and that in float32."""
+    short = replace(SEVEN_B, text_tokens=1, frames=2, max_pixels=784)
+    assert phases(short)["backward begins"].temporary == (4 + 2 + 4) * HEAD
+    assert phases(replace(short, precision="32-true"))["backward begins"].temporary == (4 + 4) * HEAD
+    assert phases(replace(short, precision="bf16-true"))["backward begins"].temporary == 2 * HEAD + 16 * 512 * 152_064
+    one_chunk = replace(short, max_new_tokens=64)
+    assert phases(one_chunk)["backward begins"].temporary == (2 + 4) * HEAD
+    assert phases(replace(one_chunk, tuning="lora"))["backward begins"].temporary == 16 * 512 * 152_064
+
+
+def test_shards_are_summed_whole() -> None:
+    """At the first layer, its and the head's gradients; at the end embedding and head, when all weights are let go."""
     cut = replace(SEVEN_B, strategy="fsdp", gpus=16)
-    whole, parts = memory.phases(architecture(), SEVEN_B), memory.phases(architecture(), cut)
-    assert parts["update"].weights * 16 == whole["update"].weights
-    assert parts["update"].gradients * 16 == whole["update"].gradients
-    assert parts["rollout"].temporary - whole["rollout"].temporary == whole["rollout"].weights
-    gathered = 2 * (2 * architecture().layer + 2 * architecture().head)
-    assert parts["backward ends"].temporary - whole["backward ends"].temporary == gathered
+    found, text, layer = phases(cut)["backward ends"], architecture().text, architecture().layer
+    row = activations.decoder_layer(text, cut) + activations.decoder_layer_backward(text, cut)
+    assert found.copies == 2 * (2 * layer + architecture().root)
+    assert found.temporary == row + 2 * HEAD + (2 + 4) * layer
+    short = phases(replace(cut, text_tokens=1, frames=2, max_pixels=784, max_new_tokens=1))["backward ends"]
+    assert short.temporary == (2 + 4) * (2 * HEAD + 3584) and short.copies == 0
 
 
-def test_a_copy_on_every_gpu_needs_what_one_needs() -> None:
-    """DDP's buckets are the gradients (``gradient_as_bucket_view``), no second copy of them."""
-    ddp = replace(SEVEN_B, strategy="ddp", gpus=2)
-    assert memory.peak(architecture(), ddp) == memory.peak(architecture(), SEVEN_B)
+@pytest.mark.parametrize("values", [{"strategy": "ddp", "gpus": 2}, {"accumulate_grad_batches": 2}])
+def test_gradients_that_stay(values: dict[str, object]) -> None:
+    """In DDP's buckets (``gradient_as_bucket_view``), or from batch to batch: in every phase, but once."""
+    kept, plain = phases(replace(SEVEN_B, **values)), phases(SEVEN_B)  # type: ignore[arg-type]
+    gradients = 4 * 7_615_616_512
+    assert [held.gradients for held in kept.values()] == [gradients] * 4
+    assert [held.gradients for held in plain.values()] == [0, 0, gradients, gradients]
 
 
 def test_checkpointing_trades_activations_for_one_layer() -> None:
     thrifty = replace(SEVEN_B, gradient_checkpointing=True)
-    plain, found = (memory.phases(architecture(), s)["backward begins"] for s in (SEVEN_B, thrifty))
-    text = architecture().text
-    saved = 28 * (activations.decoder_layer(text, SEVEN_B) - 12_076 * 3584 * 2)
-    assert plain.activations - found.activations == saved
-    # the head's gradient and what comes and goes stand beside it either way
-    assert found.temporary - plain.temporary == activations.decoder_layer(text, SEVEN_B)
+    plain, found = (phases(s)["backward begins"] for s in (SEVEN_B, thrifty))
+    layer = activations.decoder_layer(architecture().text, SEVEN_B)
+    assert plain.activations - found.activations == 28 * (layer - ROW * 3584 * 4)
+    assert plain.copies == 28 * found.copies
+    backward = activations.decoder_layer_backward(architecture().text, SEVEN_B)
+    assert found.temporary == 4 * HEAD + layer + backward > (4 + 2 + 4) * HEAD == plain.temporary
 
 
 def test_a_trained_tower_is_kept_from_the_rollout_to_the_end_of_the_backward_pass() -> None:
     tuned = replace(SEVEN_B, train_vision_tower=True, train_merger=True)
-    found = memory.phases(architecture(tuned), tuned)
-    assert found["rollout"].activations == found["backward ends"].activations - 12_076 * 3584 * 2 > 2**30
-    assert found["update"].activations == 0
-    assert memory.phases(architecture(), SEVEN_B)["rollout"].activations == 0
-
-
-@pytest.mark.parametrize("tuning", ["lora", "qlora"])
-def test_adapters_need_less(tuning: str) -> None:
-    adapters = replace(SEVEN_B, tuning=tuning)  # type: ignore[arg-type]
-    found = memory.phases(architecture(adapters), adapters)["update"]
-    assert found.optimizer == 2 * 40_370_176 * 4  # float32, whatever the weights are
-    assert found.gradients == found.reference == 40_370_176 * 4
-    casts = 40_370_176 * 2
-    assert memory.casts(architecture(adapters), adapters) == casts
-    assert memory.casts(architecture(adapters), replace(adapters, dtype="float32")) == 0
-    billions = found.weights / 1e9
-    assert billions == pytest.approx(16.75 if tuning == "lora" else 7.06, abs=0.01)
+    found = phases(tuned)
+    assert found["rollout"].activations == found["backward ends"].activations - ROW * 3584 * 4 > 2**30
+    cast = parameters.loss_copies(architecture(tuned), tuned, 0)
+    assert found["rollout"].copies == parameters.rollout_copies(architecture(), SEVEN_B) + cast
+    assert found["update"].activations == found["update"].copies == 0
+    assert phases(SEVEN_B)["rollout"].activations == 0
 
 
 def test_the_embeddings_gradient_stands_beside_the_heads_where_they_are_tied() -> None:
     """With one token a layer is small beside 1,024 x 128 numbers of 4 bytes."""
-    short = replace(SEVEN_B, dtype="float32", frames=2, max_pixels=784, text_tokens=1, max_new_tokens=1)
+    short = replace(SEVEN_B, frames=2, max_pixels=784, text_tokens=1, max_new_tokens=1)
     tiny = read_architecture(config_file("tiny"), short)
     assert memory.phases(tiny, short)["backward ends"].temporary == 1024 * 128 * 4
+    ddp = replace(short, strategy="ddp")
+    assert memory.phases(tiny, ddp)["backward ends"].temporary == 2 * 1024 * 128 * 4

@@ -1,10 +1,14 @@
 """Lengths by hand, and what is refused."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tvg_lightning.plan.settings import PlanSettings
+
+CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_lengths_by_hand() -> None:
@@ -25,6 +29,7 @@ def test_lengths_by_hand() -> None:
         ({"gpus": 2}, "--strategy single is one GPU"),
         ({"tuning": "lora", "train_merger": True}, "--train_merger"),
         ({"num_generations": 0}, "--num_generations"),
+        ({"accumulate_grad_batches": 0}, "--accumulate_grad_batches"),
         ({"strategy": "fsdp", "tuning": "qlora"}, "--strategy fsdp cuts neither"),
         ({"strategy": "fsdp", "optimizer": "adamw_8bit"}, "--strategy fsdp cuts neither"),
     ],
@@ -32,3 +37,32 @@ def test_lengths_by_hand() -> None:
 def test_refused(values: dict[str, Any], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         PlanSettings(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"precision": "32-true"}, (4, 4, 4, 4)),
+        ({"precision": "bf16-mixed"}, (4, 4, 2, 4)),
+        ({"precision": "bf16-mixed", "strategy": "fsdp"}, (4, 4, 2, 2)),
+        ({"precision": "bf16-mixed", "tuning": "lora"}, (2, 4, 2, 2)),
+        ({"precision": "bf16-mixed", "tuning": "qlora"}, (2, 4, 2, 2)),
+        ({"precision": "bf16-mixed", "tuning": "lora", "strategy": "fsdp"}, (2, 4, 2, 2)),
+        ({"precision": "bf16-true", "tuning": "lora"}, (2, 2, 2, 2)),
+        ({"precision": "bf16-true"}, (2, 2, 2, 2)),
+    ],
+)
+def test_bytes_of_a_number(values: dict[str, Any], expected: tuple[int, ...]) -> None:
+    """Of weights, of what is trained, of what products give, of what layers add to."""
+    found = PlanSettings(**values)
+    assert (found.weight_bytes, found.trained_bytes, found.compute_bytes, found.stream_bytes) == expected
+
+
+def test_a_recipe_is_the_default() -> None:
+    recipe = yaml.safe_load((CONFIGS / "time_r1" / "recipe.yaml").read_text(encoding="utf-8"))
+    assert PlanSettings().precision == recipe["trainer"]["precision"]
+    assert PlanSettings().weight_dtype == recipe["model"]["init_args"]["policy"]["dtype"]
+    for tuning in ("lora", "qlora"):
+        overlay = yaml.safe_load((CONFIGS / "tuning" / f"{tuning}.yaml").read_text(encoding="utf-8"))
+        adapters = PlanSettings(tuning=overlay["tuning"])
+        assert adapters.weight_dtype == overlay["model"]["init_args"]["policy"]["dtype"]

@@ -1,7 +1,9 @@
 """Bytes that the passes of this project's engine keep for their backward pass, and the most that come and go.
 
 By counting tensors in the code. Letters: N tokens, H hidden, I intermediate size, A query heads, K key heads, D
-numbers a head, V vocabulary, e bytes a number. A norm keeps its input in float32 whatever e is.
+numbers a head, V vocabulary; e bytes of a product's number (``compute_bytes``), s of one that embeddings, norms and
+what is added up give (``stream_bytes``), which is e unless float32 weights are cast for their products. A norm keeps
+its input in float32 whatever e is.
 """
 
 from transformers import Qwen2_5_VLTextConfig
@@ -20,47 +22,49 @@ def key_value_width(text: Qwen2_5_VLTextConfig) -> int:
 
 
 def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """What one decoder layer keeps of a row.
+    """What one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (2 H + A + 2)).
 
-    Full tuning: N (e (6 H + 2 K D + 2 I) + 2 * 4 H + 4 A + 8): of both norms the input (float32), the normed and
-    the scaled; query, result and its log-sum-exp; keys and values; gate and up.
-    Adapters of rank r: frozen norms do not keep the normed, and six projections keep r numbers: 6 r - 2 H.
-    Where adapters are cast, each of the six keeps its input once more (peft casts it up, autocast down), so that both
-    scaled are kept five times and the result twice: 4 H.
+    e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
+    value, gate and up (by autocast from float32; peft casts it up, autocast down). f findings of attention, 1; or 2,
+    as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
+    and up. s: of both norms the normed, for the gradient of their weights. 4: their inputs and roots, log-sum-exps.
+    Adapters of rank r: frozen norms keep no normed, - s 2 H; six projections keep r numbers, + e 6 r.
     On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
     """
-    e, hidden, width = settings.dtype_bytes, text.hidden_size, key_value_width(text)
-    numbers = 6 * hidden + width + 2 * text.intermediate_size
-    if settings.tuning != "full":
-        numbers += 6 * settings.lora_rank - 2 * hidden
-    if settings.casts_adapters:
-        numbers += 4 * hidden
+    e, hidden, width, num_tokens = settings.compute_bytes, text.hidden_size, key_value_width(text), settings.row_tokens
+    on_gpu, is_full = settings.device == "cuda", settings.tuning == "full"
+    peft_casts = settings.autocasts and settings.tuning == "lora"  # it leaves the inputs of 4-bit layers alone
+    num_inputs = 5 if settings.autocasts and (is_full or peft_casts) else 2
+    num_found = 2 if on_gpu or peft_casts else 1
+    numbers = (num_inputs + num_found + 1) * hidden + width + 2 * text.intermediate_size
+    numbers += 0 if is_full else 6 * settings.lora_rank
+    normed = 2 * hidden if is_full else 0
     in_float = 2 * hidden + text.num_attention_heads + 2
-    copied = 0
-    if settings.device == "cuda":
-        copied = settings.completion_tokens
-        copied += settings.batch_size * settings.num_generations * settings.prompt_tokens
-    return float(settings.row_tokens * (e * numbers + _FLOAT * in_float) + copied * width * e)
+    copied = settings.batch_size * settings.num_generations * settings.prompt_tokens if on_gpu else 0
+    per_token = e * numbers + settings.stream_bytes * normed + _FLOAT * in_float
+    return float(num_tokens * per_token + copied * width * e)
 
 
 def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """The most that comes and goes in the backward pass of one layer, at its MLP: N e (4 I + 2 H).
+    """The most that comes and goes in the backward pass of one layer, at its MLP: N (e (4 I + H) + s H).
 
     act(gate), computed again, and the gradients of the product and both its factors; the gradient that comes
     in and the one that goes round the MLP.
     """
-    return float(settings.row_tokens * settings.dtype_bytes * (4 * text.intermediate_size + 2 * text.hidden_size))
+    e, hidden = settings.compute_bytes, text.hidden_size
+    per_token = e * (4 * text.intermediate_size + hidden) + settings.stream_bytes * hidden
+    return float(settings.row_tokens * per_token)
 
 
 def decoder(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """What the language model keeps of a row: all layers, or with checkpointing their inputs, N H e each; and its ends.
+    """What the language model keeps of a row: all layers, or with checkpointing their inputs, N H s each; and its ends.
 
-    The ends: the embedded row (N H e), the last norm (N H (2 e + 4)), the states that predict (M H e), M tokens
+    The ends: the embedded row (N H s), the last norm (N H (2 s + 4)), the states that predict (M H s), M tokens
     of completions.
     """
-    e, hidden, num_tokens = settings.dtype_bytes, text.hidden_size, settings.row_tokens
-    ends = hidden * (num_tokens * (3 * e + _FLOAT) + settings.completion_tokens * e)
-    layer = num_tokens * hidden * e if settings.gradient_checkpointing else decoder_layer(text, settings)
+    s, hidden, num_tokens = settings.stream_bytes, text.hidden_size, settings.row_tokens
+    ends = hidden * (num_tokens * (3 * s + _FLOAT) + settings.completion_tokens * s)
+    layer = num_tokens * hidden * s if settings.gradient_checkpointing else decoder_layer(text, settings)
     return float(text.num_hidden_layers * layer + ends)
 
 
@@ -69,27 +73,30 @@ def logits_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float
     return 4.0 * _FLOAT * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size
 
 
-def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, e: int) -> float:
-    """The most that a pass without gradient holds, at an MLP: N e (4 I + 3 H)."""
-    return float(num_tokens * e * (4 * text.intermediate_size + 3 * text.hidden_size))
+def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings) -> float:
+    """The most that a pass without gradient holds, at an MLP: N (e 4 I + s 3 H)."""
+    per_token = settings.compute_bytes * 4 * text.intermediate_size + settings.stream_bytes * 3 * text.hidden_size
+    return float(num_tokens * per_token)
 
 
 def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """What one block of a trained tower keeps of N patches: N (e (11 H + 2 I) + 2 * 4 H + 4 A).
+    """What one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (2 H + A)).
 
-    Of both norms input (float32), normed and scaled; query, key and value before the rotation, query and key
-    after it; the result, and once more as the projection reads it; gate and up.
+    i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. Of both
+    norms the normed; query, key and value before the rotation, query and key after it; the result, and once more as
+    the projection reads it; gate and up. In float32 the norms' inputs. (What is added up is in e: the patches come
+    from a product.)
     """
-    e, hidden = settings.dtype_bytes, vision.hidden_size
-    numbers = 11 * hidden + 2 * vision.intermediate_size
+    e, hidden = settings.compute_bytes, vision.hidden_size
+    numbers = (12 if settings.autocasts else 11) * hidden + 2 * vision.intermediate_size
     return float(settings.patches * (e * numbers + _FLOAT * (2 * hidden + vision.num_heads)))
 
 
 def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
     """What the vision side keeps of all videos: nothing where it is frozen; its merger N H (4 e + 4), and the tower."""
-    if not (settings.train_merger or settings.train_vision_tower):
+    if not settings.sees_with_gradient:
         return 0.0
-    e, hidden = settings.dtype_bytes, vision.hidden_size
+    e, hidden = settings.compute_bytes, vision.hidden_size
     kept = float(settings.patches * hidden * (4 * e + _FLOAT))
     if settings.train_vision_tower:
         kept += settings.patches * PATCH_NUMBERS * e
@@ -99,7 +106,10 @@ def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
 
 
 def seeing(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """The most that the tower holds for a while: patches in float32 three times (12 a number), or, if more, an MLP."""
-    e, num_patches = settings.dtype_bytes, settings.batch_size * settings.patches
-    mlp = e * (4 * vision.intermediate_size + 3 * vision.hidden_size)
-    return float(num_patches * (PATCH_NUMBERS + max(3 * _FLOAT * PATCH_NUMBERS, e * PATCH_NUMBERS + mlp)))
+    """The most that the tower holds for a while: patches in float32 three times (12 a number), or, if more, an MLP.
+
+    At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each.
+    """
+    e, s, num_patches = settings.compute_bytes, settings.stream_bytes, settings.batch_size * settings.patches
+    mlp = e * (4 * vision.intermediate_size + 2 * vision.hidden_size) + s * vision.hidden_size
+    return float(num_patches * (PATCH_NUMBERS + max(3 * _FLOAT * PATCH_NUMBERS, s * PATCH_NUMBERS + mlp)))

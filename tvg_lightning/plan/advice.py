@@ -26,7 +26,9 @@ class Suggestion:
 def suggestions(config: Path, settings: PlanSettings) -> list[Suggestion]:
     """Changes that make the peak smaller, each on top of those before it, until the step fits.
 
-    Those come first that change nothing of what is learned, those that change the question last.
+    Those come first that change nothing of what is learned, then those that change rounding or how prompts are weighed,
+    then those that change what is optimized, and the question last. precision bf16-true is not among them: weights in
+    bfloat16 round small steps away.
     """
     found: list[Suggestion] = []
     changed, best = settings, planned_peak(config, settings)
@@ -57,20 +59,25 @@ def _changed(settings: PlanSettings, values: dict[str, Any]) -> PlanSettings | N
 
 def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     """All that could be changed, in words and as settings."""
+    # what is learned stays the same
     yield "gradient_checkpointing", {"gradient_checkpointing": True}
-    if settings.dtype == "float32":
-        yield "dtype bfloat16", {"dtype": "bfloat16"}
     yield "logits_chunk 128", {"logits_chunk": min(128, settings.logits_chunk)}
-    if settings.batch_size > 1:
-        yield "batch_size 1, gradients accumulated", {"batch_size": 1}
+    # other rounding, other means
     if settings.strategy == "ddp" and settings.gpus > 1:
         yield f"fsdp over the {settings.gpus} GPUs", _SHARDED
-    yield "optimizer adamw_8bit", {"optimizer": "adamw_8bit"}
+    if settings.precision == "32-true":
+        yield "precision bf16-mixed: other rounding", {"precision": "bf16-mixed"}
+    if settings.batch_size > 1:
+        num_batches = settings.batch_size * settings.accumulate_grad_batches
+        yield f"batch_size 1, {num_batches} batches added up", {"batch_size": 1, "accumulate_grad_batches": num_batches}
+    yield "optimizer adamw_8bit: coarser states", {"optimizer": "adamw_8bit"}
+    # another objective, more prompts an update, fewer weights
     yield "beta 0: no reference", {"reference": False}
     for gpus in (2 * settings.gpus, 4 * settings.gpus, 8 * settings.gpus):
         yield f"fsdp over {gpus} GPUs", _SHARDED | {"gpus": gpus}
     if settings.tuning == "full":
         yield "tuning lora", {"tuning": "lora", **_NO_VISION}
     yield "tuning qlora, whole on every GPU", {"tuning": "qlora", "strategy": "ddp", **_NO_VISION}
+    # another question
     yield "half the frames", {"frames": max(2, settings.frames // 4 * 2)}
     yield "half the pixels a frame", {"max_pixels": max(784, settings.max_pixels // 2)}

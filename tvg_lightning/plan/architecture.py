@@ -5,6 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import torch
+from torch import nn
 from transformers import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
@@ -26,10 +27,18 @@ class Architecture:
     total: int
     trained: int
     quantized: int  # held in 4 bits
-    layer: int  # of one decoder layer, the largest part that is gathered at a time where weights are cut
+    layer: int  # one decoder layer, which is gathered and summed up as one where weights are cut
+    layer_trained: int
+    root: int  # all beside layers and blocks, likewise: embedding, head, ends of the tower
+    root_trained: int
     head: int
     tied: bool
     largest_trained: int
+    # weights of products that are in float32, which autocast casts; kept: without MLPs' last, which is cast once more
+    matrices: int  # of all decoder layers
+    matrices_kept: int
+    tower_matrices_kept: int
+    merger_matrices: int
 
     def weight_bytes(self, dtype_bytes: int) -> float:
         return (self.total - self.quantized) * dtype_bytes + self.quantized * NF4_BYTES
@@ -44,7 +53,7 @@ def read_architecture(config: Path, settings: PlanSettings) -> Architecture:
             lora_rank=settings.lora_rank,
             train_vision_tower=settings.train_vision_tower,
             train_merger=settings.train_merger,
-            dtype=settings.dtype,
+            dtype=settings.weight_dtype,
         ),
         settings.tuning == "qlora",
     )
@@ -54,19 +63,37 @@ def read_architecture(config: Path, settings: PlanSettings) -> Architecture:
 def _count(settings: PolicySettings, quantized: bool) -> Architecture:
     with torch.device("meta"):
         policy = PolicyBackbone(settings)
-    trained = [p.numel() for p in policy.parameters() if p.requires_grad]
+    visual, language_model = policy.model.model.visual, policy.model.model.language_model
+    blocks = (*visual.blocks, *language_model.layers)
     adapted = sum(p.numel() for name, p in policy.named_parameters() if name.endswith("base_layer.weight"))
     return Architecture(
         policy.text_config,
         policy.vision_config,
-        total=sum(p.numel() for p in policy.parameters()),
-        trained=sum(trained),
+        total=_numbers(policy),
+        trained=_numbers(policy, trained=True),
         quantized=adapted if quantized else 0,
-        layer=sum(p.numel() for p in policy.model.model.language_model.layers[0].parameters()),
+        layer=_numbers(language_model.layers[0]),
+        layer_trained=_numbers(language_model.layers[0], trained=True),
+        root=_numbers(policy) - sum(_numbers(block) for block in blocks),
+        root_trained=_numbers(policy, trained=True) - sum(_numbers(block, trained=True) for block in blocks),
         head=policy.head.numel(),
-        tied=policy.head is policy.model.model.language_model.embed_tokens.weight,
-        largest_trained=max(trained),
+        tied=policy.head is language_model.embed_tokens.weight,
+        largest_trained=max(p.numel() for p in policy.parameters() if p.requires_grad),
+        matrices=_matrices(language_model.layers),
+        matrices_kept=_matrices(language_model.layers, but="down_proj"),
+        tower_matrices_kept=_matrices(visual.blocks, but="down_proj"),
+        merger_matrices=_matrices(visual.merger),
     )
+
+
+def _numbers(module: nn.Module, trained: bool = False) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad or not trained)
+
+
+def _matrices(module: nn.Module, but: str | None = None) -> int:
+    """Numbers in float32 weights of products."""
+    weights = [(name, m.weight) for name, m in module.named_modules() if isinstance(m, nn.Linear)]
+    return sum(w.numel() for name, w in weights if w.dtype is torch.float32 and not (but and but in name))
 
 
 def config_file(policy: str) -> Path:

@@ -2,12 +2,11 @@
 
 from dataclasses import asdict, dataclass
 
-from tvg_lightning.plan import activations
+from tvg_lightning.plan import activations, parameters
 from tvg_lightning.plan.architecture import Architecture
 from tvg_lightning.plan.settings import PlanSettings
 
 _FIRST_ROOM = 64  # tokens that the store of the completions' keys begins with; it doubles
-_OPTIMIZER_BYTES = 1 + 4 / 256  # of one state of one parameter in 8 bits: its code, its share of a block's scale
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +17,7 @@ class Held:
     reference: float  # what is trained, as it was when the stage began
     optimizer: float
     gradients: float = 0.0
+    copies: float = 0.0  # of weights, as products read them: cast to bfloat16, or gathered from shards
     features: float = 0.0  # of the videos
     keys_values: float = 0.0
     activations: float = 0.0  # kept for the backward pass, those of the vision side from the rollout on
@@ -56,126 +56,118 @@ def fits(peak_bytes: float, settings: PlanSettings) -> bool:
     return peak_bytes <= (1 - settings.headroom) * settings.gpu_memory_gib * 2**30
 
 
-# ---- what lives through the whole step
-
-
-def weights(architecture: Architecture, settings: PlanSettings) -> float:
-    more_for_adapters = architecture.trained * (settings.trained_bytes - settings.dtype_bytes)
-    return (architecture.weight_bytes(settings.dtype_bytes) + more_for_adapters) / settings.num_shards
-
-
-def trained(architecture: Architecture, settings: PlanSettings) -> float:
-    """One number for every parameter that is trained; gradients are as large, and the reference."""
-    return architecture.trained * settings.trained_bytes / settings.num_shards
-
-
-def optimizer(architecture: Architecture, settings: PlanSettings) -> float:
-    """AdamW's two states a parameter, in its own dtype or in 8 bits."""
-    state_bytes = settings.trained_bytes if settings.optimizer == "adamw" else _OPTIMIZER_BYTES
-    return 2 * architecture.trained * state_bytes / settings.num_shards
-
-
 def features(architecture: Architecture, settings: PlanSettings) -> float:
     """The videos' tokens."""
-    return float(settings.batch_size * settings.video_tokens * architecture.text.hidden_size * settings.dtype_bytes)
-
-
-def casts(architecture: Architecture, settings: PlanSettings) -> float:
-    """Adapters as they are computed with; autocast keeps them through a pass, the graph until its backward pass."""
-    return float(architecture.trained * settings.dtype_bytes) if settings.casts_adapters else 0.0
-
-
-def gathered(architecture: Architecture, settings: PlanSettings) -> float:
-    """Whole parts at work where weights are cut: this layer, the next, embedding and head."""
-    if settings.num_shards == 1:
-        return 0.0
-    num_embeddings = 1 if architecture.tied else 2
-    return settings.dtype_bytes * (2.0 * architecture.layer + num_embeddings * architecture.head)
+    return float(settings.batch_size * settings.video_tokens * architecture.text.hidden_size * settings.compute_bytes)
 
 
 # ---- the phases
 
 
-def _held(architecture: Architecture, settings: PlanSettings, gradients: float = 0.0, **others: float) -> Held:
+def _held(architecture: Architecture, settings: PlanSettings, gradients: bool, **others: float) -> Held:
     """With what lives through the whole step."""
+    has_gradients = gradients or settings.keeps_gradients
     return Held(
-        weights(architecture, settings),
-        trained(architecture, settings) if settings.reference else 0.0,
-        optimizer(architecture, settings),
-        gradients,
-        features(architecture, settings),
+        parameters.weights(architecture, settings),
+        parameters.trained(architecture, settings) if settings.reference else 0.0,
+        parameters.optimizer(architecture, settings),
+        parameters.trained(architecture, settings) if has_gradients else 0.0,
+        features=features(architecture, settings),
         **others,
     )
 
 
 def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
-    """Where weights are cut they are gathered whole, once, for all tokens.
+    """Temporary is the largest of: seeing the videos, reading the prompts, and writing.
 
-    Temporary is the largest of: seeing the videos, reading the prompts, and writing, where logits become
-    probabilities in float64 (20 V a row) and the store of keys doubles.
+    While it writes, logits become probabilities in float64 (20 V a row) and the store of keys doubles.
     """
-    text, e = architecture.text, settings.dtype_bytes
+    text = architecture.text
     num_rows = settings.batch_size * settings.num_generations
-    width = activations.key_value_width(text) * text.num_hidden_layers * e
+    width = activations.key_value_width(text) * text.num_hidden_layers * settings.compute_bytes
     room = _FIRST_ROOM
     while room < settings.max_new_tokens:
         room *= 2
     growing = num_rows * room * width / 4 if room > _FIRST_ROOM else 0.0
     prompts = settings.batch_size * settings.prompt_tokens
-    temporary = max(
-        activations.seeing(architecture.vision, settings),
-        activations.reading(text, prompts, e),
-        growing + 20.0 * num_rows * text.vocab_size,
-    )
-    if settings.num_shards > 1:
-        temporary += architecture.weight_bytes(e)
-    temporary += casts(architecture, settings)
     return _held(
         architecture,
         settings,
+        gradients=False,
+        copies=parameters.rollout_copies(architecture, settings),
         keys_values=(prompts + num_rows * room) * width,
         activations=activations.tower(architecture.vision, settings),
-        temporary=temporary,
+        temporary=max(
+            activations.seeing(architecture.vision, settings),
+            activations.reading(text, prompts, settings),
+            growing + 20.0 * num_rows * text.vocab_size,
+        ),
     )
 
 
 def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held:
-    """All activations are there; at work are the logits of a chunk, then the last layer, beside the head's gradient."""
+    """All activations are there; at work is the head, then the last layer, beside the head's gradient."""
     text = architecture.text
-    head = architecture.head * settings.dtype_bytes if settings.tuning == "full" else 0
-    last = activations.decoder_layer_backward(text, settings)
     if settings.gradient_checkpointing:
-        last = _one_layer(architecture, settings)
-    at_work = head + max(activations.logits_backward(text, settings), last)
+        num_layers, last = 1, _one_layer(architecture, settings)
+    else:
+        num_layers, last = text.num_hidden_layers, activations.decoder_layer_backward(text, settings)
+        last += parameters.summed(architecture.layer_trained, settings)
     return _held(
         architecture,
         settings,
+        gradients=False,
+        copies=parameters.loss_copies(architecture, settings, num_layers),
         activations=activations.decoder(text, settings) + activations.tower(architecture.vision, settings),
-        temporary=at_work + casts(architecture, settings) + gathered(architecture, settings),
+        temporary=max(_at_head(architecture, settings), parameters.head_gradient(architecture, settings) + last),
     )
 
 
 def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
-    """All gradients are there; at work is the first layer, or the embedding, whose gradient a tied head adds up."""
-    twice = architecture.head * settings.dtype_bytes if architecture.tied and settings.tuning == "full" else 0
-    layer = _one_layer(architecture, settings)
-    own = settings.row_tokens * architecture.text.hidden_size * settings.dtype_bytes
-    return _held(
-        architecture,
-        settings,
-        trained(architecture, settings),
-        activations=own + activations.tower(architecture.vision, settings),
-        temporary=max(layer, twice) + gathered(architecture, settings),
-    )
+    """All gradients are there; at work is the first layer, or the embedding, whichever needs more."""
+    own = settings.row_tokens * architecture.text.hidden_size * settings.stream_bytes
+    kept = own + activations.tower(architecture.vision, settings)
+    root = parameters.head_gradient(architecture, settings) if settings.is_sharded else 0.0  # which is cut last
+    copies, at_layer = parameters.loss_copies(architecture, settings), root + _one_layer(architecture, settings)
+    first_layer = _held(architecture, settings, True, copies=copies, activations=kept, temporary=at_layer)
+    at_embedding = _at_embedding(architecture, settings)
+    embedding = _held(architecture, settings, True, activations=kept, temporary=at_embedding)
+    return max(first_layer, embedding, key=lambda held: held.total)
+
+
+def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
+    """The most that comes and goes at the head.
+
+    The sum of gradients so far, where there are several chunks; the head cast, later its gradient before that is
+    cast back; and the logits, later the chunk's gradient.
+    """
+    gradient = parameters.head_gradient(architecture, settings)
+    so_far = gradient if settings.completion_tokens > settings.logits_chunk else 0.0
+    logits = activations.logits_backward(architecture.text, settings)
+    return so_far + parameters.cast_head(architecture, settings) + max(logits, gradient)
+
+
+def _at_embedding(architecture: Architecture, settings: PlanSettings) -> float:
+    """The embedding's gradient, where it is added to one that is there: of a tied head, or in its place already.
+
+    Where weights are cut: the root and its gradients, then those and their sum.
+    """
+    if settings.is_sharded:
+        twice = parameters.head_gradient(architecture, settings) if architecture.tied else 0.0
+        whole = settings.compute_bytes * (architecture.root + architecture.root_trained) + twice
+        return max(whole, parameters.summed(architecture.root_trained, settings))
+    return parameters.head_gradient(architecture, settings) * (architecture.tied + settings.keeps_gradients)
 
 
 def _one_layer(architecture: Architecture, settings: PlanSettings) -> float:
     text = architecture.text
-    return activations.decoder_layer(text, settings) + activations.decoder_layer_backward(text, settings)
+    at_work = activations.decoder_layer(text, settings) + activations.decoder_layer_backward(text, settings)
+    return at_work + parameters.summed(architecture.layer_trained, settings)
 
 
 def _update(architecture: Architecture, settings: PlanSettings) -> Held:
     """One fused operation on a GPU; on a CPU the root and the quotient of the largest weight come and go."""
     on_cpu = settings.device == "cpu" and settings.optimizer == "adamw"
-    temporary = 2.0 * architecture.largest_trained * settings.trained_bytes if on_cpu else 0.0
-    return _held(architecture, settings, trained(architecture, settings), temporary=temporary)
+    largest = architecture.largest_trained * settings.trained_bytes / settings.num_shards
+    temporary = 2.0 * largest if on_cpu else 0.0
+    return _held(architecture, settings, gradients=True, temporary=temporary)

@@ -8,20 +8,25 @@ from tvg_lightning.policy.settings import Tuning
 
 Strategy = Literal["single", "ddp", "fsdp"]
 PlannedOptimizer = Literal["adamw", "adamw_8bit"]
-Dtype = Literal["float32", "bfloat16"]
+Precision = Literal["32-true", "bf16-mixed", "bf16-true"]
 
 _PICTURE = (720, 1280)  # height and width of a usual video: only the shape of the frames follows from it
 _PATCH = 14
+_COUNTS = (
+    "gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "lora_rank", "logits_chunk",
+    "accumulate_grad_batches",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class PlanSettings:
     """One GRPO step on one GPU of ``gpus``, on-policy. Names and defaults are those of the settings of a run.
 
-    batch_size: prompts a GPU. text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0),
-    which keeps a copy of what is trained. headroom: the share of a GPU's memory to leave free, for its context and
-    for what lies between tensors. device: the engine is not quite the same on a CPU, where plans can be held against
-    measurements.
+    precision: the trainer's. 32-true: all in float32. bf16-mixed: what is trained in float32, products in bfloat16, and
+    what adapters lie on in bfloat16, as configs/tuning has it. bf16-true: all in bfloat16. batch_size: prompts a GPU.
+    text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0), which keeps a copy of what
+    is trained. headroom: the share of a GPU's memory to leave free, for its context and for what lies between tensors.
+    device: the engine is not quite the same on a CPU, where plans can be held against measurements.
     """
 
     tuning: Tuning = "full"
@@ -35,18 +40,19 @@ class PlanSettings:
     text_tokens: int = 300
     frames: int = 128
     max_pixels: int = 128 * SIDE_FACTOR**2
-    dtype: Dtype = "bfloat16"
+    precision: Precision = "bf16-mixed"
     optimizer: PlannedOptimizer = "adamw"
     gradient_checkpointing: bool = False
     train_vision_tower: bool = False
     train_merger: bool = False
     lora_rank: int = 16
     logits_chunk: int = 512
+    accumulate_grad_batches: int = 1
     reference: bool = True
     device: Literal["cuda", "cpu"] = "cuda"
 
     def __post_init__(self) -> None:
-        for name in ("gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "logits_chunk"):
+        for name in _COUNTS:
             if self.__dict__[name] < 1:
                 raise ValueError(f"--{name} must be at least 1, not {self.__dict__[name]}")
         if self.frames < TEMPORAL_PATCH or self.frames % TEMPORAL_PATCH:
@@ -65,23 +71,52 @@ class PlanSettings:
             )
 
     @property
-    def dtype_bytes(self) -> int:
-        return 4 if self.dtype == "float32" else 2
+    def is_sharded(self) -> bool:
+        return self.strategy == "fsdp"
+
+    @property
+    def autocasts(self) -> bool:
+        """Whether products cast what they read; shards are cast when they are gathered."""
+        return self.precision == "bf16-mixed" and not self.is_sharded
+
+    @property
+    def weight_dtype(self) -> Literal["float32", "bfloat16"]:
+        """Of all weights but adapters."""
+        is_float = self.precision == "32-true" or (self.precision == "bf16-mixed" and self.tuning == "full")
+        return "float32" if is_float else "bfloat16"
+
+    @property
+    def weight_bytes(self) -> int:
+        return 4 if self.weight_dtype == "float32" else 2
 
     @property
     def trained_bytes(self) -> int:
-        """Of one trained number: adapters are kept in float32, whatever the weights below them are."""
-        return self.dtype_bytes if self.tuning == "full" else 4
+        """Of one trained number, of its gradient, its reference, and each of its states."""
+        return 2 if self.precision == "bf16-true" else 4
 
     @property
-    def casts_adapters(self) -> bool:
-        """Whether adapters in float32 are computed with in bfloat16, as ``precision: bf16-mixed`` does."""
-        return self.trained_bytes > self.dtype_bytes
+    def compute_bytes(self) -> int:
+        """Of what products read and give."""
+        return 4 if self.precision == "32-true" else 2
+
+    @property
+    def stream_bytes(self) -> int:
+        """Of what embeddings and norms give, and of what layers add to: as their weights are, gathered or not."""
+        return self.weight_bytes if self.autocasts else self.compute_bytes
+
+    @property
+    def sees_with_gradient(self) -> bool:
+        return self.train_vision_tower or self.train_merger
+
+    @property
+    def keeps_gradients(self) -> bool:
+        """Whether gradients take their place through the whole step: in ddp's buckets, or as they add up."""
+        return self.strategy == "ddp" or self.accumulate_grad_batches > 1
 
     @property
     def num_shards(self) -> int:
         """Into how many parts weights, gradients and optimizer states are cut."""
-        return self.gpus if self.strategy == "fsdp" else 1
+        return self.gpus if self.is_sharded else 1
 
     @property
     def grid_thw(self) -> tuple[int, int, int]:

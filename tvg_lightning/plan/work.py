@@ -72,7 +72,7 @@ def decoding_seconds(architecture: Architecture, settings: PlanSettings, gpu: GP
     max_new_tokens * (weights + keys and values, on average half written) / bandwidth. A prompt's keys are read
     once a token for all of its completions.
     """
-    e = settings.dtype_bytes
+    e = settings.compute_bytes
     width = activations.key_value_width(architecture.text) * architecture.text.num_hidden_layers * e
     kept = settings.batch_size * (settings.prompt_tokens + settings.num_generations * settings.max_new_tokens / 2)
     read_bytes = architecture.weight_bytes(e) + width * kept

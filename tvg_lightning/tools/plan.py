@@ -7,7 +7,7 @@ from json import dumps
 from tvg_lightning.plan.advice import Suggestion, suggestions
 from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.memory import Held, fits, phases
-from tvg_lightning.plan.settings import Dtype, PlannedOptimizer, PlanSettings, Strategy
+from tvg_lightning.plan.settings import PlannedOptimizer, PlanSettings, Precision, Strategy
 from tvg_lightning.plan.work import GPU, Work, decoding_seconds, step_work
 from tvg_lightning.policy.settings import Tuning
 
@@ -18,9 +18,9 @@ def main(
     policy: str = "qwen2_5_vl_7b", tuning: Tuning = "full", strategy: Strategy = "single", gpus: int = 1,
     gpu_memory_gib: float = 79.0, headroom: float = 0.1, batch_size: int = 1, num_generations: int = 8,
     max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_pixels: int = 100352,
-    dtype: Dtype = "bfloat16", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
+    precision: Precision = "bf16-mixed", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
     train_vision_tower: bool = False, train_merger: bool = False, lora_rank: int = 16, logits_chunk: int = 512,
-    beta: float = 0.04, mfu: float = 0.4, peak_tflops: float = 989.0,
+    accumulate_grad_batches: int = 1, beta: float = 0.04, mfu: float = 0.4, peak_tflops: float = 989.0,
     memory_tb_per_s: float = 3.35, json: bool = False,
 ) -> None:  # fmt: skip
     """Memory a GPU needs for a GRPO step, phase by phase, whether it fits, what to change if not, and the time.
@@ -38,13 +38,14 @@ def main(
         text_tokens: of a prompt beside its video.
         frames: of a video.
         max_pixels: of a frame.
-        dtype: of weights, gradients and optimizer states.
+        precision: as in the trainer's settings: bf16-mixed (float32 weights, bfloat16 products), 32-true or bf16-true.
         optimizer: adamw, or adamw_8bit.
         gradient_checkpointing: as in the policy's settings.
         train_vision_tower: as in the policy's settings.
         train_merger: as in the policy's settings.
         lora_rank: as in the policy's settings.
         logits_chunk: as in the policy's settings.
+        accumulate_grad_batches: as in the trainer's settings; with more than 1, gradients wait through rollouts.
         beta: weight of the KL; above 0 a reference is kept.
         mfu: share of the peak that is reached.
         peak_tflops: of one GPU; 989 is an H100 in bfloat16.
@@ -53,8 +54,9 @@ def main(
     """
     settings = PlanSettings(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
-        frames, max_pixels, dtype, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
-        lora_rank=lora_rank, logits_chunk=logits_chunk, reference=beta > 0,
+        frames, max_pixels, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
+        lora_rank=lora_rank, logits_chunk=logits_chunk, accumulate_grad_batches=accumulate_grad_batches,
+        reference=beta > 0,
     )  # fmt: skip
     report(policy, settings, GPU(peak_tflops, memory_tb_per_s, mfu), json)
 
