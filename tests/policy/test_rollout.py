@@ -11,7 +11,7 @@ from transformers import DynamicCache
 
 from tests.policy.conftest import clip
 from tvg_lightning.modules.step import Place
-from tvg_lightning.policy import rollout
+from tvg_lightning.policy import rollout, split_attention
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.rollout import sample
 from tvg_lightning.policy.rows import EncodedPrompt
@@ -61,6 +61,18 @@ def test_a_rollout_casts_its_weights_once(
     assert found == expected
     assert set(seen) == {(torch.bfloat16, torch.float32, torch.float32)}
     assert layer.mlp.up_proj.weight.dtype == torch.float32 and layer.mlp.up_proj.weight.data_ptr() == before
+
+
+def test_prompts_apart_are_prompts_together(
+    tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three prompts in one batch of keys, or each with its own: some rows end early, so that the batches thin out."""
+    settings = SamplingSettings(max_new_tokens=20, stop=("e", "a"))
+    together = sample(tiny, prompts, tiny.see(prompts), 4, settings, uniforms(3, 4, 20))
+    monkeypatch.setattr(split_attention, "alike", lambda lengths, _: [[b] for b in range(len(lengths))])
+    apart = sample(tiny, prompts, tiny.see(prompts), 4, settings, uniforms(3, 4, 20))
+    assert [[c.token_ids for c in group] for group in together] == [[c.token_ids for c in group] for group in apart]
+    assert len({len(c.token_ids) for group in together for c in group}) > 2
 
 
 def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:

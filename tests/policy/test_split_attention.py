@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from tvg_lightning.policy import places
 from tvg_lightning.policy.attention import attend, attend_backward, attend_in_steps, merge
 from tvg_lightning.policy.split_attention import RowLayout, dense_mask, repeated_attention, row_layout
 
@@ -62,6 +63,21 @@ def test_equals_the_mask(attention: Attention, groups: list[tuple[int, list[int]
     inputs = made_up(sum(length + sum(lengths) for length, lengths in groups))
     found = with_gradients(attention, layout, inputs)
     for ours, reference in zip(found, with_gradients(dense, layout, inputs), strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("num_G", [1, 2])
+def test_prompts_of_other_lengths_go_apart(num_G: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the allowance for small work: 9 and 8 tokens together, 3 by themselves, as their slice."""
+    monkeypatch.setattr(places, "_A_CALL", 0)
+    completions = [[2, 2], [1, 1], [3, 3]] if num_G == 2 else [[2], [1], [3]]
+    layout = row_layout([9, 3, 8], completions)
+    assert [set(batch) for batch in layout.batches] == [{1}, {0, 2}]
+    assert (layout.parts[0].queries.one == slice(9, 12)) == (num_G == 2)
+    inputs = made_up(20 + sum(map(sum, completions)))
+    for ours, reference in zip(
+        with_gradients(split, layout, inputs), with_gradients(dense, layout, inputs), strict=True
+    ):
         torch.testing.assert_close(ours, reference, rtol=1e-10, atol=1e-10)
 
 

@@ -52,21 +52,38 @@ ALL_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, row_attention)
 ALL_MASK_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, sdpa_mask)
 
 
-def attend(query_KTgD: Tensor, key_KSD: Tensor, value_KSD: Tensor, scaling: float, causal: bool = False) -> Attended:
+def attend(
+    query_KTgD: Tensor,
+    key_KSD: Tensor,
+    value_KSD: Tensor,
+    scaling: float,
+    causal: bool = False,
+    seen_KS: Tensor | None = None,
+) -> Attended:
     """softmax(q k' * scaling) v and the log-sum-exp of q k' * scaling, without gradient.
 
-    Causal: query t sees keys 0 to t. On a CPU in blocks, so that no (T, S) matrix exists; elsewhere in plain steps.
+    Causal: query t sees keys 0 to t. ``seen_KS``: only keys that are True are there at all. On a CPU in blocks, so that
+    no (T, S) matrix exists; elsewhere in plain steps.
     """
     if query_KTgD.device.type != "cpu":
-        return attend_in_steps(query_KTgD, key_KSD, value_KSD, scaling, causal)
+        return attend_in_steps(query_KTgD, key_KSD, value_KSD, scaling, causal, seen_KS)
     found_KgTD, lse_KgT = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu(
-        query_KTgD.transpose(1, 2), *_to_heads(query_KTgD, key_KSD, value_KSD), is_causal=causal, scale=scaling
+        query_KTgD.transpose(1, 2),
+        *_to_heads(query_KTgD, key_KSD, value_KSD),
+        is_causal=causal,
+        attn_mask=_as_mask(seen_KS, query_KTgD.dtype),
+        scale=scaling,
     )
     return found_KgTD.transpose(1, 2), lse_KgT.transpose(1, 2)
 
 
 def attend_in_steps(
-    query_KTgD: Tensor, key_KSD: Tensor, value_KSD: Tensor, scaling: float, causal: bool = False
+    query_KTgD: Tensor,
+    key_KSD: Tensor,
+    value_KSD: Tensor,
+    scaling: float,
+    causal: bool = False,
+    seen_KS: Tensor | None = None,
 ) -> Attended:
     """``attend`` with public functions, for any device; scores in float32, as flash kernels have them."""
     with torch.autocast(query_KTgD.device.type, enabled=False):
@@ -74,6 +91,8 @@ def attend_in_steps(
     if causal:
         unseen_TS = torch.ones(score_KgTS.shape[2:], dtype=torch.bool, device=score_KgTS.device).triu(1)
         score_KgTS = score_KgTS.masked_fill(unseen_TS, float("-inf"))
+    if seen_KS is not None:
+        score_KgTS = score_KgTS.masked_fill(~seen_KS[:, None, None], float("-inf"))
     found_KgTD = score_KgTS.softmax(3).to(value_KSD.dtype) @ value_KSD[:, None]
     return found_KgTD.transpose(1, 2), score_KgTS.logsumexp(3).transpose(1, 2)
 
@@ -86,6 +105,7 @@ def attend_backward(
     merged: Attended,
     scaling: float,
     causal: bool = False,
+    seen_KS: Tensor | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """The share of these keys in the gradients of query, key and value; on a CPU.
 
@@ -101,6 +121,7 @@ def attend_backward(
             merged[1].transpose(1, 2),
             dropout_p=0.0,
             is_causal=causal,
+            attn_mask=_as_mask(seen_KS, query_KTgD.dtype),
             scale=scaling,
         )
     )
@@ -112,6 +133,13 @@ def merge(one: Attended, other: Attended) -> Attended:
     lse_KTg = torch.logaddexp(one[1], other[1])
     shares = [(lse - lse_KTg).exp()[..., None] for _, lse in (one, other)]
     return (one[0] * shares[0] + other[0] * shares[1]).to(one[0].dtype), lse_KTg
+
+
+def _as_mask(seen_KS: Tensor | None, dtype: torch.dtype) -> Tensor | None:
+    """What is added to the scores (K, 1, 1, S)."""
+    if seen_KS is None:
+        return None
+    return torch.zeros(seen_KS.shape, dtype=dtype).masked_fill(~seen_KS, float("-inf"))[:, None, None]
 
 
 def _to_heads(query_KTgD: Tensor, *keys_and_values: Tensor) -> list[Tensor]:

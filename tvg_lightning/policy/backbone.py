@@ -214,7 +214,7 @@ class PolicyBackbone(nn.Module):
         embeds_1NH = self.embed(row.input_ids_1N.to(self.device), self._see(prompts) if features is None else features)
         positions_31N = row.position_ids_31N.to(self.device)
         if self.settings.attention == "split":
-            hidden_NH = self.read(embeds_1NH, positions_31N, row.layout.to(self.device))
+            hidden_NH = self.read(embeds_1NH, positions_31N, row.layout)
         else:
             hidden_NH = self.read_densely(embeds_1NH, positions_31N, dense_mask(row.layout).to(self.device))
         logp_M = token_logp(

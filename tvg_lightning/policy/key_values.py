@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.policy.attention import attend, merge
+from tvg_lightning.policy.places import Places
 from tvg_lightning.policy.split_attention import RowLayout
 
 _FIRST_TOKENS = 64  # room for so many tokens a row to begin with; doubled when it is full
@@ -32,16 +33,28 @@ class ReadingPrompts:
         return self.layout.attend(layer, query_KNgD, key_KND, value_KND, scaling)
 
 
+@dataclass(slots=True)
+class _PromptBatch:
+    """Prompts of about one length, and the rows that are being written to them."""
+
+    numbers: tuple[int, ...]
+    keys: list[Tensor]  # (K * P, S, D) a layer
+    values: list[Tensor]
+    seen_QS: Tensor | None
+    rows: Places | None = None  # None when all are finished
+
+
 class WritingCompletions:
     """Attention of one new token a row: over its prompt and over what the row has written so far."""
 
     def __init__(self, prompts: ReadingPrompts, num_generations: int) -> None:
-        self._prompts = prompts
-        self._num_rows = [num_generations for _ in prompts.layout.prompts]
         num_K, _, num_D = prompts.keys[0].shape
+        self._num_rows = [num_generations for _ in prompts.layout.prompts]
         shape = (num_K, sum(self._num_rows), _FIRST_TOKENS, num_D)
         self._keys, self._values = ([x.new_empty(shape) for x in parts] for parts in (prompts.keys, prompts.values))
         self._num_tokens = 0
+        self._batches = [_prompt_batch(prompts, numbers) for numbers in prompts.layout.batches]
+        self._find_rows()
 
     def make_room(self) -> None:
         """To be called before every new token."""
@@ -59,6 +72,7 @@ class WritingCompletions:
         places = torch.tensor(stay, device=self._keys[0].device)
         for parts in (self._keys, self._values):
             parts[:] = [x.index_select(1, places) for x in parts]
+        self._find_rows()
 
     def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
         newest = self._num_tokens - 1
@@ -74,14 +88,27 @@ class WritingCompletions:
     def _over_prompts(self, layer: int, query_KRgD: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
         found_KRgD = torch.empty_like(query_KRgD)
         lse_KRg = torch.empty(query_KRgD.shape[:3], device=query_KRgD.device)
-        end = 0
-        for prompt, num_rows in zip(self._prompts.layout.prompts, self._num_rows, strict=True):
-            rows, end = slice(end, end + num_rows), end + num_rows
-            if num_rows == 0:
+        for batch in self._batches:
+            if batch.rows is None:
                 continue
-            column = query_KRgD[:, rows].flatten(1, 2)[:, :, None]
-            keys, values = (parts[layer][:, prompt] for parts in (self._prompts.keys, self._prompts.values))
-            found, lse = attend(column, keys, values, scaling)
-            found_KRgD[:, rows] = found.reshape(found_KRgD[:, rows].shape)
-            lse_KRg[:, rows] = lse.reshape(lse_KRg[:, rows].shape)
+            query_QGgD = batch.rows.batch(query_KRgD)
+            column = query_QGgD.flatten(1, 2)[:, :, None]
+            found, lse = attend(column, batch.keys[layer], batch.values[layer], scaling, seen_KS=batch.seen_QS)
+            batch.rows.put(batch.rows.flat(found.reshape(query_QGgD.shape)), found_KRgD)
+            batch.rows.put(batch.rows.flat(lse.reshape(query_QGgD.shape[:3])), lse_KRg)
         return found_KRgD, lse_KRg
+
+    def _find_rows(self) -> None:
+        ends = list(accumulate(self._num_rows))
+        for batch in self._batches:
+            rows = [range(ends[b] - self._num_rows[b], ends[b]) for b in batch.numbers]
+            batch.rows = Places.of(rows, self._keys[0].device) if any(rows) else None
+
+
+def _prompt_batch(prompts: ReadingPrompts, numbers: tuple[int, ...]) -> _PromptBatch:
+    key = prompts.keys[0]
+    ranges = [range(prompts.layout.prompts[b].start, prompts.layout.prompts[b].stop) for b in numbers]
+    places = Places.of(ranges, key.device)
+    seen_QS = None if places.one is not None else places.real_PT.repeat(len(key), 1)
+    keys, values = ([places.batch(x) for x in parts] for parts in (prompts.keys, prompts.values))
+    return _PromptBatch(numbers, keys, values, seen_QS)

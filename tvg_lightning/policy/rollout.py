@@ -121,7 +121,7 @@ def _read_prompts(
     layout = row_layout([len(prompt.input_ids) for prompt in prompts])
     ids_1N = torch.cat([prompt.input_ids for prompt in prompts])[None].to(policy.device)
     positions_31N = torch.cat([prompt.position_ids for prompt in prompts], dim=1)[:, None].to(policy.device)
-    reading = ReadingPrompts(layout.to(policy.device))
+    reading = ReadingPrompts(layout)
     hidden_NH = policy.read(policy.embed(ids_1N, features), positions_31N, reading)
     hidden_BH = hidden_NH[[prompt.stop - 1 for prompt in layout.prompts]]
     logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, sampling.temperature)

@@ -51,6 +51,7 @@ def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequen
         [len(prompt.input_ids) for prompt in prompts],
         [[len(completion) for completion in group] for group in completions],
     )
+    length_BG1 = torch.tensor([[[len(completion)] for completion in group] for group in completions])
     target_M = torch.tensor(
         [token for group in completions for completion in group for token in completion], dtype=torch.long
     )
@@ -71,5 +72,5 @@ def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequen
         layout,
         torch.tensor(predictors, dtype=torch.long),
         target_M,
-        layout.real_RC.unflatten(0, (len(prompts), num_G)),
+        torch.arange(int(length_BG1.max())) < length_BG1,
     )

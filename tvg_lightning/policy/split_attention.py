@@ -1,12 +1,12 @@
 """Attention in a row of prompts and completions, without paying for those that are blind to each other.
 
 Three parts: every prompt causally over itself; all completions of a prompt over that prompt, whose keys are
-stored once; every completion causally over itself. The last two are merged by their log-sum-exps. Shape
-suffixes as in ``attention``; B prompts, R = B * G completions, C longest completion, M tokens of completions,
-Q = K * R.
+stored once; every completion causally over itself. The last two are merged by their log-sum-exps. A prompt with a
+single completion is one causal sequence. Sequences of about one length go together. Shape suffixes as in
+``attention`` and ``places``; B prompts, R = B * G completions, C longest completion.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
@@ -16,6 +16,22 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from tvg_lightning.policy.attention import attend, attend_backward, merge
+from tvg_lightning.policy.places import Places, alike
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Queries, and the keys that they see: all of their own set of keys, or, where causal, those up to themselves."""
+
+    queries: Places
+    keys: Places
+    causal: bool
+    adds: bool = False  # to what another part has found for the same queries
+
+    def seen_by(self, num_K: int) -> Tensor | None:
+        """Which keys are real (K * P, S); None where all are, or where padding is behind every query."""
+        real_PS = self.keys.real_PT
+        return None if self.causal or len(real_PS) == 1 else real_PS.repeat(num_K, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +48,13 @@ class RowLayout:
     prompts: tuple[slice, ...]
     answers: tuple[slice, ...]  # all completions of one prompt; empty while there are none
     completions: tuple[slice, ...]
-    padded_RC: Tensor  # places of the completions' tokens, counted from the first of them; anything where padded
-    real_RC: Tensor  # bool, False where padded
+    batches: tuple[tuple[int, ...], ...]  # prompts of about one length, by number
+    parts: tuple[Part, ...]
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
         if query_KNgD.device.type == "cpu":
             return _SplitAttention.apply(query_KNgD, key_KND, value_KND, self, scaling)
         return repeated_attention(query_KNgD, key_KND, value_KND, self, scaling)
-
-    @property
-    def written(self) -> slice:
-        """All that is not prompt."""
-        return slice(self.prompts[-1].stop, None)
-
-    def over_prompts(self) -> list[tuple[slice, slice, bool]]:
-        """(queries, keys, causal) of every prompt over itself and of its completions over it."""
-        parts = [(prompt, prompt, True) for prompt in self.prompts]
-        if self.completions:
-            parts += [(answers, prompt, False) for answers, prompt in zip(self.answers, self.prompts, strict=True)]
-        return parts
-
-    def pad(self, x_KN: Tensor) -> Tensor:
-        """(K, N, …) -> (K * R, C, …): every completion of the row as a row of its own."""
-        return x_KN[:, self.written][:, self.padded_RC].flatten(0, 1)
-
-    def unpad(self, x_QC: Tensor) -> Tensor:
-        """(K * R, C, …) -> (K, M, …): the completions one behind the other, as in the row."""
-        return x_QC.unflatten(0, (-1, len(self.real_RC)))[:, self.real_RC]
-
-    def to(self, device: torch.device) -> "RowLayout":
-        return replace(self, padded_RC=self.padded_RC.to(device), real_RC=self.real_RC.to(device))
 
 
 def row_layout(prompt_lengths: list[int], completion_lengths: list[list[int]] | None = None) -> RowLayout:
@@ -69,17 +62,31 @@ def row_layout(prompt_lengths: list[int], completion_lengths: list[list[int]] | 
     groups = completion_lengths or [[] for _ in prompt_lengths]
     flat = [length for group in groups for length in group]
     assert all(length > 0 for length in (*prompt_lengths, *flat)), "every prompt and completion has a token"
-    order_C = torch.arange(max(flat, default=0))
-    length_R1 = torch.tensor(flat, dtype=torch.long)[:, None]
-    first_R1 = length_R1.cumsum(0) - length_R1
-    real_RC = order_C < length_R1
-    return RowLayout(
-        _slices(prompt_lengths, 0),
-        _slices([sum(group) for group in groups], sum(prompt_lengths)),
-        _slices(flat, sum(prompt_lengths)),
-        torch.where(real_RC, first_R1 + order_C, first_R1),
-        real_RC,
-    )
+    prompts = _slices(prompt_lengths, 0)
+    answers = _slices([sum(group) for group in groups], sum(prompt_lengths))
+    completions = _slices(flat, sum(prompt_lengths))
+    if all(len(group) == 1 for group in groups):
+        whole = [[*_range(prompt), *_range(own)] for prompt, own in zip(prompts, completions, strict=True)]
+        batches = alike([len(places) for places in whole], [0 for _ in whole])
+        parts = [_causal([whole[b] for b in batch]) for batch in batches]
+    else:
+        batches = alike(prompt_lengths, [sum(group) for group in groups])
+        parts = [_causal([_range(prompts[b]) for b in batch]) for batch in batches]
+        if completions:
+            for batch in batches:
+                asked, known = ([_range(places[b]) for b in batch] for places in (answers, prompts))
+                parts.append(Part(Places.of(asked), Places.of(known), causal=False))
+            parts.append(_causal([_range(own) for own in completions], adds=True))
+    return RowLayout(prompts, answers, completions, tuple(map(tuple, batches)), tuple(parts))
+
+
+def _causal(sequences: list[Any], adds: bool = False) -> Part:
+    places = Places.of(sequences)
+    return Part(places, places, causal=True, adds=adds)
+
+
+def _range(places: slice) -> range:
+    return range(places.start, places.stop)
 
 
 def _slices(lengths: list[int], start: int) -> tuple[slice, ...]:
@@ -97,19 +104,17 @@ class _SplitAttention(torch.autograd.Function):
         # token by token in memory, as the projection that follows reads it
         found_KNgD = query_KNgD.new_empty(num_N, num_K, num_g, num_D).transpose(0, 1)
         lse_KNg = torch.empty(num_K, num_N, num_g, dtype=torch.promote_types(query_KNgD.dtype, torch.float32))
-        for queries, keys, causal in layout.over_prompts():
-            found_KNgD[:, queries], lse_KNg[:, queries] = attend(
-                query_KNgD[:, queries], key_KND[:, keys], value_KND[:, keys], scaling, causal
-            )
-        if layout.completions:
-            written = layout.written
+        for part in layout.parts:
+            queries, keys = part.queries, part.keys
             found, lse = attend(
-                layout.pad(query_KNgD), layout.pad(key_KND), layout.pad(value_KND), scaling, causal=True
-            )
-            over_themselves = layout.unpad(found), layout.unpad(lse)
-            found_KNgD[:, written], lse_KNg[:, written] = merge(
-                (found_KNgD[:, written], lse_KNg[:, written]), over_themselves
-            )
+                queries.batch(query_KNgD), keys.batch(key_KND), keys.batch(value_KND), scaling,
+                part.causal, part.seen_by(num_K),
+            )  # fmt: skip
+            now = queries.flat(found), queries.flat(lse)
+            if part.adds:
+                now = merge((queries.of_row(found_KNgD), queries.of_row(lse_KNg)), now)
+            queries.put(now[0], found_KNgD)
+            queries.put(now[1], lse_KNg)
         ctx.save_for_backward(query_KNgD, key_KND, value_KND, found_KNgD, lse_KNg)
         ctx.layout, ctx.scaling = layout, scaling
         return found_KNgD
@@ -117,34 +122,19 @@ class _SplitAttention(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_KNgD: Tensor) -> tuple[Tensor | None, ...]:
         query_KNgD, key_KND, value_KND, found_KNgD, lse_KNg = ctx.saved_tensors
-        layout: RowLayout = ctx.layout
         grads = [torch.zeros_like(x) for x in (query_KNgD, key_KND, value_KND)]
-        for queries, keys, causal in layout.over_prompts():
+        for part in ctx.layout.parts:
+            queries, keys = part.queries, part.keys
+            lse = queries.batch(lse_KNg)
+            if queries.one is None:
+                # a log-sum-exp of infinity gives every key of a padded query the weight 0
+                lse = lse.masked_fill(~queries.real_PT.repeat(len(key_KND), 1)[..., None], float("inf"))
             shares = attend_backward(
-                grad_KNgD[:, queries],
-                query_KNgD[:, queries],
-                key_KND[:, keys],
-                value_KND[:, keys],
-                (found_KNgD[:, queries], lse_KNg[:, queries]),
-                ctx.scaling,
-                causal,
-            )
+                queries.batch(grad_KNgD), queries.batch(query_KNgD), keys.batch(key_KND), keys.batch(value_KND),
+                (queries.batch(found_KNgD), lse), ctx.scaling, part.causal, part.seen_by(len(key_KND)),
+            )  # fmt: skip
             for grad, places, share in zip(grads, (queries, keys, keys), shares, strict=True):
-                grad[:, places] += share
-        if layout.completions:
-            # a log-sum-exp of infinity gives every key of a padded query the weight 0
-            is_padded_QC1 = ~layout.real_RC.repeat(len(key_KND), 1)[..., None]
-            shares = attend_backward(
-                layout.pad(grad_KNgD),
-                layout.pad(query_KNgD),
-                layout.pad(key_KND),
-                layout.pad(value_KND),
-                (layout.pad(found_KNgD), layout.pad(lse_KNg).masked_fill(is_padded_QC1, float("inf"))),
-                ctx.scaling,
-                causal=True,
-            )
-            for grad, share in zip(grads, shares, strict=True):
-                grad[:, layout.written] += layout.unpad(share)
+                places.put(places.of_row(grad) + places.flat(share), grad)
         return *grads, None, None
 
 
