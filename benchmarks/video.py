@@ -25,6 +25,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import redirect_stderr
 from dataclasses import replace
 from functools import partial
@@ -39,7 +40,7 @@ import psutil
 import torch
 from tqdm import tqdm
 
-from tvg_lightning.data.clip_pool import ClipPool
+from tvg_lightning.data.clip_pool import ClipPool, Result
 from tvg_lightning.data.clip_worker import ClipRequest
 from tvg_lightning.data.decoders import UnreadableError, av_frames, index_frames
 from tvg_lightning.data.frame_cache import FrameCache
@@ -264,20 +265,28 @@ def cell(values: list[float]) -> str:
 
 
 def memory(num_clips: int, num_workers: int) -> None:
-    """Resident memory of this process and of its workers, every tenth of the way."""
-    with tempfile.TemporaryDirectory() as folder, ClipPool(num_workers) as pool:
-        path = Path(folder) / "tiny.mp4"
-        encode(path, num_frames=12)
-        request = ClipRequest(str(path), VideoSampling(max_pixels=16 * 784))
-        write("| clips | main MiB | workers MiB |\n|---|---|---|")
-        coming = deque(pool.submit(request) for _ in range(min(num_clips, 2 * num_workers)))  # read ahead
-        for number in range(1, num_clips + 1):
-            coming.append(pool.submit(request))
-            coming.popleft().result()
-            if number == 100 or number % max(1, num_clips // 10) == 0:
-                process = psutil.Process()
-                workers = sum(child.memory_info().rss for child in process.children())
-                write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
+    """Resident memory of this process and of its workers, every tenth of the way.
+
+    Twenty files in turn, through a cache that holds half of them: all are decoded, stored, evicted, again and again.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder, sampling = Path(name), VideoSampling(max_pixels=16 * 784)
+        paths = [folder / f"{number}.mp4" for number in range(20)]
+        for number, path in enumerate(paths):
+            encode(path, num_frames=12 + number)
+        bytes_a_clip = frames_of(ClipPool(0), ClipRequest(str(paths[0]), sampling)).numel()
+        with ClipPool(num_workers, cache=FrameCache(folder / "cache", max_bytes=10 * bytes_a_clip)) as pool:
+            write("| clips | main MiB | workers MiB |\n|---|---|---|")
+            coming: deque[Future[Result]] = deque()
+            for number in range(1, num_clips + 1):
+                coming.append(pool.submit(ClipRequest(str(paths[number % len(paths)]), sampling)))
+                if len(coming) > 2 * num_workers:  # read ahead
+                    coming.popleft().result()
+                if number == 100 or number % max(1, num_clips // 10) == 0:
+                    process = psutil.Process()
+                    workers = sum(child.memory_info().rss for child in process.children())
+                    write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
+            write(f"hits {pool.cache.hits}, misses {pool.cache.misses}")
 
 
 def write(line: str) -> None:
