@@ -109,6 +109,5 @@ def _prompt_batch(prompts: ReadingPrompts, numbers: tuple[int, ...]) -> _PromptB
     key = prompts.keys[0]
     ranges = [range(prompts.layout.prompts[b].start, prompts.layout.prompts[b].stop) for b in numbers]
     places = Places.of(ranges, key.device)
-    seen_QS = None if places.one is not None else places.real_PT.repeat(len(key), 1)
     keys, values = ([places.batch(x) for x in parts] for parts in (prompts.keys, prompts.values))
-    return _PromptBatch(numbers, keys, values, seen_QS)
+    return _PromptBatch(numbers, keys, values, places.real(len(key)))

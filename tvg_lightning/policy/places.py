@@ -51,6 +51,10 @@ class Places:
         """(K, N, …) -> (K, M, …)."""
         return x_KN[:, self.place_M] if self.one is None else x_KN[:, self.one]
 
+    def real(self, num_K: int) -> Tensor | None:
+        """Which tokens of a batch are real (K * P, T), bool; None where all are."""
+        return None if len(self.real_PT) == 1 else self.real_PT.repeat(num_K, 1)
+
     def put(self, x_KM: Tensor, row_KN: Tensor) -> None:
         """Write into a row in place."""
         row_KN[:, self.place_M if self.one is None else self.one] = x_KM

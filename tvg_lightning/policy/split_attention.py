@@ -30,8 +30,7 @@ class Part:
 
     def seen_by(self, num_K: int) -> Tensor | None:
         """Which keys are real (K * P, S); None where all are, or where padding is behind every query."""
-        real_PS = self.keys.real_PT
-        return None if self.causal or len(real_PS) == 1 else real_PS.repeat(num_K, 1)
+        return None if self.causal else self.keys.real(num_K)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +124,9 @@ class _SplitAttention(torch.autograd.Function):
         grads = [torch.zeros_like(x) for x in (query_KNgD, key_KND, value_KND)]
         for part in ctx.layout.parts:
             queries, keys = part.queries, part.keys
-            lse = queries.batch(lse_KNg)
-            if queries.one is None:
-                # a log-sum-exp of infinity gives every key of a padded query the weight 0
-                lse = lse.masked_fill(~queries.real_PT.repeat(len(key_KND), 1)[..., None], float("inf"))
+            lse, is_real = queries.batch(lse_KNg), queries.real(len(key_KND))
+            if is_real is not None:  # a log-sum-exp of infinity gives every key of a padded query the weight 0
+                lse = lse.masked_fill(~is_real[..., None], float("inf"))
             shares = attend_backward(
                 queries.batch(grad_KNgD), queries.batch(query_KNgD), keys.batch(key_KND), keys.batch(value_KND),
                 (queries.batch(found_KNgD), lse), ctx.scaling, part.causal, part.seen_by(len(key_KND)),
