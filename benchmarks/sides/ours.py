@@ -36,6 +36,7 @@ def main() -> None:
         )
     )
     policy.end_id = -1  # every completion is as long as it may be
+    policy.suppressed_ids = policy.suppressed_ids[:0]  # as in TRL; seven of eight rows of this head have no token
     trained = [p for p in policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0, fused=True)  # as in TRL
     # two equal frames are what the tower makes of one picture

@@ -27,28 +27,28 @@ ROW = PlanSettings(
 
 
 def test_a_row_by_hand() -> None:
-    """A token in a layer: 4 * 4 + 4 + 2 * 6 = 32 numbers of products, 2 * 4 normed, 2 * 4 + 2 + 2 = 12 in float32."""
+    """A token in a layer: 4 * 4 + 4 + 2 * 6 = 32 numbers of products, 2 * 4 of inputs, 2 + 2 always in float32."""
     assert ROW.row_tokens == 8 and activations.key_value_width(TEXT) == 4
-    assert activations.decoder_layer(TEXT, ROW) == 8 * 4 * (32 + 8 + 12)
-    assert activations.decoder_layer(TEXT, replace(ROW, precision="bf16-true")) == 8 * (2 * (32 + 8) + 4 * 12)
+    assert activations.decoder_layer(TEXT, ROW) == 8 * 4 * (32 + 8 + 4)
+    assert activations.decoder_layer(TEXT, replace(ROW, precision="bf16-true")) == 8 * (2 * (32 + 8) + 4 * 4)
     lora = replace(ROW, tuning="lora", lora_rank=1)
-    assert activations.decoder_layer(TEXT, lora) == 8 * 4 * (32 + 6 + 12)
+    assert activations.decoder_layer(TEXT, lora) == 8 * 4 * (32 + 6 + 8 + 4)
     assert activations.decoder_layer_backward(TEXT, ROW) == 8 * 4 * (24 + 8)
-    ends = 4 * (8 * (3 * 4 + 4) + 4 * 4)
-    assert activations.decoder(TEXT, ROW) == 3 * 8 * 208 + ends
+    ends = 4 * (8 * 4 + 4 * 4)
+    assert activations.decoder(TEXT, ROW) == 3 * 8 * 176 + ends
     assert activations.decoder(TEXT, replace(ROW, gradient_checkpointing=True)) == 3 * 8 * 4 * 4 + ends
 
 
 def test_mixed_precision_by_hand() -> None:
     """Five projections cast a float32 input each, 3 * 4 numbers more than two; adapters' cast the result too."""
     mixed = replace(ROW, precision="bf16-mixed")
-    assert activations.decoder_layer(TEXT, mixed) == 8 * (2 * (32 + 12) + 4 * (8 + 12))
+    assert activations.decoder_layer(TEXT, mixed) == 8 * (2 * (32 + 12) + 4 * (8 + 4))
     assert activations.decoder_layer_backward(TEXT, mixed) == 8 * (2 * (24 + 4) + 4 * 4)
     assert activations.reading(TEXT, 5, mixed) == 5 * (2 * 24 + 4 * 12)
     lora = replace(mixed, tuning="lora", lora_rank=1)
-    assert activations.decoder_layer(TEXT, lora) == 8 * (2 * (32 + 6 + 12 + 4) + 4 * 12)
+    assert activations.decoder_layer(TEXT, lora) == 8 * (2 * (32 + 6 + 12 + 4 + 8) + 4 * 4)
     qlora = replace(lora, tuning="qlora")
-    assert activations.decoder_layer(TEXT, qlora) == 8 * (2 * (32 + 6) + 4 * 12), "4-bit layers get no cast input"
+    assert activations.decoder_layer(TEXT, qlora) == 8 * (2 * (32 + 6 + 8) + 4 * 4), "4-bit layers get no cast input"
     sharded = replace(mixed, strategy="fsdp", gpus=2)
     in_bfloat16 = replace(ROW, precision="bf16-true")
     assert activations.decoder(TEXT, sharded) == activations.decoder(TEXT, in_bfloat16)
@@ -61,8 +61,10 @@ def test_what_a_gpu_keeps_more() -> None:
 
 
 def test_logits_by_hand() -> None:
-    assert activations.logits_backward(TEXT, ROW) == 16 * 4 * 10
-    assert activations.logits_backward(TEXT, replace(ROW, logits_chunk=3)) == 16 * 3 * 10
+    assert activations.logits_forward(TEXT, ROW) == 8 * 4 * 10
+    assert activations.logits_backward(TEXT, ROW) == 4 * 4 * 10
+    assert activations.logits_backward(TEXT, replace(ROW, precision="bf16-true")) == 6 * 4 * 10
+    assert activations.logits_forward(TEXT, replace(ROW, logits_chunk=3)) == 8 * 3 * 10
 
 
 class Kept:
@@ -117,9 +119,10 @@ def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> N
     copies = parameters.loss_copies(architecture, settings)
     expected = activations.decoder_layer(text, settings) + copies + angles
     assert layer.num_bytes == pytest.approx(expected, rel=0.01)
-    head = parameters.cast_head(architecture, settings) + 64 * text.vocab_size * 4
-    expected = activations.decoder(text, settings) + 4 * copies + head
-    assert whole.num_bytes == pytest.approx(expected, rel=0.08)  # the ends of only four layers weigh
+    head = parameters.cast_head(architecture, settings)
+    expected = activations.decoder(text, settings) + 4 * copies + head + angles
+    # with adapters the first norm keeps nothing
+    assert whole.num_bytes == pytest.approx(expected, rel=0.01 if tuning == "full" else 0.02)
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])

@@ -58,8 +58,12 @@ def dense_logits(policy: PolicyBackbone, prompt: EncodedPrompt, features: Tensor
     """With transformers' own attention, on features from elsewhere: the same operations in the same order."""
     num_tokens = len(prompt.input_ids)
     causal_11NN = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()[None, None]
-    embeds_1NH = policy.embed(prompt.input_ids[None], [features])
-    return policy.read_densely(embeds_1NH, prompt.position_ids[:, None], causal_11NN) @ policy.head.T
+    read = policy.model.model.language_model(
+        inputs_embeds=policy.embed(prompt.input_ids[None], [features]),
+        position_ids=prompt.position_ids[:, None],
+        attention_mask={"full_attention": causal_11NN},
+    )
+    return read.last_hidden_state[0] @ policy.head.T
 
 
 def stock_inputs(prompt: EncodedPrompt) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from transformers import Qwen2_5_VLTextConfig
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.flops import head_flops, row_flops, step_flops, tower_flops
 from tvg_lightning.policy.rows import EncodedPrompt, pack
+from tvg_lightning.policy.split_attention import DenseAttention, dense_mask
 
 TEXT = Qwen2_5_VLTextConfig(
     vocab_size=10, hidden_size=4, intermediate_size=6, num_hidden_layers=1, num_attention_heads=2, num_key_value_heads=1
@@ -41,10 +42,10 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     prompt = prompts[0]
     row = pack([prompt], [[[20, 21], [22]]])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        tiny.read_densely(
+        tiny.read(
             tiny.embed(row.input_ids_1N, tiny.see([prompt])),
             row.position_ids_31N,
-            torch.ones(1, 1, row.input_ids_1N.shape[1], row.input_ids_1N.shape[1], dtype=torch.bool),
+            DenseAttention(dense_mask(row.layout)),
         )
     counts = counter.get_flop_counts()["Global"]
     products = sum(n for op, n in counts.items() if "attention" not in str(op) and "bmm" not in str(op))

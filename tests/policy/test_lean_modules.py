@@ -1,11 +1,17 @@
 """The lean modules against the published ones they replace."""
 
+import pytest
 import torch
 from torch import Tensor, nn
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VisionPatchEmbed, Qwen2_5_VLMLP
+from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
+    Qwen2_5_VisionPatchEmbed,
+    Qwen2_5_VLMLP,
+    Qwen2_5_VLRMSNorm,
+    apply_rotary_pos_emb,
+)
 
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.lean_modules import LeanMLP, LeanPatchEmbedding
+from tvg_lightning.policy.lean_modules import LeanMLP, LeanNorm, LeanPatchEmbedding, rotated, row_angles
 
 
 def published_mlp(tiny: PolicyBackbone) -> Qwen2_5_VLMLP:
@@ -46,6 +52,56 @@ def test_the_mlp_keeps_two_tensors_of_its_width(tiny: PolicyBackbone) -> None:
         return len(found)
 
     assert (kept(LeanMLP(mlp)), kept(mlp)) == (2, 4)
+
+
+def published_norm(dtype: torch.dtype = torch.float32) -> Qwen2_5_VLRMSNorm:
+    norm = Qwen2_5_VLRMSNorm(24, eps=1e-3)
+    norm.weight.data = torch.randn(24)
+    return norm.to(dtype)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_norm_is_the_published_one(dtype: torch.dtype) -> None:
+    torch.manual_seed(0)
+    norm, x = published_norm(dtype), torch.randn(1, 9, 24, dtype=dtype) / 10
+    (ours, *our_gradients), (theirs, *their_gradients) = (gradients(module, x) for module in (LeanNorm(norm), norm))
+    assert torch.equal(ours, theirs)
+    with torch.no_grad():
+        assert torch.equal(LeanNorm(norm)(x), theirs)
+    atol = 1e-5 if dtype == torch.float32 else 0.05  # gradients of up to 12, which bfloat16 rounds at several places
+    for one, other in zip(our_gradients, their_gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5 if dtype == torch.float32 else 0.02, atol=atol)
+
+
+def test_a_frozen_norm_still_passes_gradients_on() -> None:
+    norm, x = published_norm().requires_grad_(False), torch.randn(5, 24, requires_grad=True)
+    weights = torch.linspace(-1, 1, 24)
+    (ours,) = torch.autograd.grad((LeanNorm(norm)(x) * weights).sum(), x)
+    (theirs,) = torch.autograd.grad((norm(x) * weights).sum(), x)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_the_norm_keeps_its_input_and_one_number_a_token() -> None:
+    norm, x = published_norm(), torch.randn(50, 24, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.data_ptr() == x.data_ptr() or t.numel()), id):
+        LeanNorm(norm)(x)
+    assert sorted(kept) == [1, 24, 50]  # x itself, the weight, the scales
+
+
+def test_the_rotation_is_the_published_one(tiny: PolicyBackbone) -> None:
+    rotary, head_dim = tiny.model.model.language_model.rotary_emb, 32
+    positions_31N = torch.tensor([[[0, 5, 9]], [[0, 7, 9]], [[0, 6, 9]]])
+    embeds_1NH, x_NhD = torch.zeros(1, 3, 8), torch.randn(3, 4, head_dim, requires_grad=True)
+    cos_1ND, sin_1ND = rotary(embeds_1NH, positions_31N)
+    x_1hND = x_NhD.transpose(0, 1)[None]
+    theirs = apply_rotary_pos_emb(x_1hND, x_1hND, cos_1ND, sin_1ND)[0][0].transpose(0, 1)
+    ours = rotated(x_NhD, row_angles(rotary, embeds_1NH, positions_31N))
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-6)
+    weights = torch.linspace(-1, 1, ours.numel()).view_as(ours)
+    (our_gradient,) = torch.autograd.grad((ours * weights).sum(), x_NhD)
+    (their_gradient,) = torch.autograd.grad((theirs * weights).sum(), x_NhD)
+    torch.testing.assert_close(our_gradient, their_gradient, rtol=1e-6, atol=1e-6)
 
 
 def test_patches_as_one_product(tiny: PolicyBackbone) -> None:

@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 import torch
 
 from tvg_lightning.policy.logits import choose_tokens, policy_logits, token_logp
@@ -39,3 +40,29 @@ def test_token_logp_is_the_log_softmax() -> None:
     hidden, head = torch.tensor([[1.0]]), torch.tensor([[0.0], [math.log(3.0)]])
     found = token_logp(hidden, head, torch.tensor([1]), NONE, temperature=1.0, chunk=8)
     torch.testing.assert_close(found, torch.tensor([math.log(0.75)]))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0, 0.7])
+@pytest.mark.parametrize("chunk", [1, 3, 100])
+def test_gradients_of_token_logp_are_those_of_a_log_softmax(temperature: float, chunk: int) -> None:
+    torch.manual_seed(0)
+    hidden, head = torch.randn(7, 5, requires_grad=True), torch.randn(11, 5, requires_grad=True)
+    target, suppressed, weights = torch.tensor([0, 1, 2, 3, 9, 5, 1]), torch.tensor([4, 10]), torch.randn(7)
+    logits = (hidden @ head.T) / (temperature or 1.0)
+    logits = logits.index_fill(1, suppressed, float("-inf"))
+    theirs = logits.log_softmax(1).gather(1, target[:, None])[:, 0]
+    ours = token_logp(hidden, head, target, suppressed, temperature, chunk)
+    torch.testing.assert_close(ours, theirs)
+    expected = torch.autograd.grad((theirs * weights).sum(), (hidden, head))
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), (hidden, head)), expected)
+    # and where the head is frozen
+    ours = token_logp(hidden, head.detach(), target, suppressed, temperature, chunk)
+    torch.testing.assert_close(torch.autograd.grad((ours * weights).sum(), hidden)[0], expected[0])
+
+
+def test_token_logp_keeps_one_number_a_token_beside_its_inputs() -> None:
+    hidden, head = torch.randn(70, 5, requires_grad=True), torch.randn(1100, 5, requires_grad=True)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()), id):
+        token_logp(hidden, head, torch.zeros(70, dtype=torch.long), NONE, 1.0, chunk=8)
+    assert sorted(kept) == [0, 70, 70, 350, 5500]  # no suppressed ones; targets, log-sum-exps; hidden states; head

@@ -3,7 +3,7 @@
 By counting tensors in the code. Letters: N tokens, H hidden, I intermediate size, A query heads, K key heads, D
 numbers a head, V vocabulary; e bytes of a product's number (``compute_bytes``), s of one that embeddings, norms and
 what is added up give (``stream_bytes``), which is e unless float32 weights are cast for their products. A norm keeps
-its input in float32 whatever e is.
+its input and one float32 number a token.
 """
 
 from transformers import Qwen2_5_VLTextConfig
@@ -22,13 +22,13 @@ def key_value_width(text: Qwen2_5_VLTextConfig) -> int:
 
 
 def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """What one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (2 H + A + 2)).
+    """What one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
     value, gate and up (by autocast from float32; peft casts it up, autocast down). f findings of attention, 1; or 2,
     as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
-    and up. s: of both norms the normed, for the gradient of their weights. 4: their inputs and roots, log-sum-exps.
-    Adapters of rank r: frozen norms keep no normed, - s 2 H; six projections keep r numbers, + e 6 r.
+    and up. s: the inputs of both norms. 4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r
+    numbers, + e 6 r.
     On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
     """
     e, hidden, width, num_tokens = settings.compute_bytes, text.hidden_size, key_value_width(text), settings.row_tokens
@@ -38,10 +38,8 @@ def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
     num_found = 2 if on_gpu or peft_casts else 1
     numbers = (num_inputs + num_found + 1) * hidden + width + 2 * text.intermediate_size
     numbers += 0 if is_full else 6 * settings.lora_rank
-    normed = 2 * hidden if is_full else 0
-    in_float = 2 * hidden + text.num_attention_heads + 2
     copied = settings.batch_size * settings.num_generations * settings.prompt_tokens if on_gpu else 0
-    per_token = e * numbers + settings.stream_bytes * normed + _FLOAT * in_float
+    per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * (text.num_attention_heads + 2)
     return float(num_tokens * per_token + copied * width * e)
 
 
@@ -59,18 +57,23 @@ def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -
 def decoder(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
     """What the language model keeps of a row: all layers, or with checkpointing their inputs, N H s each; and its ends.
 
-    The ends: the embedded row (N H s), the last norm (N H (2 s + 4)), the states that predict (M H s), M tokens
-    of completions.
+    The ends: the last norm's input (N H s), the states that predict (M H e), M tokens of completions.
     """
     s, hidden, num_tokens = settings.stream_bytes, text.hidden_size, settings.row_tokens
-    ends = hidden * (num_tokens * (3 * s + _FLOAT) + settings.completion_tokens * s)
+    ends = hidden * (num_tokens * s + settings.completion_tokens * settings.compute_bytes)
     layer = num_tokens * hidden * s if settings.gradient_checkpointing else decoder_layer(text, settings)
     return float(text.num_hidden_layers * layer + ends)
 
 
+def logits_forward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+    """Logits of one chunk of n completion tokens in float32, and as many numbers while they are summed: 8 n V."""
+    return 2.0 * _FLOAT * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size
+
+
 def logits_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """Logits of one chunk of completion tokens in float32, and three of their size on the way back: 16 n V."""
-    return 4.0 * _FLOAT * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size
+    """The same logits, which become their gradient in place; where e is 2, cast for the products: 4 n V, or 6 n V."""
+    per_number = _FLOAT if settings.compute_bytes == _FLOAT else _FLOAT + settings.compute_bytes
+    return float(per_number * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size)
 
 
 def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings) -> float:
@@ -80,24 +83,23 @@ def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings)
 
 
 def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """What one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (2 H + A)).
+    """What one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
 
-    i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. Of both
-    norms the normed; query, key and value before the rotation, query and key after it; the result, and once more as
-    the projection reads it; gate and up. In float32 the norms' inputs. (What is added up is in e: the patches come
-    from a product.)
+    i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. The
+    inputs of both norms; query, key and value before the rotation, query and key after it; the result, and once more
+    as the projection reads it; gate and up. (What is added up is in e: the patches come from a product.)
     """
     e, hidden = settings.compute_bytes, vision.hidden_size
     numbers = (12 if settings.autocasts else 11) * hidden + 2 * vision.intermediate_size
-    return float(settings.patches * (e * numbers + _FLOAT * (2 * hidden + vision.num_heads)))
+    return float(settings.patches * (e * numbers + _FLOAT * (vision.num_heads + 2)))
 
 
 def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """What the vision side keeps of all videos: nothing where it is frozen; its merger N H (4 e + 4), and the tower."""
+    """What the vision side keeps of all videos: nothing where it is frozen; its merger N H 4 e, and the tower."""
     if not settings.sees_with_gradient:
         return 0.0
     e, hidden = settings.compute_bytes, vision.hidden_size
-    kept = float(settings.patches * hidden * (4 * e + _FLOAT))
+    kept = float(settings.patches * hidden * 4 * e)
     if settings.train_vision_tower:
         kept += settings.patches * PATCH_NUMBERS * e
         block = settings.patches * hidden * e if settings.gradient_checkpointing else tower_block(vision, settings)

@@ -136,15 +136,16 @@ def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
 
 
 def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
-    """The most that comes and goes at the head.
+    """The most that comes and goes at the head, cast where that is done: logits on both ways, and its gradient.
 
-    The sum of gradients so far, where there are several chunks; the head cast, later its gradient before that is
-    cast back; and the logits, later the chunk's gradient.
+    The gradient is summed over the chunks as it is made, and cast back at the end.
     """
-    gradient = parameters.head_gradient(architecture, settings)
-    so_far = gradient if settings.completion_tokens > settings.logits_chunk else 0.0
-    logits = activations.logits_backward(architecture.text, settings)
-    return so_far + parameters.cast_head(architecture, settings) + max(logits, gradient)
+    text, cast = architecture.text, parameters.cast_head(architecture, settings)
+    gradient = parameters.head_gradient_as_made(architecture, settings)
+    forward = cast + activations.logits_forward(text, settings)
+    backward = cast + gradient + activations.logits_backward(text, settings)
+    cast_back = gradient + parameters.head_gradient(architecture, settings) if cast else 0.0
+    return max(forward, backward, cast_back)
 
 
 def _at_embedding(architecture: Architecture, settings: PlanSettings) -> float:

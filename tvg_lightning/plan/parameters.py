@@ -70,6 +70,11 @@ def head_gradient(architecture: Architecture, settings: PlanSettings) -> float:
     return float(architecture.head * (settings.compute_bytes if settings.is_sharded else settings.trained_bytes))
 
 
+def head_gradient_as_made(architecture: Architecture, settings: PlanSettings) -> float:
+    """In the type of the product that makes it."""
+    return float(architecture.head * settings.compute_bytes) if settings.tuning == "full" else 0.0
+
+
 def summed(num_parameters: int, settings: PlanSettings) -> float:
     """Whole gradients of what is cut: as they are made, and in float32 as they are summed over the GPUs."""
     return float(num_parameters * (settings.compute_bytes + _FLOAT)) if settings.is_sharded else 0.0

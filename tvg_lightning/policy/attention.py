@@ -1,20 +1,15 @@
 """Attention with a log-sum-exp, so that two sets of keys can be attended to one after the other and merged exactly.
 
-The language model attends through ``row_attention``; which token sees which is said by a ``RowAttention`` that the
-caller hands to the model with the row (``split_attention`` for the loss, ``key_values`` for the rollout). Shape
-suffixes: K key heads, g query heads of each, N tokens of a row, T queries, S keys, D head dimension.
+Which token sees which is said by a ``RowAttention`` that is handed to the language model with the row
+(``split_attention`` for the loss, ``key_values`` for the rollout). Shape suffixes: K key heads, g query heads of
+each, N tokens of a row, T queries, S keys, D head dimension.
 """
 
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention
 
-ROW_ATTENTION = "row_attention"
 Attended = tuple[Tensor, Tensor]  # what was found (K, T, g, D), and its log-sum-exp (K, T, g) in float32
 
 
@@ -23,33 +18,6 @@ class RowAttention(Protocol):
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
         """What every query finds, (K, N, g, D)."""
-
-
-def row_attention(
-    module: Qwen2_5_VLAttention,
-    query: Tensor,
-    key: Tensor,
-    value: Tensor,
-    attention_mask: Tensor | None,
-    scaling: float,
-    row: RowAttention | None = None,
-    **others: Any,
-) -> tuple[Tensor, None]:
-    """The attention function of the language model. query (1, K * g, N, D), key, value (1, K, N, D).
-
-    Without a ``row`` it is transformers' own, mask and all.
-    """
-    if row is None:
-        return sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **others)
-    assert module.layer_idx is not None
-    # under autocast the rotary embedding leaves queries and keys in float32
-    query_KNgD = query[0].to(value.dtype).unflatten(0, (key.shape[1], -1)).transpose(1, 2)
-    found_KNgD = row.attend(module.layer_idx, query_KNgD, key[0].to(value.dtype), value[0], scaling)
-    return found_KNgD.transpose(0, 1).flatten(1, 2)[None], None
-
-
-ALL_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, row_attention)
-ALL_MASK_ATTENTION_FUNCTIONS.register(ROW_ATTENTION, sdpa_mask)
 
 
 def attend(
@@ -129,10 +97,15 @@ def attend_backward(
 
 
 def merge(one: Attended, other: Attended) -> Attended:
-    """Attention over two sets of keys, from attention over each: both weighed by their share of the sum."""
-    lse_KTg = torch.logaddexp(one[1], other[1])
-    shares = [(lse - lse_KTg).exp()[..., None] for _, lse in (one, other)]
-    return (one[0] * shares[0] + other[0] * shares[1]).to(one[0].dtype), lse_KTg
+    """Attention over two sets of keys, from attention over each."""
+    return merge_found(one, other), torch.logaddexp(one[1], other[1])
+
+
+def merge_found(one: Attended, other: Attended) -> Tensor:
+    """What was found of it: both weighed by their share of the sum."""
+    share_KTg1 = (one[1] - other[1]).sigmoid()[..., None]
+    found_KTgD = torch.lerp(other[0].to(share_KTg1.dtype), one[0].to(share_KTg1.dtype), share_KTg1)
+    return found_KTgD.to(one[0].dtype)
 
 
 def _as_mask(seen_KS: Tensor | None, dtype: torch.dtype) -> Tensor | None:

@@ -25,12 +25,13 @@ from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
 from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.four_bit import Linear4bit
+from tvg_lightning.policy.lean_modules import row_angles
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.policy.split_attention import dense_mask
+from tvg_lightning.policy.split_attention import DenseAttention, dense_mask
 from tvg_lightning.schema import Prompt
 
 Weights = dict[str, Tensor]
@@ -184,20 +185,12 @@ class PolicyBackbone(nn.Module):
 
     def read(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
         """The language model's last hidden states (N, H) of one row; ``row`` says who sees whom."""
-        return self._hidden(embeds_1NH, positions_31N, None, row=row)
-
-    def read_densely(self, embeds_1NH: Tensor, positions_31N: Tensor, may_attend_11NN: Tensor) -> Tensor:
-        """The same with a boolean mask, query by key."""
-        return self._hidden(embeds_1NH, positions_31N, may_attend_11NN)
-
-    def _hidden(self, embeds_1NH: Tensor, positions_31N: Tensor, mask: Tensor | None, **to_attention: object) -> Tensor:
-        return self.model.model.language_model(
-            inputs_embeds=embeds_1NH,
-            position_ids=positions_31N,
-            attention_mask={"full_attention": mask},
-            use_cache=False,
-            **to_attention,
-        ).last_hidden_state[0]
+        language_model = self.model.model.language_model
+        angles = row_angles(language_model.rotary_emb, embeds_1NH, positions_31N)
+        hidden_1NH = embeds_1NH
+        for layer in language_model.layers:
+            hidden_1NH = layer(hidden_1NH, row=row, angles=angles)
+        return language_model.norm(hidden_1NH)[0]
 
     def logp(
         self,
@@ -212,11 +205,9 @@ class PolicyBackbone(nn.Module):
         """
         row = pack(prompts, completions)
         embeds_1NH = self.embed(row.input_ids_1N.to(self.device), self._see(prompts) if features is None else features)
-        positions_31N = row.position_ids_31N.to(self.device)
-        if self.settings.attention == "split":
-            hidden_NH = self.read(embeds_1NH, positions_31N, row.layout)
-        else:
-            hidden_NH = self.read_densely(embeds_1NH, positions_31N, dense_mask(row.layout).to(self.device))
+        is_split = self.settings.attention == "split"
+        attention = row.layout if is_split else DenseAttention(dense_mask(row.layout).to(self.device))
+        hidden_NH = self.read(embeds_1NH, row.position_ids_31N.to(self.device), attention)
         logp_M = token_logp(
             hidden_NH[row.predictor_M.to(self.device)],
             self.head,

@@ -11,7 +11,7 @@ from itertools import accumulate
 import torch
 from torch import Tensor
 
-from tvg_lightning.policy.attention import attend, merge
+from tvg_lightning.policy.attention import Attended, attend, merge_found
 from tvg_lightning.policy.places import Places
 from tvg_lightning.policy.split_attention import RowLayout
 
@@ -79,24 +79,31 @@ class WritingCompletions:
         self._keys[layer][:, :, newest] = key_KRD
         self._values[layer][:, :, newest] = value_KRD
         keys, values = (x[layer][:, :, : self._num_tokens].flatten(0, 1) for x in (self._keys, self._values))
-        num_K, num_R, num_g, num_D = query_KRgD.shape
+        query_KRgD = query_KRgD.contiguous()
         # nothing is causal here: all queries on the same keys may stand in one column, one product for all
-        found, lse = attend(query_KRgD.reshape(num_K * num_R, num_g, 1, num_D), keys, values, scaling)
-        written = found.reshape(query_KRgD.shape), lse.reshape(num_K, num_R, num_g)
-        return merge(self._over_prompts(layer, query_KRgD, scaling), written)[0]
+        found, lse = attend(query_KRgD.flatten(0, 1)[:, :, None], keys, values, scaling)
+        written = found.reshape(query_KRgD.shape), lse.reshape(query_KRgD.shape[:3])
+        return merge_found(self._over_prompts(layer, query_KRgD, scaling), written)
 
-    def _over_prompts(self, layer: int, query_KRgD: Tensor, scaling: float) -> tuple[Tensor, Tensor]:
+    def _over_prompts(self, layer: int, query_KRgD: Tensor, scaling: float) -> Attended:
+        parts = [(batch.rows, self._over(batch, layer, query_KRgD, scaling)) for batch in self._batches if batch.rows]
+        if len(parts) == 1 and parts[0][0].one is not None:
+            return parts[0][1]
         found_KRgD = torch.empty_like(query_KRgD)
         lse_KRg = torch.empty(query_KRgD.shape[:3], device=query_KRgD.device)
-        for batch in self._batches:
-            if batch.rows is None:
-                continue
-            query_QGgD = batch.rows.batch(query_KRgD)
-            column = query_QGgD.flatten(1, 2)[:, :, None]
-            found, lse = attend(column, batch.keys[layer], batch.values[layer], scaling, seen_KS=batch.seen_QS)
-            batch.rows.put(batch.rows.flat(found.reshape(query_QGgD.shape)), found_KRgD)
-            batch.rows.put(batch.rows.flat(lse.reshape(query_QGgD.shape[:3])), lse_KRg)
+        for rows, (found, lse) in parts:
+            rows.put(found, found_KRgD)
+            rows.put(lse, lse_KRg)
         return found_KRgD, lse_KRg
+
+    @staticmethod
+    def _over(batch: _PromptBatch, layer: int, query_KRgD: Tensor, scaling: float) -> Attended:
+        """Of the rows of one batch."""
+        assert batch.rows is not None
+        query_QGgD = batch.rows.batch(query_KRgD)
+        column = query_QGgD.flatten(1, 2)[:, :, None]
+        found, lse = attend(column, batch.keys[layer], batch.values[layer], scaling, seen_KS=batch.seen_QS)
+        return batch.rows.flat(found.reshape(query_QGgD.shape)), batch.rows.flat(lse.reshape(query_QGgD.shape[:3]))
 
     def _find_rows(self) -> None:
         ends = list(accumulate(self._num_rows))

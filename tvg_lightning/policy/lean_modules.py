@@ -1,4 +1,9 @@
-"""Two modules of the published architecture, with the same parameters under the same names, in less time and memory."""
+"""Modules of the published architecture, with the same parameters under the same names, in less time and memory.
+
+Shape suffixes: N tokens, H hidden, h heads, K key heads, g query heads of each, D head dimension.
+"""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -7,9 +12,99 @@ from torch.utils.checkpoint import checkpoint
 from transformers import Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
     Qwen2_5_VisionPatchEmbed,
+    Qwen2_5_VLAttention,
     Qwen2_5_VLMLP,
+    Qwen2_5_VLRMSNorm,
+    Qwen2_5_VLRotaryEmbedding,
     Qwen2MLP,
 )
+
+from tvg_lightning.policy.attention import RowAttention
+
+Angles = tuple[Tensor, Tensor]  # cosine, and sine with the sign of its term, (N, 1, D) each
+
+
+class LeanNorm(nn.Module):
+    """x / rms(x) * weight, keeping only x and one number a token for the backward pass."""
+
+    def __init__(self, norm: Qwen2_5_VLRMSNorm) -> None:
+        super().__init__()
+        self.weight, self.eps = norm.weight, norm.variance_epsilon
+
+    def forward(self, x_NH: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            normed: Tensor = _Norm.apply(x_NH, self.weight, self.eps)
+            return normed
+        return _unit(x_NH, _scale(x_NH, self.eps)) * self.weight
+
+
+class _Norm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, eps: float) -> Tensor:
+        scale_N1 = _scale(x_NH, eps)
+        ctx.save_for_backward(x_NH, weight_H, scale_N1)
+        return _unit(x_NH, scale_N1) * weight_H
+
+    @staticmethod
+    def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
+        x_NH, weight_H, scale_N1 = ctx.saved_tensors
+        grad_weight_H = None
+        if ctx.needs_input_grad[1]:
+            grad_weight_H = (grad_NH * _unit(x_NH, scale_N1)).flatten(0, -2).sum(0).to(weight_H.dtype)
+        unit_NH, grad_unit_NH = x_NH * scale_N1, (grad_NH * weight_H).float()
+        along_N1 = (grad_unit_NH * unit_NH).mean(-1, keepdim=True)
+        grad_x_NH = (grad_unit_NH - unit_NH * along_N1) * scale_N1
+        return grad_x_NH.to(x_NH.dtype), grad_weight_H, None
+
+
+def _scale(x_NH: Tensor, eps: float) -> Tensor:
+    """1 / rms of every token, float32."""
+    return (x_NH.float().square().mean(-1, keepdim=True) + eps).rsqrt_()
+
+
+def _unit(x_NH: Tensor, scale_N1: Tensor) -> Tensor:
+    """Scaled in float32, rounded before the weight comes, as published."""
+    return (x_NH * scale_N1).to(x_NH.dtype)
+
+
+class LeanAttention(Qwen2_5_VLAttention):
+    """The language model's, where a row says which token sees which; without a row it is the published one."""
+
+    def forward(  # type: ignore[override]  # what it has more than the published one comes by name
+        self,
+        hidden_states: Tensor,
+        row: RowAttention | None = None,
+        angles: Angles | None = None,
+        **others: Any,
+    ) -> tuple[Tensor, Tensor | None]:
+        """hidden_states (1, N, H)."""
+        if row is None:
+            return super().forward(hidden_states, **others)[:2]
+        assert angles is not None and self.layer_idx is not None
+        query_NhD, key_NKD, value_NKD = (
+            projection(hidden_states[0]).unflatten(1, (-1, self.head_dim))
+            for projection in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        query_NKgD = rotated(query_NhD, angles).unflatten(1, (key_NKD.shape[1], -1))
+        key_NKD = rotated(key_NKD, angles)
+        query_KNgD, key_KND, value_KND = (x.transpose(0, 1) for x in (query_NKgD, key_NKD, value_NKD))
+        found_KNgD = row.attend(self.layer_idx, query_KNgD, key_KND, value_KND, self.scaling)
+        return self.o_proj(found_KNgD.transpose(0, 1).flatten(1))[None], None
+
+
+def row_angles(rotary: Qwen2_5_VLRotaryEmbedding, embeds_1NH: Tensor, positions_31N: Tensor) -> Angles:
+    """What ``rotated`` needs, the same for every layer and head."""
+    cos_1ND, sin_1ND = rotary(embeds_1NH, positions_31N)
+    sin_1Nd, _ = sin_1ND.chunk(2, dim=2)  # the second half is the same once more
+    return cos_1ND[0][:, None], torch.cat((-sin_1Nd, sin_1Nd), dim=2)[0][:, None]
+
+
+def rotated(x_NhD: Tensor, angles: Angles) -> Tensor:
+    """Rotary embedding: of a head, number d and number d + D / 2 are the two coordinates of a point."""
+    cos_N1D, sin_N1D = angles
+    other_NhD = x_NhD.roll(x_NhD.shape[2] // 2, dims=2)
+    # in the wider type of the two, then back: under autocast angles are in float32
+    return (x_NhD * cos_N1D).addcmul(other_NhD.to(sin_N1D.dtype), sin_N1D).to(x_NhD.dtype)
 
 
 class LeanMLP(nn.Module):
@@ -48,7 +143,13 @@ class LeanPatchEmbedding(nn.Module):
 
 def make_lean(model: Qwen2_5_VLForConditionalGeneration) -> None:
     """Put them into a model; weights are shared, not copied."""
-    tower = model.model.visual
+    tower, layers = model.model.visual, model.model.language_model.layers
     tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
-    for layer in (*tower.blocks, *model.model.language_model.layers):
+    for layer in (*tower.blocks, *layers):
         layer.mlp = LeanMLP(layer.mlp)
+    for layer in layers:
+        layer.self_attn.__class__ = LeanAttention  # the same module but for its forward
+    for parent in list(model.modules()):
+        for name, module in parent.named_children():
+            if isinstance(module, Qwen2_5_VLRMSNorm):
+                setattr(parent, name, LeanNorm(module))

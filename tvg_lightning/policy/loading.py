@@ -12,7 +12,6 @@ from transformers import (
     Qwen2_5_VLForConditionalGeneration,
 )
 
-from tvg_lightning.policy.attention import ROW_ATTENTION
 from tvg_lightning.policy.lean_modules import make_lean
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
@@ -35,7 +34,6 @@ def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
         model = _pretrained(settings, dtype)
     # not asked for at loading, where any name with "flash" in it sends transformers to look for a kernel
     model.model.visual.config._attn_implementation = WINDOWED_ATTENTION
-    model.model.language_model.config._attn_implementation = ROW_ATTENTION
     make_lean(model)
     if settings.tuning != "full":
         with torch.random.fork_rng(devices=[]):

@@ -4,9 +4,10 @@ Temperature and suppressed tokens belong to the policy, not to the sampler alone
 rollout and the loss speak of the same distribution. Shape suffixes: N tokens, H hidden, V vocabulary.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from tvg_lightning.policy.settings import SamplingSettings
 
@@ -23,18 +24,58 @@ def token_logp(
     hidden_NH: Tensor, head_VH: Tensor, target_N: Tensor, suppressed: Tensor, temperature: float, chunk: int
 ) -> Tensor:
     """Log-probability of each target, float32 (N,); at most ``chunk`` rows of logits exist at a time, also backward."""
+    kind = hidden_NH.device.type
+    if torch.is_autocast_enabled(kind):  # which does not reach into the backward pass below
+        dtype = torch.get_autocast_dtype(kind)
+        hidden_NH, head_VH = hidden_NH.to(dtype), head_VH.to(dtype)
+    logp_N: Tensor = _TokenLogp.apply(hidden_NH, head_VH, target_N, suppressed, temperature, chunk)
+    return logp_N
 
-    def of_chunk(hidden_nH: Tensor, target_n: Tensor) -> Tensor:
-        logits_nV = policy_logits(hidden_nH, head_VH, suppressed, temperature)
-        return logits_nV.gather(1, target_n[:, None])[:, 0] - logits_nV.logsumexp(1)
 
-    if len(target_N) <= chunk:
-        return of_chunk(hidden_NH, target_N)
-    parts = [
-        checkpoint(of_chunk, hidden_NH[i : i + chunk], target_N[i : i + chunk], use_reentrant=False)
-        for i in range(0, len(target_N), chunk)
-    ]
-    return torch.cat(parts)
+class _TokenLogp(torch.autograd.Function):
+    """Keeps one number a token; the backward pass computes the logits again and turns them into their gradient."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_NH: Tensor,
+        head_VH: Tensor,
+        target_N: Tensor,
+        suppressed: Tensor,
+        temperature: float,
+        chunk: int,
+    ) -> Tensor:
+        chosen_N, lse_N = torch.empty(2, len(hidden_NH), device=hidden_NH.device)
+        for rows in _chunks(len(hidden_NH), chunk):
+            logits_nV = policy_logits(hidden_NH[rows], head_VH, suppressed, temperature)
+            chosen_N[rows] = logits_nV.gather(1, target_N[rows, None])[:, 0]
+            lse_N[rows] = logits_nV.logsumexp(1)
+        ctx.save_for_backward(hidden_NH, head_VH, target_N, suppressed, lse_N)
+        ctx.temperature, ctx.chunk = temperature, chunk
+        return chosen_N - lse_N
+
+    @staticmethod
+    def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
+        hidden_NH, head_VH, target_N, suppressed, lse_N = ctx.saved_tensors
+        grad_hidden_NH = torch.empty_like(hidden_NH)
+        grad_head_VH = torch.zeros_like(head_VH) if ctx.needs_input_grad[1] else None
+        for rows in _chunks(len(hidden_NH), ctx.chunk):
+            grad_n1 = grad_N[rows, None]
+            probability_nV = policy_logits(hidden_NH[rows], head_VH, suppressed, ctx.temperature)
+            probability_nV.sub_(lse_N[rows, None]).exp_()
+            grad_nV = probability_nV.mul_(-grad_n1).scatter_add_(1, target_N[rows, None], grad_n1)
+            grad_nV.index_fill_(1, suppressed, 0.0)
+            if ctx.temperature > 0:
+                grad_nV.div_(ctx.temperature)
+            grad_nV = grad_nV.to(head_VH.dtype)
+            grad_hidden_NH[rows] = grad_nV @ head_VH
+            if grad_head_VH is not None:
+                grad_head_VH.addmm_(grad_nV.T, hidden_NH[rows])
+        return grad_hidden_NH, grad_head_VH, None, None, None, None
+
+
+def _chunks(num_rows: int, size: int) -> list[slice]:
+    return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
 def choose_tokens(logits_NV: Tensor, sampling: SamplingSettings, uniform_N: Tensor | None) -> Tensor:

@@ -158,13 +158,28 @@ def repeated_attention(
 
 
 def dense_mask(layout: RowLayout) -> Tensor:
-    """The same as a mask (1, 1, N, N), bool, query by key: quadratic in the row, the reference of the tests."""
+    """The same as a mask (N, N), bool, query by key: quadratic in the row, the reference of the tests."""
     num_N = max(places.stop for places in (*layout.prompts, *layout.completions))
-    may_attend_NN = torch.zeros(num_N, num_N, dtype=torch.bool)
+    seen_NN = torch.zeros(num_N, num_N, dtype=torch.bool)
     for prompt in layout.prompts:
-        may_attend_NN[prompt, prompt] = True
+        seen_NN[prompt, prompt] = True
     for answers, prompt in zip(layout.answers, layout.prompts, strict=True):
-        may_attend_NN[answers, prompt] = True
+        seen_NN[answers, prompt] = True
     for completion in layout.completions:
-        may_attend_NN[completion, completion] = True
-    return may_attend_NN.tril()[None, None]
+        seen_NN[completion, completion] = True
+    return seen_NN.tril()
+
+
+@dataclass(frozen=True, slots=True)
+class DenseAttention:
+    """Attention through a mask (N, N), bool, query by key."""
+
+    seen_NN: Tensor
+
+    def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
+        query_KgND = query_KNgD.transpose(1, 2)
+        key_KgND, value_KgND = (x[:, None].expand(-1, query_KgND.shape[1], -1, -1) for x in (key_KND, value_KND))
+        found_KgND = scaled_dot_product_attention(
+            query_KgND, key_KgND, value_KgND, attn_mask=self.seen_NN, scale=scaling
+        )
+        return found_KgND.transpose(1, 2)
