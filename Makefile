@@ -37,7 +37,7 @@ check: $(STAMP) ## formatting, lint and types
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-bench seeds: export GOMP_SPINCOUNT := 300000# alone on the machine
+bench: export GOMP_SPINCOUNT := 300000# alone on the machine
 bench: $(STAMP) $(PEERS) ## the engine beside TRL, stock transformers and its Trainer (an hour; nothing else running)
 	$(PY) -m benchmarks.grpo_step
 	$(PY) -m benchmarks.grpo_parts

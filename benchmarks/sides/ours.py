@@ -20,6 +20,7 @@ from benchmarks.sides.work import (
 from tvg_lightning.advantage import group_advantage
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.chat import VISION_TOKENS
 from tvg_lightning.policy.rollout import sample
 from tvg_lightning.policy.settings import PolicySettings, SamplingSettings
 from tvg_lightning.schema import Prompt
@@ -36,7 +37,8 @@ def main() -> None:
         )
     )
     policy.end_id = -1  # every completion is as long as it may be
-    policy.suppressed_ids = policy.suppressed_ids[:0]  # as in TRL; seven of eight rows of this head have no token
+    # as in TRL, beside the vision tokens; seven of eight rows of this head have no token
+    policy.suppressed_ids = policy.suppressed_ids[: len(VISION_TOKENS)]
     trained = [p for p in policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0, fused=True)  # as in TRL
     # two equal frames are what the tower makes of one picture

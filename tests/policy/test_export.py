@@ -55,7 +55,7 @@ def our_logits(policy: PolicyBackbone, prompt: EncodedPrompt) -> Tensor:
 
 @torch.no_grad()
 def dense_logits(policy: PolicyBackbone, prompt: EncodedPrompt, features: Tensor) -> Tensor:
-    """With transformers' own attention, on features from elsewhere: the same operations in the same order."""
+    """Our modules with transformers' own attention, on features from elsewhere: the same operations in its order."""
     num_tokens = len(prompt.input_ids)
     causal_11NN = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()[None, None]
     read = policy.model.model.language_model(

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from torch import Tensor
 
 from tvg_lightning.policy.logits import choose_tokens, policy_logits, token_logp
 from tvg_lightning.policy.settings import SamplingSettings
@@ -66,3 +67,24 @@ def test_token_logp_keeps_one_number_a_token_beside_its_inputs() -> None:
     with torch.autograd.graph.saved_tensors_hooks(lambda t: kept.append(t.numel()), id):
         token_logp(hidden, head, torch.zeros(70, dtype=torch.long), NONE, 1.0, chunk=8)
     assert sorted(kept) == [0, 70, 70, 350, 5500]  # no suppressed ones; targets, log-sum-exps; hidden states; head
+
+
+def test_chunks_do_not_change_the_heads_gradient_in_bfloat16() -> None:
+    """Summed in float32: 64 chunks are as near the truth as one, under autocast as Lightning opens it too."""
+    torch.manual_seed(0)
+    hidden, head = torch.randn(64, 32), torch.randn(20, 32)
+    target, weights = torch.randint(0, 20, (64,)), torch.rand(64)
+
+    def gradient(chunk: int, dtype: torch.dtype, autocast: bool) -> Tensor:
+        ours = head.to(dtype).requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast, cache_enabled=False):
+            logp = token_logp(hidden.to(dtype), ours, target, NONE, 1.0, chunk)
+        (found,) = torch.autograd.grad((logp * weights).sum(), ours)
+        return found
+
+    truth = gradient(64, torch.float32, autocast=False)
+    for dtype, autocast in ((torch.bfloat16, False), (torch.float32, True)):
+        found = [gradient(chunk, dtype, autocast) for chunk in (1, 64)]
+        assert all(x.dtype == dtype for x in found)
+        errors = [float((x.float() - truth).abs().mean()) for x in found]
+        assert errors[0] < 1.3 * errors[1] < 0.02 * float(truth.abs().mean())

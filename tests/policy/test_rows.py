@@ -6,7 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from tvg_lightning.policy import loading
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.lean_modules import LeanNorm
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import Attention, PolicySettings, Tuning
 
@@ -51,14 +53,23 @@ def gradients(policy: PolicyBackbone, loss: Tensor) -> dict[str, Tensor]:
 @pytest.mark.parametrize("gradient_checkpointing", [False, True])
 @pytest.mark.parametrize("tuning", ["full", "lora", "qlora"])
 def test_a_packed_row_equals_separate_rows(
-    tuning: Tuning, gradient_checkpointing: bool, attention: Attention, prompts: list[EncodedPrompt]
+    tuning: Tuning,
+    gradient_checkpointing: bool,
+    attention: Attention,
+    prompts: list[EncodedPrompt],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """To 1e-5 of the largest log-prob, and of the largest entry of every gradient."""
+    """To 1e-5 of the largest log-prob, and of the largest entry of every gradient; against the published modules."""
     settings = VISION_TOO if tuning == "full" else PolicySettings(tuning=tuning, lora_rank=4)
-    policy = PolicyBackbone(replace(settings, attention=attention, gradient_checkpointing=gradient_checkpointing))
+    settings = replace(settings, attention=attention, gradient_checkpointing=gradient_checkpointing)
+    policy = PolicyBackbone(settings)
+    monkeypatch.setattr(loading, "make_lean", lambda model: None)
+    stock = PolicyBackbone(settings)
+    assert not any(isinstance(module, LeanNorm) for module in stock.modules())
     _awaken_adapters(policy)
+    _awaken_adapters(stock)
     packed_BGC, mask_BGC = policy.logp(prompts, COMPLETIONS, temperature=0.7)
-    alone = separate(policy, prompts, 0.7)
+    alone = separate(stock, prompts, 0.7)
     for b, group in enumerate(alone):
         for g, logp in enumerate(group):
             assert int(mask_BGC[b, g].sum()) == len(logp)
@@ -70,7 +81,7 @@ def test_a_packed_row_equals_separate_rows(
     weighed = [
         (logp * weight_BGC[b, g, : len(logp)]).sum() for b, group in enumerate(alone) for g, logp in enumerate(group)
     ]
-    theirs = gradients(policy, torch.stack(weighed).sum())
+    theirs = gradients(stock, torch.stack(weighed).sum())
     assert ours.keys() == theirs.keys() and ours
     assert any("visual" in name for name in ours) == (tuning == "full")
     for name, gradient in ours.items():

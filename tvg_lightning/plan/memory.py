@@ -136,16 +136,11 @@ def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
 
 
 def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
-    """The most that comes and goes at the head, cast where that is done: logits on both ways, and its gradient.
-
-    The gradient is summed over the chunks as it is made, and cast back at the end.
-    """
-    text, cast = architecture.text, parameters.cast_head(architecture, settings)
+    """The most that comes and goes at the head, cast where that is done: logits on both ways, and its gradient."""
+    text = architecture.text
     gradient = parameters.head_gradient_as_made(architecture, settings)
-    forward = cast + activations.logits_forward(text, settings)
-    backward = cast + gradient + activations.logits_backward(text, settings)
-    cast_back = gradient + parameters.head_gradient(architecture, settings) if cast else 0.0
-    return max(forward, backward, cast_back)
+    at_work = max(activations.logits_forward(text, settings), gradient + activations.logits_backward(text, settings))
+    return parameters.cast_head(architecture, settings) + at_work
 
 
 def _at_embedding(architecture: Architecture, settings: PlanSettings) -> float:

@@ -71,8 +71,9 @@ def head_gradient(architecture: Architecture, settings: PlanSettings) -> float:
 
 
 def head_gradient_as_made(architecture: Architecture, settings: PlanSettings) -> float:
-    """In the type of the product that makes it."""
-    return float(architecture.head * settings.compute_bytes) if settings.tuning == "full" else 0.0
+    """The sum over chunks in float32, and beside it a chunk's product, where that is in another type."""
+    product = settings.compute_bytes if settings.compute_bytes < _FLOAT else 0
+    return float(architecture.head * (_FLOAT + product)) if settings.tuning == "full" else 0.0
 
 
 def summed(num_parameters: int, settings: PlanSettings) -> float:

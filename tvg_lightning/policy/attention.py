@@ -102,7 +102,7 @@ def merge(one: Attended, other: Attended) -> Attended:
 
 
 def merge_found(one: Attended, other: Attended) -> Tensor:
-    """What was found of it: both weighed by their share of the sum."""
+    """What attention over both sets finds (K, T, g, D): each result weighed by its set's share of the sum."""
     share_KTg1 = (one[1] - other[1]).sigmoid()[..., None]
     found_KTgD = torch.lerp(other[0].to(share_KTg1.dtype), one[0].to(share_KTg1.dtype), share_KTg1)
     return found_KTgD.to(one[0].dtype)

@@ -98,7 +98,7 @@ class WritingCompletions:
 
     @staticmethod
     def _over(batch: _PromptBatch, layer: int, query_KRgD: Tensor, scaling: float) -> Attended:
-        """Of the rows of one batch."""
+        """What the rows of one batch of prompts find in those."""
         assert batch.rows is not None
         query_QGgD = batch.rows.batch(query_KRgD)
         column = query_QGgD.flatten(1, 2)[:, :, None]

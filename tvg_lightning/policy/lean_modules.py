@@ -77,7 +77,7 @@ class LeanAttention(Qwen2_5_VLAttention):
         angles: Angles | None = None,
         **others: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """hidden_states (1, N, H)."""
+        """hidden_states (1, N, H) -> (1, N, H), and None for weights. A ``row`` comes with its ``angles``."""
         if row is None:
             return super().forward(hidden_states, **others)[:2]
         assert angles is not None and self.layer_idx is not None
@@ -93,17 +93,17 @@ class LeanAttention(Qwen2_5_VLAttention):
 
 
 def row_angles(rotary: Qwen2_5_VLRotaryEmbedding, embeds_1NH: Tensor, positions_31N: Tensor) -> Angles:
-    """What ``rotated`` needs, the same for every layer and head."""
+    """Cosine and sine of every token's angles for ``rotated``, (N, 1, D) each: the same for all layers and heads."""
     cos_1ND, sin_1ND = rotary(embeds_1NH, positions_31N)
     sin_1Nd, _ = sin_1ND.chunk(2, dim=2)  # the second half is the same once more
     return cos_1ND[0][:, None], torch.cat((-sin_1Nd, sin_1Nd), dim=2)[0][:, None]
 
 
 def rotated(x_NhD: Tensor, angles: Angles) -> Tensor:
-    """Rotary embedding: of a head, number d and number d + D / 2 are the two coordinates of a point."""
+    """Rotary embedding (N, h, D): of a head, numbers d and d + D / 2 are the two coordinates of a point."""
     cos_N1D, sin_N1D = angles
     other_NhD = x_NhD.roll(x_NhD.shape[2] // 2, dims=2)
-    # in the wider type of the two, then back: under autocast angles are in float32
+    # in the angles' type, which under autocast is the wider one
     return (x_NhD * cos_N1D).addcmul(other_NhD.to(sin_N1D.dtype), sin_N1D).to(x_NhD.dtype)
 
 

@@ -23,11 +23,13 @@ def policy_logits(hidden_NH: Tensor, head_VH: Tensor, suppressed: Tensor, temper
 def token_logp(
     hidden_NH: Tensor, head_VH: Tensor, target_N: Tensor, suppressed: Tensor, temperature: float, chunk: int
 ) -> Tensor:
-    """Log-probability of each target, float32 (N,); at most ``chunk`` rows of logits exist at a time, also backward."""
+    """Log-probability of each target, float32 (N,); at most ``chunk`` rows of logits exist at a time, also backward.
+
+    Under autocast in its type; the head's gradient is summed over the chunks in float32, whatever their number.
+    """
     kind = hidden_NH.device.type
-    if torch.is_autocast_enabled(kind):  # which does not reach into the backward pass below
-        dtype = torch.get_autocast_dtype(kind)
-        hidden_NH, head_VH = hidden_NH.to(dtype), head_VH.to(dtype)
+    if torch.is_autocast_enabled(kind):
+        hidden_NH = hidden_NH.to(torch.get_autocast_dtype(kind))  # autocast does not reach into the backward pass
     logp_N: Tensor = _TokenLogp.apply(hidden_NH, head_VH, target_N, suppressed, temperature, chunk)
     return logp_N
 
@@ -45,9 +47,10 @@ class _TokenLogp(torch.autograd.Function):
         temperature: float,
         chunk: int,
     ) -> Tensor:
-        chosen_N, lse_N = torch.empty(2, len(hidden_NH), device=hidden_NH.device)
+        cast_head_VH = head_VH.to(hidden_NH.dtype)
+        chosen_N, lse_N = (torch.empty(len(hidden_NH), device=hidden_NH.device) for _ in range(2))
         for rows in _chunks(len(hidden_NH), chunk):
-            logits_nV = policy_logits(hidden_NH[rows], head_VH, suppressed, temperature)
+            logits_nV = policy_logits(hidden_NH[rows], cast_head_VH, suppressed, temperature)
             chosen_N[rows] = logits_nV.gather(1, target_N[rows, None])[:, 0]
             lse_N[rows] = logits_nV.logsumexp(1)
         ctx.save_for_backward(hidden_NH, head_VH, target_N, suppressed, lse_N)
@@ -57,21 +60,29 @@ class _TokenLogp(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_N: Tensor) -> tuple[Tensor | None, ...]:
         hidden_NH, head_VH, target_N, suppressed, lse_N = ctx.saved_tensors
-        grad_hidden_NH = torch.empty_like(hidden_NH)
-        grad_head_VH = torch.zeros_like(head_VH) if ctx.needs_input_grad[1] else None
+        cast_head_VH, grad_hidden_NH = head_VH.to(hidden_NH.dtype), torch.empty_like(hidden_NH)
+        grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(hidden_NH), ctx.chunk):
             grad_n1 = grad_N[rows, None]
-            probability_nV = policy_logits(hidden_NH[rows], head_VH, suppressed, ctx.temperature)
-            probability_nV.sub_(lse_N[rows, None]).exp_()
+            logits_nV = policy_logits(hidden_NH[rows], cast_head_VH, suppressed, ctx.temperature)
+            probability_nV = logits_nV.sub_(lse_N[rows, None]).exp_()
             grad_nV = probability_nV.mul_(-grad_n1).scatter_add_(1, target_N[rows, None], grad_n1)
             grad_nV.index_fill_(1, suppressed, 0.0)
             if ctx.temperature > 0:
                 grad_nV.div_(ctx.temperature)
-            grad_nV = grad_nV.to(head_VH.dtype)
-            grad_hidden_NH[rows] = grad_nV @ head_VH
+            grad_nV = grad_nV.to(hidden_NH.dtype)
+            grad_hidden_NH[rows] = grad_nV @ cast_head_VH
             if grad_head_VH is not None:
-                grad_head_VH.addmm_(grad_nV.T, hidden_NH[rows])
-        return grad_hidden_NH, grad_head_VH, None, None, None, None
+                _add_product(grad_head_VH, grad_nV.T, hidden_NH[rows])
+        return grad_hidden_NH, None if grad_head_VH is None else grad_head_VH.to(head_VH.dtype), None, None, None, None
+
+
+def _add_product(sum_VH: Tensor, left_Vn: Tensor, right_nH: Tensor) -> None:
+    """In place, without a tensor for the product where the types are the same."""
+    if sum_VH.dtype == left_Vn.dtype:
+        sum_VH.addmm_(left_Vn, right_nH)
+    else:
+        sum_VH.add_(left_Vn @ right_nH)
 
 
 def _chunks(num_rows: int, size: int) -> list[slice]:
