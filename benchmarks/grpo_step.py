@@ -27,7 +27,7 @@ from benchmarks.sides.running import (
 )
 from benchmarks.sides.work import Work, least_operations, measured_peak, save_model
 
-# side, new tokens, completions that TRL reads at a time in its loss: in the last 8.2 GiB with two, too much with eight
+# side, new tokens, completions that TRL reads at a time in its loss: the last takes 8.2 GiB with two
 CASES = {"1100x32": (32, 32, 8), "1100x200": (32, 200, 8), "2000x32": (44, 32, 8), "4000x32": (62, 32, 2)}
 PEERS = Path("benchmarks/peers")
 
