@@ -62,16 +62,13 @@ CASES = [
     Case(_MIDDLE, replace(_SHORT, tuning="lora")),
     Case(_MIDDLE, replace(_SHORT, train_vision_tower=True, train_merger=True)),
     Case(_MIDDLE, replace(_SHORT, precision="bf16-true")),
-    # never looked at while the formulas were written
     Case(_MIDDLE, replace(_SHORT, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
     Case(_MIDDLE, replace(_MIXED, tuning="lora", gradient_checkpointing=True, frames=48)),
-    # and these only when the adapters' float32 was in them
     Case(_MIDDLE, replace(_MIXED, tuning="lora", lora_rank=64, frames=24, num_generations=6)),
     Case(_MIDDLE, replace(_SHORT, precision="bf16-true", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
     # as recipes have it
     Case(_MIDDLE, _MIXED),
     Case(_MIDDLE, replace(_MIXED, gradient_checkpointing=True, frames=32, max_new_tokens=96)),
-    # first run when these formulas stood
     Case(_MIDDLE, replace(_MIXED, train_vision_tower=True, train_merger=True)),
     Case(_MIDDLE, replace(_MIXED, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
 ]
