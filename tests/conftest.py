@@ -20,6 +20,10 @@ hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="write the golden losses anew")
+
+
 @dataclass(frozen=True)
 class Tolerances:
     """How far apart two ways to the same number may be."""
