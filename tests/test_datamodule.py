@@ -261,21 +261,26 @@ def one_bad(folder: Path) -> TVGDataModule:
     return data
 
 
-def test_spare_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
+def training_set(data):
+    data.train_dataloader()
+    return data.training_set
+
+
+def test_drawn_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
     """Eight spares: those that fall on sample 2 are of the sample after it, under the position of the one drawn."""
-    items = one_bad.spare_items("key", 8, Mixture())
+    items = training_set(one_bad).draw("key", 8)
     places = [item.position % 4 for item in items]
     assert 2 in places and [int(item.sample.sample_id) for item in items] == [3 if k == 2 else k for k in places]
-    again = one_bad.spare_items("key", 8, Mixture())
+    again = training_set(one_bad).draw("key", 8)
     assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
     assert one_bad.figures()["data/bad_videos"] == 1.0
 
 
 def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
-    (item,) = one_bad.items_again([("3", Task.ACTION_RECOGNITION, 9)])
+    (item,) = training_set(one_bad).items_again([("3", Task.ACTION_RECOGNITION, 9)])
     assert (item.sample.sample_id, item.task, item.position) == ("3", Task.ACTION_RECOGNITION, 9)
     with pytest.raises(ValueError, match="sample 2 cannot be read"):
-        one_bad.items_again([("3", Task.TVG, 9), ("2", Task.TVG, 10)])
+        training_set(one_bad).items_again([("3", Task.TVG, 9), ("2", Task.TVG, 10)])
 
 
 def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:

@@ -57,7 +57,7 @@ def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> N
     objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
     nothing: Any = None
     with pytest.raises(ValueError, match="by 2 processes, and each has its own prompts: go on with as many, not 1"):
-        objective.step(nothing, [], Place(0, "only", 3, 0), nothing, nothing, nothing)
+        objective.step(nothing, [], Place(0, "only", 3, 0), nothing)
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,8 @@
 """The LightningDataModule: which questions are asked in training, and which in evaluation."""
 
-import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import chain, repeat
 from pathlib import Path
 from typing import Protocol
 
@@ -15,23 +12,15 @@ from torch import nn
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
-from tvg_lightning.data.bad_videos import BadVideos, replacements
+from tvg_lightning.data.bad_videos import BadVideos
 from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
 from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
-from tvg_lightning.data.items import (
-    Draw,
-    EvaluationQuestions,
-    Item,
-    ItemMaker,
-    Question,
-    Target,
-    TargetQuestions,
-    TrainingQuestions,
-)
+from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Target, TargetQuestions, TrainingQuestions
 from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reader import ItemReader
 from tvg_lightning.data.reading import ReadingSettings
+from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data.video import VideoSampling
 from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -153,7 +142,7 @@ class TVGDataModule(L.LightningDataModule):
         self.templates = None if prompts is None else read_templates(Path(prompts), self.method)
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
-        self._online_difficulty: OnlineDifficulty | None = None  # of the stage that runs now
+        self.training_set: TrainingSet | None = None  # of the stage that runs now
         self._bad: BadVideos | None = None
         self._reader: ItemReader | None = None
 
@@ -246,7 +235,9 @@ class TVGDataModule(L.LightningDataModule):
         num_batches = plan.num_batches or plan.updates_per_batch * batches_in_epoch(
             len(questions), plan.batch_size, sharding.world_size
         )
-        self._online_difficulty = self._difficulty_of(plan, len(questions), sharding)
+        difficulty = self._difficulty_of(plan, len(questions), sharding)
+        samples = self._samples[self.train]
+        self.training_set = TrainingSet(samples, self.reader(), plan.mixture, self.seed, sharding, difficulty)
         batches = Batches(
             len(questions),
             num_batches,
@@ -255,7 +246,7 @@ class TVGDataModule(L.LightningDataModule):
             self.seed,
             sharding,
             plan.updates_per_batch,
-            self._online_difficulty,
+            difficulty,
         )
         first_batch = trainer.current_epoch * num_batches if plan.goes_on else 0
         return TrainingLoader(questions, self.reader(), batches, first_batch)
@@ -267,43 +258,6 @@ class TVGDataModule(L.LightningDataModule):
         if num_samples < fewest:
             raise ValueError(f"data.difficulty: {num_samples} samples do not fill one batch of {fewest}")
         return OnlineDifficulty(self.difficulty, num_samples, fewest, merged_over_ranks)
-
-    # ---- what GRPO asks for between two batches
-
-    def report_ious(self, ious: Mapping[str, float]) -> None:
-        """How well training has just answered its grounding samples: mean IoU by sample id."""
-        if self._online_difficulty is not None:
-            number_of = self._numbers()
-            for sample_id, iou in ious.items():
-                self._online_difficulty.report(number_of[sample_id], iou)
-
-    def spare_items(self, key: str, count: int, mixture: Mixture) -> list[Item]:
-        """Training items out of turn, in place of prompts that taught nothing; the same for the same key."""
-        assert self.train is not None
-        questions = TrainingQuestions(self._samples[self.train], mixture, self.seed)
-        kept = self._online_difficulty.kept[-1] if self._online_difficulty else range(len(questions))
-        candidates = []
-        for number in range(count):
-            digest = hashlib.blake2b(f"{self.seed} {key} {self._sharding().rank} {number}".encode(), digest_size=8)
-            position = int.from_bytes(digest.digest(), "big") >> 1
-            place = position % len(kept)
-            order = chain([kept[place]], replacements(kept, place))
-            draws = map(partial(Draw, position), order, repeat(position))
-            candidates.append(map(questions.__getitem__, draws))
-        (items,) = self.reader().training([candidates])
-        return items
-
-    def items_again(self, questions: Sequence[tuple[str, Task, int]]) -> list[Item]:
-        """The items of (sample id, task, position): what a resumed run must look at once more."""
-        assert self.train is not None
-        samples, number_of = self._samples[self.train], self._numbers()
-        again = [Question(samples[number_of[name]], task, position) for name, task, position in questions]
-        (items,) = self.reader().training([[iter([question]) for question in again]])
-        return items
-
-    def _numbers(self) -> dict[str, int]:
-        assert self.train is not None
-        return {sample.sample_id: number for number, sample in enumerate(self._samples[self.train])}
 
     def _training_questions(self, plan: DataPlan) -> TrainingQuestions | TargetQuestions:
         assert self.train is not None

@@ -10,7 +10,8 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules import rollouts
-from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled
+from tvg_lightning.modules.phases import Phases
+from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled, Sampler
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import Place
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -57,54 +58,55 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """Sampling gives the groups above by the names of the items; the list shows what was sampled."""
     calls: list[list[str]] = []
 
-    def sample(policy: object, items: Sequence[Item], *_: object) -> list[Group]:
+    def groups(sampler: object, items: Sequence[Item]) -> list[Group]:
         calls.append([i.sample.sample_id for i in items])
         return [GROUPS[name] for name in calls[-1]]
 
-    monkeypatch.setattr(rollouts, "sample_groups", sample)
+    monkeypatch.setattr(Sampler, "_groups", groups)
     return calls
 
 
-def spares(*names: Sequence[str]) -> tuple[rollouts.SpareItems, list[tuple[str, int]]]:
+def draws(*names: Sequence[str]) -> tuple[rollouts.DrawItems, list[tuple[str, int]]]:
     keys: list[tuple[str, int]] = []
 
-    def spare(key: str, count: int) -> list[Item]:
+    def draw(key: str, count: int) -> list[Item]:
         keys.append((key, count))
         return [item(name) for name in names[len(keys) - 1]]
 
-    return spare, keys
+    return draw, keys
 
 
 def named(groups: Sequence[Group]) -> list[str]:
     return [g.item.sample.sample_id for g in groups]
 
 
-def sample_all(names: Sequence[str], spare: rollouts.SpareItems, **changes: Any) -> Sampled:
+def sample_all(names: Sequence[str], draw: rollouts.DrawItems, **changes: Any) -> Sampled:
     items = [item(name) for name in names]
-    return rollouts.sample_with_spread(POLICY, items, settings(**changes), Method.TIME_R1, PLACE, spare, sample)
+    sampler = Sampler(POLICY, settings(**changes), Method.TIME_R1, sample, PLACE, Phases())
+    return rollouts.sample_with_spread(sampler, items, draw)
 
 
 def test_without_rounds_flat_groups_stay(asked: list[list[str]]) -> None:
-    sampled = sample_all(["flat", "good"], spares()[0])
+    sampled = sample_all(["flat", "good"], draws()[0])
     assert (named(sampled.groups), sampled.replaced) == (["flat", "good"], [])
 
 
 def test_flat_groups_are_replaced_in_their_places(asked: list[list[str]]) -> None:
-    spare, keys = spares(["plain", "fresh"], ["other"])
-    sampled = sample_all(["flat", "good", "level"], spare, resampling_rounds=5)
+    draw, keys = draws(["plain", "fresh"], ["other"])
+    sampled = sample_all(["flat", "good", "level"], draw, resampling_rounds=5)
     assert keys == [("explore 7 0", 2), ("explore 7 1", 1)], "two lack a spread, then one; then none"
     assert named(sampled.groups) == ["fresh", "good", "other"]
     assert named(sampled.replaced) == ["plain", "flat", "level"], "every group that was sampled is accounted for"
 
 
 def test_the_rounds_are_bounded(asked: list[list[str]]) -> None:
-    spare, keys = spares(["plain"], ["plain"])
-    sampled = sample_all(["flat", "good"], spare, resampling_rounds=2)
+    draw, keys = draws(["plain"], ["plain"])
+    sampled = sample_all(["flat", "good"], draw, resampling_rounds=2)
     assert len(keys) == 2 and named(sampled.groups) == ["flat", "good"]
 
 
 def test_a_rollout_is_sampled_a_minibatch_at_a_time(asked: list[list[str]]) -> None:
-    sample_all(["flat", "good", "level", "fresh"], spares()[0], num_minibatches=2)
+    sample_all(["flat", "good", "level", "fresh"], draws()[0], num_minibatches=2)
     assert asked == [["flat", "good"], ["level", "fresh"]]
 
 

@@ -6,7 +6,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, Self
 
 import torch
 
@@ -15,8 +16,9 @@ from tvg_lightning.data.clip_pool import Clip, ClipPool
 from tvg_lightning.data.feature_cache import FeatureCache
 from tvg_lightning.data.frame_cache import FrameCache
 from tvg_lightning.data.items import Item, ItemMaker, Question
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip, VideoSampling
 from tvg_lightning.parallel import of_all_ranks
+from tvg_lightning.schema import Method
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,12 @@ class ItemReader:
         self.maker, self.pool, self.bad = maker, pool, bad
         self.prefetch = prefetch if pool.num_workers else 0
         self._wait_s = 0.0
+
+    @classmethod
+    def in_this_process(cls, videos: str | Path, method: Method, sampling: VideoSampling | None = None) -> Self:
+        """Without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
+        maker = ItemMaker(Path(videos), method, sampling or VideoSampling())
+        return cls(maker, ClipPool(0), BadVideos(None, ()), prefetch=0)
 
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]:
         """One item for each of a batch's candidates; ValueError where none of them can be read."""

@@ -13,6 +13,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from tvg_lightning.data.items import Item
+from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
@@ -76,6 +77,12 @@ class GroundingModule(L.LightningModule):
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         assert isinstance(datamodule, TVGDataModule)
         return datamodule
+
+    def training_set(self) -> TrainingSet:
+        """That of the running stage, once the datamodule has been asked for its batches."""
+        training_set = self.datamodule().training_set
+        assert training_set is not None
+        return training_set
 
     def optimizer_names(self) -> list[str]:
         """Of all optimizers that the run will have."""

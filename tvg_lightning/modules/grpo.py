@@ -10,13 +10,15 @@ from typing import Any
 import torch
 
 from tvg_lightning.data.items import Item
-from tvg_lightning.datamodule import DataPlan, TVGDataModule
+from tvg_lightning.data.training_set import TrainingSet
+from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import (
     Minibatch,
     Rollout,
+    Sampler,
     advantages,
     mean_ious,
     prepare,
@@ -34,13 +36,12 @@ from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.rollout import RolloutEngine, sample
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Method, MethodName
-from tvg_lightning.tasks.mixture import Mixture
 
 
 class GRPOObjective:
     """GRPO as a training module uses it: a rollout now and then, an update every step."""
 
-    def __init__(self, settings: GRPOSettings, method: Method, engine: RolloutEngine) -> None:
+    def __init__(self, settings: GRPOSettings, method: Method, engine: RolloutEngine = sample) -> None:
         self.settings, self.method, self.engine = settings, method, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made
@@ -56,17 +57,21 @@ class GRPOObjective:
         policy: PolicyBackbone,
         items: Sequence[Item],
         place: Place,
-        data: TVGDataModule,
-        mixture: Mixture,
-        phases: Phases,
+        training_set: TrainingSet,
+        phases: Phases | None = None,
     ) -> StepResult:
-        """One update, after a rollout where the last one is used up: sample -> reward -> advantage -> loss."""
+        """One update, after a rollout where the last one is used up: sample -> reward -> advantage -> loss.
+
+        ``items`` are answered in that rollout; ``training_set`` gives more where groups are constant, and what a
+        resumed run must read again. The caller makes the backward pass and the optimizer's step. ``phases`` is the
+        clock of the step.
+        """
+        phases = phases or Phases()
         fresh = StepResult(torch.zeros(()), {})
         if self._saved is not None:
-            self._restore(policy, self._saved, data)
-        phases.enter("rollout")
+            self._restore(policy, self._saved, training_set)
         if self.rollout is None:
-            self.rollout, fresh = self._roll_out(policy, items, place, data, mixture)
+            self.rollout, fresh = self._roll_out(policy, items, place, training_set, phases)
         phases.enter("loss")
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, place.world_size)
         if self.rollout.num_taken == self.settings.updates_per_rollout:
@@ -80,15 +85,17 @@ class GRPOObjective:
         )
 
     def _roll_out(
-        self, policy: PolicyBackbone, items: Sequence[Item], place: Place, data: TVGDataModule, mixture: Mixture
+        self,
+        policy: PolicyBackbone,
+        items: Sequence[Item],
+        place: Place,
+        training_set: TrainingSet,
+        phases: Phases,
     ) -> tuple[Rollout, StepResult]:
         settings = self.settings
-
-        def spare(key: str, count: int) -> list[Item]:
-            return data.spare_items(key, count, mixture)
-
-        sampled = sample_with_spread(policy, items, settings, self.method, place, spare, self.engine)
-        data.report_ious(mean_ious(sampled))
+        sampler = Sampler(policy, settings, self.method, self.engine, place, phases)
+        sampled = sample_with_spread(sampler, items, training_set.draw)
+        training_set.report_ious(mean_ious(sampled))
         advantage_BG = advantages(sampled.groups, settings, policy.device)
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
@@ -96,7 +103,7 @@ class GRPOObjective:
         flops = rollout_flops(policy, sampled, rollout)
         return rollout, StepResult(torch.zeros(()), rollout_figures(sampled), traces, everyone, flops)
 
-    def _restore(self, policy: PolicyBackbone, state: dict[str, Any], data: TVGDataModule) -> None:
+    def _restore(self, policy: PolicyBackbone, state: dict[str, Any], training_set: TrainingSet) -> None:
         if state["reference"] is not None:
             self.reference = policy.kept_like_ours(state["reference"])
         if state["rollouts"] is not None:
@@ -106,7 +113,7 @@ class GRPOObjective:
                     f"the checkpoint was written between two updates of a rollout by {len(state['rollouts'])} "
                     f"processes, and each has its own prompts: go on with as many, not {world_size}"
                 )
-            self.rollout = restored_rollout(policy, state["rollouts"][rank], data.items_again)
+            self.rollout = restored_rollout(policy, state["rollouts"][rank], training_set.items_again)
         self._saved = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -191,8 +198,7 @@ class GRPOModule(GroundingModule):
         )
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        data = self.datamodule()
-        return self.objective.step(self.policy, items, self.place(), data, data.mixture, self.phases)
+        return self.objective.step(self.policy, items, self.place(), self.training_set(), self.phases)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from tvg_lightning.advantage import group_advantage, zero_spread_groups
 from tvg_lightning.data.items import Item
+from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import Place
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
@@ -24,7 +25,7 @@ from tvg_lightning.schema import Method, Task
 from tvg_lightning.spans import iou_to_windows
 from tvg_lightning.traces import Trace
 
-SpareItems = Callable[[str, int], list[Item]]  # a key and a count: items out of turn, the same for the same key
+DrawItems = Callable[[str, int], list[Item]]  # a key and a count: items at random, the same for the same key
 
 
 @dataclass(slots=True)
@@ -82,53 +83,51 @@ class Sampled:
     replaced: list[Group]
 
 
-def sample_groups(
-    policy: PolicyBackbone,
-    items: Sequence[Item],
-    settings: GRPOSettings,
-    method: Method,
-    place: Place,
-    engine: RolloutEngine,
-) -> list[Group]:
-    """Answer every item G times and score the answers."""
-    prompts = [policy.encode(item.prompt, item.clip) for item in items]
-    features = policy.see(prompts)
-    positions = [item.position for item in items]
-    uniform_NT = place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
-    completions = engine(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
-    return [
-        Group(item, prompt, feature, group, [_score(item, completion, settings, method) for completion in group])
-        for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
-    ]
+@dataclass(frozen=True, slots=True)
+class Sampler:
+    """What answers and scores the prompts of one step."""
+
+    policy: PolicyBackbone
+    settings: GRPOSettings
+    method: Method
+    engine: RolloutEngine
+    place: Place
+    phases: Phases
+
+    def groups(self, items: Sequence[Item], at_once: int) -> list[Group]:
+        """Answer every item G times and score the answers, ``at_once`` prompts at a time."""
+        return [group for i in range(0, len(items), at_once) for group in self._groups(items[i : i + at_once])]
+
+    def _groups(self, items: Sequence[Item]) -> list[Group]:
+        policy, settings = self.policy, self.settings
+        self.phases.enter("vision")
+        prompts = [policy.encode(item.prompt, item.clip) for item in items]
+        features = policy.see(prompts)
+        self.phases.enter("rollout")
+        positions = [item.position for item in items]
+        uniform_NT = self.place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
+        completions = self.engine(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
+        return [
+            Group(item, prompt, feature, group, [_score(item, one, settings, self.method) for one in group])
+            for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
+        ]
 
 
-def sample_with_spread(
-    policy: PolicyBackbone,
-    items: Sequence[Item],
-    settings: GRPOSettings,
-    method: Method,
-    place: Place,
-    spare: SpareItems,
-    engine: RolloutEngine,
-) -> Sampled:
-    """``sample_groups``, and flat groups replaced by groups of spare prompts that have a spread (DAPO).
+def sample_with_spread(sampler: Sampler, items: Sequence[Item], draw: DrawItems) -> Sampled:
+    """The groups of ``items``, of which flat ones are replaced by groups of drawn items that have a spread (DAPO).
 
     At most ``resampling_rounds`` rounds; in each every process samples as many prompts as the neediest one
     lacks, so that all do the same. What is still flat after that stays: it has no gradient.
     """
-    size = len(items) // settings.num_minibatches
-    chunks = [items[i : i + size] for i in range(0, len(items), size)]
-    sampled = Sampled(
-        [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place, engine)], []
-    )
+    settings, place = sampler.settings, sampler.place
+    minibatch = len(items) // settings.num_minibatches
+    sampled = Sampled(sampler.groups(items, minibatch), [])
     for turn in range(settings.resampling_rounds):
-        num_needed = max_over_ranks(sum(group.is_flat for group in sampled.groups), policy.device)
+        num_needed = max_over_ranks(sum(group.is_flat for group in sampled.groups), sampler.policy.device)
         if num_needed == 0:
             break
-        spares = spare(f"{place.stage} {place.step} {turn}", num_needed)
-        chunks = [spares[i : i + size] for i in range(0, num_needed, size)]
-        fresh = [g for chunk in chunks for g in sample_groups(policy, chunk, settings, method, place, engine)]
-        _replace_flat(sampled, fresh)
+        fresh = draw(f"{place.stage} {place.step} {turn}", num_needed)
+        _replace_flat(sampled, sampler.groups(fresh, minibatch))
     return sampled
 
 

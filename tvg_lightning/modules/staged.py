@@ -62,8 +62,7 @@ class StagedModule(GroundingModule):
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.objective is not None:
-            data, mixture = self.datamodule(), self.stage.mixture
-            return self.objective.step(self.policy, items, self.place(), data, mixture, self.phases)
+            return self.objective.step(self.policy, items, self.place(), self.training_set(), self.phases)
         return sft_step(self.policy, items, self.place(), self.phases)
 
     def place(self) -> Place:
