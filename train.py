@@ -3,18 +3,36 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
+from callbacks.anchor_trace import AnchorTrace
+from callbacks.prediction_writer import PredictionWriter
+from callbacks.stage_summary import StageSummary
+from callbacks.stage_switch import StageSwitch
+from callbacks.step_checkpoint import StepCheckpoint
+from callbacks.throughput import Throughput
 from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.strategies import strategy_of
+
+# in every run, in this order, each with its settings under its key; trainer.callbacks adds others
+STANDING_CALLBACKS: dict[str, type[Callback]] = {
+    "anchor_trace": AnchorTrace,
+    "throughput": Throughput,
+    "stage_switch": StageSwitch,
+    "stage_summary": StageSummary,
+    "prediction_writer": PredictionWriter,
+    "step_checkpoint": StepCheckpoint,
+}
 
 
 class TrainCLI(LightningCLI):
     """LightningCLI, and the settings that must agree between policy, data and trainer said once."""
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        for key, callback in STANDING_CALLBACKS.items():
+            parser.add_lightning_class_args(callback, key)
         parser.add_argument("--tuning", default="full", choices=("full", "lora", "qlora"), help="how to fine-tune")
         parser.link_arguments("tuning", "model.init_args.policy.tuning")
         parser.link_arguments("data.method", "model.init_args.method")
@@ -30,6 +48,11 @@ class TrainCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The words ``ddp`` and ``fsdp`` mean this project's settings of them, on GPUs and CPUs alike."""
+        for callback in self._get(self.config_init, "trainer.callbacks") or []:
+            for key, standing in STANDING_CALLBACKS.items():
+                if isinstance(callback, standing):
+                    name = standing.__name__
+                    raise ValueError(f"trainer.callbacks: {name} is in every run: remove it; its settings are {key}.*")
         strategy = strategy_of(self._get(self.config_init, "trainer.strategy"))
         if strategy is not None:
             kwargs["strategy"] = strategy

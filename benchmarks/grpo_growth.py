@@ -17,7 +17,7 @@ from benchmarks.sides.work import Work, least_operations, measured_peak, save_mo
 
 # (side, new tokens, G): the first three grow in G, the last three in the prompt
 CASES = [(32, 200, 8), (32, 200, 16), (32, 200, 32), (32, 32, 8), (44, 32, 8), (62, 32, 8)]
-PHASES = ("see", "rollout", "loss", "backward")
+PHASES = ("vision", "rollout", "loss", "backward")
 
 
 def run_case(work: Work, folder: Path) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def run_case(work: Work, folder: Path) -> dict[str, Any]:
     if ours is None:
         raise SystemExit("out of memory")
     flops = least_operations(work, ours["prompt_tokens"])
-    least = {"see": flops.see, "rollout": flops.rollout, "loss": flops.loss, "backward": flops.backward}
+    least = {"vision": flops.vision, "rollout": flops.rollout, "loss": flops.loss, "backward": flops.backward}
     return {
         "work": work.as_dict(),
         "sides": sides,

@@ -4,7 +4,7 @@
 
 Both sides are this project's process and stock transformers' model (``sides/naive.py``) on the same tokens; see
 ``grpo_step`` for the work. Rollout: the tower's pass and everything up to the last token. Loss: log-probabilities,
-loss and backward pass; ours has the tower's features from the rollout, the naive path sees the picture again.
+loss and backward pass; ours has the tower's features from the rollout, the naive path encodes the picture again.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from benchmarks.sides.running import RESULTS, in_turns, keep, same_work, table_h
 from benchmarks.sides.work import Work, save_model
 
 CASES = {"1100x32": (32, 32), "1100x200": (32, 200)}
-PARTS = {"rollout": ("see", "rollout"), "loss and backward": ("loss", "backward")}
+PARTS = {"rollout": ("vision", "rollout"), "loss and backward": ("loss", "backward")}
 
 
 def rows_of(case: dict[str, Any]) -> str:

@@ -37,12 +37,10 @@ def write_config(folder: Path, data: Path, steps: int) -> Path:
         stage |= {"steps": steps, "batch_size": 4}
         if stage.get("grpo"):
             stage["grpo"] |= {"num_minibatches": 2, "num_iterations": 2, "num_generations": 4}
-        if stage.get("harvest_from"):  # of a few steps: what is in the layout is good enough
-            stage["rule"] = {"min_answer_iou": 0.0, "min_last_anchor_iou": 0.0}
+        if stage.get("harvest_from"):  # of a few steps: what is in the format is good enough
+            stage["harvest_rule"] = {"min_answer_iou": 0.0, "min_last_anchor_iou": 0.0}
     config["trainer"] |= {"default_root_dir": str(folder), "logger": False, "enable_progress_bar": False}
-    for callback in config["trainer"]["callbacks"]:
-        if callback["class_path"].endswith("StepCheckpoint"):
-            callback["init_args"] = {"every_n_steps": 1}
+    config["step_checkpoint"] = {"every_n_steps": 1}
     split = {"name": "held_out", "annotations": str(data / "held_out.jsonl"), "limit": 2}
     config["data"] |= {
         "videos": str(data / "videos"), "train": str(data / "train.jsonl"), "val": [split], "test": [split],

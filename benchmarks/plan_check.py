@@ -25,9 +25,9 @@ from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.memory import phases
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.memory import peak_gib, start_peak
-from tvg_lightning.policy.rollout import sample
-from tvg_lightning.policy.settings import PolicySettings, SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.schema import Prompt
 
 PHASES = ("rollout", "backward", "update")
@@ -127,14 +127,14 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
     frames = torch.randint(0, 256, (2 * num_t, 14 * num_h, 14 * num_w, 3), dtype=torch.uint8)
     prompt = policy.encode(Prompt("When?"), VideoClip(frames, (0.0,) * len(frames), 2.0, "noise"))
     del frames
-    sampling = SamplingSettings(max_new_tokens=settings.max_new_tokens)
+    generation = GenerationSettings(max_new_tokens=settings.max_new_tokens)
     uniform_RT = torch.rand(settings.num_generations, settings.max_new_tokens)
     measured: dict[str, float] = {}
     for _ in range(2):
         start_peak(device)
         with mixed:
-            features = policy.see([prompt])
-            groups = sample(policy, [prompt], features, settings.num_generations, sampling, uniform_RT)
+            features = policy.video_features([prompt])
+            groups = generate(policy, [prompt], features, settings.num_generations, generation, uniform_RT)
         measured["rollout"] = peak_gib(device) or 0.0
         start_peak(device)
         with mixed:

@@ -1,4 +1,4 @@
-"""The quickstart over several seeds: every stage's figures on every validation set, mean and standard deviation.
+"""The quickstart over several seeds: every stage's metrics on every validation set, mean and standard deviation.
 
     python -m benchmarks.quickstart 0 1 2
 
@@ -15,7 +15,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-FIGURES = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "VC", "AR", "VD", "format_rate")
+METRICS = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "VC", "AR", "VD", "format_rate")
 ROOT = Path("runs/seeds")
 
 
@@ -38,10 +38,10 @@ def train(seed: int, folder: Path) -> None:
 
 def table(summaries: list[list[dict[str, Any]]], split: str | None = None) -> str:
     """One Markdown row a stage; the held-out split, or another one by its name."""
-    lines = ["| stage | " + " | ".join(FIGURES) + " | anchors | seconds |", "|" + "---|" * (len(FIGURES) + 3)]
+    lines = ["| stage | " + " | ".join(METRICS) + " | anchors | seconds |", "|" + "---|" * (len(METRICS) + 3)]
     for stages in zip(*summaries, strict=True):
         rows = [stage if split is None else stage[split] for stage in stages]
-        cells = [_spread([row[figure] for row in rows]) for figure in FIGURES]
+        cells = [_spread([row[figure] for row in rows]) for figure in METRICS]
         anchors = zip_longest(*(row["anchor_mIoU"] for row in rows))  # some seeds may lack a later anchor
         cells.append(" ".join(_spread(list(values)) for values in anchors))
         cells.append(_spread([stage["seconds"] for stage in stages], digits=0))

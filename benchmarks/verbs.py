@@ -2,7 +2,7 @@
 
     python -m benchmarks.verbs LABELS.json
 
-LABELS is a file in the layout of Invert4TVG's val_vs.json: videos by name, each with ``sentences`` and ``verb`` (the
+LABELS is a file in the form of Invert4TVG's val_vs.json: videos by name, each with ``sentences`` and ``verb`` (the
 first verb as written, "" where there is none).
 """
 

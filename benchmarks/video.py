@@ -40,24 +40,24 @@ import psutil
 import torch
 from tqdm import tqdm
 
-from tvg_lightning.data.clip_pool import ClipPool, Result
-from tvg_lightning.data.clip_worker import ClipRequest
+from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.decoders import UnreadableError, av_frames, index_frames
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.data.probing import video_files
 from tvg_lightning.data.video import (
+    FrameSettings,
     VideoClip,
     VideoError,
-    VideoSampling,
     choose_frames,
     read_clip,
     resize_frames,
 )
+from tvg_lightning.data.workers.pool import ClipPool, Result
+from tvg_lightning.data.workers.worker import ClipRequest
+from tvg_lightning.policy.patches import normalise, patchify
 
 NUM_FRAMES = 64
 PIXELS = 128 * 28 * 28
-SAMPLING = VideoSampling(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
+SAMPLING = FrameSettings(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
 RENDERED = {"rendered_30s.mp4": 1, "rendered_3min.mp4": 6, "rendered_10min.mp4": 20}  # times the first
 Turns = dict[str, list[float]]  # CPU seconds of each way, turn by turn
 PEER_ERRORS = (RuntimeError, ValueError, ImportError, AttributeError, OSError, KeyError, decord.DECORDError)
@@ -270,16 +270,16 @@ def memory(num_clips: int, num_workers: int) -> None:
     Twenty files in turn, through a cache that holds half of them: all are decoded, stored, evicted, again and again.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder, sampling = Path(name), VideoSampling(max_pixels=16 * 784)
+        folder, frames = Path(name), FrameSettings(max_pixels=16 * 784)
         paths = [folder / f"{number}.mp4" for number in range(20)]
         for number, path in enumerate(paths):
             encode(path, num_frames=12 + number)
-        bytes_a_clip = frames_of(ClipPool(0), ClipRequest(str(paths[0]), sampling)).numel()
+        bytes_a_clip = frames_of(ClipPool(0), ClipRequest(str(paths[0]), frames)).numel()
         with ClipPool(num_workers, cache=FrameCache(folder / "cache", max_bytes=10 * bytes_a_clip)) as pool:
             write("| clips | main MiB | workers MiB |\n|---|---|---|")
             coming: deque[Future[Result]] = deque()
             for number in range(1, num_clips + 1):
-                coming.append(pool.submit(ClipRequest(str(paths[number % len(paths)]), sampling)))
+                coming.append(pool.submit(ClipRequest(str(paths[number % len(paths)]), frames)))
                 if len(coming) > 2 * num_workers:  # read ahead
                     coming.popleft().result()
                 if number == 100 or number % max(1, num_clips // 10) == 0:

@@ -9,13 +9,13 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
-from callbacks.timeline import Frames, draw_timeline, figure_to_image
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.step import StepResult
 from tvg_lightning.schema import Task
+from tvg_lightning.timeline import Frames, draw_timeline, figure_to_image
 from tvg_lightning.traces import Trace, TraceWriter
 
 

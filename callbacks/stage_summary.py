@@ -12,11 +12,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.trainer.states import TrainerFn
 
-from callbacks.timeline import draw_refinement, figure_to_image
 from tvg_lightning.metrics.grounding import ACCURACY_KEYS, anchor_means
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.schema import Task
+from tvg_lightning.timeline import draw_refinement, figure_to_image
 
 SHORT = {
     ACCURACY_KEYS[Task.VERB_COMPLETION]: "VC",
@@ -30,7 +30,7 @@ class StageSummary(Callback):
     """Writes ``<run>/summary.json`` after every stage and prints the table at the end.
 
     The first row, "base", is the policy before training; it needs ``trainer.num_sanity_val_steps: -1``. The
-    figures are those of the first validation split; the others stand beside them under their own names.
+    metrics are those of the first validation split; the others stand beside them under their own names.
     """
 
     def __init__(self, file: str | None = None) -> None:
@@ -42,7 +42,7 @@ class StageSummary(Callback):
 
     def on_sanity_check_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GroundingModule)
-        if pl_module.figures:
+        if pl_module.last_metrics:
             self.rows = [self._row("base", pl_module, 0, 0.0)]
             self._write(trainer)
 
@@ -91,8 +91,8 @@ class StageSummary(Callback):
 
     def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
         first, *others = module.metrics
-        row = {"stage": stage, **_short(module.figures[first]), "steps": steps, "seconds": round(seconds, 1)}
-        return row | {split: _short(module.figures[split]) for split in others}
+        row = {"stage": stage, **_short(module.last_metrics[first]), "steps": steps, "seconds": round(seconds, 1)}
+        return row | {split: _short(module.last_metrics[split]) for split in others}
 
     def _path(self, trainer: L.Trainer) -> Path:
         return Path(self.file) if self.file is not None else Path(trainer.default_root_dir) / "summary.json"
@@ -107,10 +107,10 @@ class StageSummary(Callback):
         os.replace(partial, path)
 
 
-def _short(figures: dict[str, float]) -> dict[str, Any]:
-    """The figures under the names of the table; the anchors as a list."""
-    named = {SHORT.get(key, key): round(float(value), 4) for key, value in figures.items() if "anchor_" not in key}
-    return named | {"anchor_mIoU": [round(float(mean), 4) for mean in anchor_means(figures)]}
+def _short(metrics: dict[str, float]) -> dict[str, Any]:
+    """The metrics under the names of the table; the anchors as a list."""
+    named = {SHORT.get(key, key): round(float(value), 4) for key, value in metrics.items() if "anchor_" not in key}
+    return named | {"anchor_mIoU": [round(float(mean), 4) for mean in anchor_means(metrics)]}
 
 
 def table(rows: list[dict[str, Any]], splits: list[str]) -> str:
@@ -119,9 +119,9 @@ def table(rows: list[dict[str, Any]], splits: list[str]) -> str:
     for split in splits:
         lines.append(f"{split:<16}" + "".join(f"{column:>12}" for column in COLUMNS) + "   anchors")
         for row in rows:
-            figures = row if split == splits[0] else row.get(split, {})
-            cells = "".join(f"{figures[c]:>12.3f}" if c in figures else f"{'–':>12}" for c in COLUMNS)
-            anchors = " ".join(f"{a:.3f}" for a in figures.get("anchor_mIoU", []))
+            metrics = row if split == splits[0] else row.get(split, {})
+            cells = "".join(f"{metrics[c]:>12.3f}" if c in metrics else f"{'–':>12}" for c in COLUMNS)
+            anchors = " ".join(f"{a:.3f}" for a in metrics.get("anchor_mIoU", []))
             lines.append(f"  {row['stage']:<14}{cells}   {anchors}")
         lines.append("")
     return "\n".join(lines[:-1])

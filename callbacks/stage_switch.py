@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 class StageSwitch(Callback):
     """A stage is one Lightning epoch; at its end the next one gets its weights, data, optimizer and schedule.
 
+    Modules without stages are left alone.
+
     ``traces``: the folder where AnchorTrace writes, from which the harvest for an SFT stage is taken
     (default: ``traces`` in the run's folder).
     """
@@ -30,12 +32,8 @@ class StageSwitch(Callback):
     # ---- set-up
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        if stage != "fit":
+        if stage != "fit" or not isinstance(pl_module, StagedModule):
             return
-        if not isinstance(pl_module, StagedModule):
-            raise ValueError(
-                f"StageSwitch needs a StagedModule, not {type(pl_module).__name__}: remove it from callbacks"
-            )
         # the trainer's own types leave out what its connectors give it
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
@@ -53,9 +51,10 @@ class StageSwitch(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        assert isinstance(pl_module, StagedModule)
+        if not isinstance(pl_module, StagedModule):
+            return
         if pl_module.stage.plateau is not None and pl_module.last_step is not None:
-            reward = pl_module.last_step.logs.get("reward")
+            reward = pl_module.last_step.metrics.get("reward")
             if reward is not None:
                 mean_reward = trainer.strategy.reduce(pl_module.last_step.loss.new_tensor(reward))
                 self._rewards.append(float(mean_reward))
@@ -69,8 +68,7 @@ class StageSwitch(Callback):
     def on_train_batch_start(  # type: ignore[override]  # Lightning reads the result, its types say None
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> int | None:
-        assert isinstance(pl_module, StagedModule)
-        if self.on_plateau(pl_module):
+        if isinstance(pl_module, StagedModule) and self.on_plateau(pl_module):
             log.info('stage "%s": the reward stands still, moving on', pl_module.stage.name)
             return -1  # Lightning's word for: this epoch is over
         return None
@@ -87,7 +85,8 @@ class StageSwitch(Callback):
     # ---- moving on
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, StagedModule)
+        if not isinstance(pl_module, StagedModule):
+            return
         self._rewards.clear()
         coming = pl_module.stage_index + 1
         if coming >= len(pl_module.stages):
@@ -119,12 +118,12 @@ class StageSwitch(Callback):
         if not files:
             raise ValueError(f'no traces of stage "{source}" in {folder}: add the AnchorTrace callback')
         traces = [trace for file in files for trace in read_traces(file)]
-        kept = harvest(traces, stage.rule)
+        kept = harvest(traces, stage.harvest_rule)
         log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
         if not kept:
             raise ValueError(
                 f'stage "{stage.name}": none of {len(traces)} traces of "{source}" passes the rule; '
-                f'give "{source}" more steps or relax the rule ({stage.rule})'
+                f'give "{source}" more steps or relax the rule ({stage.harvest_rule})'
             )
         target = module.harvest_file(stage.name)
         target.unlink(missing_ok=True)

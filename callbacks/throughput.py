@@ -50,14 +50,14 @@ class Throughput(Callback):
         phases, step = pl_module.phases, pl_module.last_step
         phases.end()
         step_s = time.perf_counter() - self._began_s
-        figures = {f"speed/{name}_s": seconds for name, seconds in phases.seconds.items()}
-        figures |= {f"memory/{name}_gib": peak for name, peak in phases.peak_gib.items()}
-        figures["speed/step_s"] = step_s
-        figures["speed/tokens_per_s"] = step.num_tokens / step_s
-        figures["speed/mfu"] = step.flops / step_s / (self.peak_tflops * 1e12)
+        metrics = {f"speed/{name}_s": seconds for name, seconds in phases.seconds.items()}
+        metrics |= {f"memory/{name}_gib": peak for name, peak in phases.peak_gib.items()}
+        metrics["speed/step_s"] = step_s
+        metrics["speed/tokens_per_s"] = step.num_tokens / step_s
+        metrics["speed/mfu"] = step.flops / step_s / (self.peak_tflops * 1e12)
         if "rollout" in phases.seconds:
-            figures["speed/rollout_share"] = phases.seconds["rollout"] / step_s
-        pl_module.log_dict(figures, batch_size=len(batch))
+            metrics["speed/rollout_share"] = phases.seconds["rollout"] / step_s
+        pl_module.log_dict(metrics, batch_size=len(batch))
 
 
 def measured_peak_tflops(device: torch.device, dtype: torch.dtype) -> float:

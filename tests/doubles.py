@@ -82,8 +82,8 @@ class ShortLast(Callback):
         objective = pl_module.objective
         if pl_module.stage.name == self.stage and trainer.global_rank == trainer.world_size - 1:
             assert objective is not None
-            sampling = replace(objective.settings.sampling, max_new_tokens=1)
-            objective.settings = replace(objective.settings, sampling=sampling)
+            generation = replace(objective.settings.generation, max_new_tokens=1)
+            objective.settings = replace(objective.settings, generation=generation)
 
 
 def losses(file: Path) -> list[tuple[str, int, float]]:

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.advantage import group_advantage, zero_spread_groups
+from tvg_lightning.advantage import constant_groups, group_advantage
 
 REWARDS_BG = torch.tensor([[0.0, 1.0, 2.0, 3.0], [5.0, 5.0, 5.0, 9.0]], dtype=torch.float64)
 
@@ -32,7 +32,7 @@ def test_equal_rewards_give_exactly_nothing(value: float, scale: str) -> None:
     advantage_BG = group_advantage(rewards_BG, scale, eps=1e-12)  # type: ignore[arg-type]
     assert torch.equal(advantage_BG[0], torch.zeros(7))
     assert advantage_BG[1].abs().sum() > 0
-    assert zero_spread_groups(rewards_BG).tolist() == [True, False]
+    assert constant_groups(rewards_BG).tolist() == [True, False]
 
 
 def test_no_gradient_and_no_group_of_one() -> None:

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
+from copy import deepcopy
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ SIZES = {
     },
     "model": {"checkpoint", "dtype", "gradient_checkpointing", "max_new_tokens", "lr", "steps", "epochs", "batch_size"},
     "data": {
-        "videos", "train", "val", "test", "predict", "targets", "sampling", "batch_size", "eval_batch_size",
+        "videos", "train", "val", "test", "predict", "targets", "frames", "batch_size", "eval_batch_size",
         "num_workers",
     },
 }  # fmt: skip
@@ -96,7 +97,7 @@ def is_size(path: tuple[str, ...]) -> bool:
 
 
 def test_every_recipe_is_tested_and_has_a_twin() -> None:
-    shared = [name for name in FILES if name.startswith(("tiny/", "prompts/"))]
+    shared = [name for name in FILES if name.startswith(("parts/", "prompts/"))]
     twins = [twin_of(recipe) for recipe in RECIPES]
     assert sorted([*RECIPES, *twins, *OVERLAYS, *shared, "quickstart.yaml"]) == FILES
 
@@ -132,7 +133,7 @@ def test_the_rewards_are_the_published_ones(recipe: str) -> None:
         expected = RewardWeights.published(method)
         if recipe == "time_r1/finetune.yaml":  # the release fine-tunes on the plain IoU
             expected = RewardWeights(format=1.0, iou=1.0)
-        assert stage["grpo"]["reward"] == expected.as_dict()
+        assert stage["reward"] == expected.as_dict()
         assert stage["grpo"]["num_generations"] == 8
 
 
@@ -189,12 +190,12 @@ def from_root(monkeypatch: pytest.MonkeyPatch) -> None:
 def smaller_still(folder: Path, shapes: Path, *names: str) -> list[str]:
     """Arguments that make a twin (or the quickstart) a matter of seconds: few videos, batches and tokens."""
     split = {"name": "held_out", "annotations": str(shapes / "held_out.jsonl"), "limit": 1}
-    settings = yaml.safe_load((CONFIGS / names[-1]).read_text(encoding="utf-8"))["model"]["init_args"]
-    few = {"sampling": {"max_new_tokens": 4}, "num_generations": 2}
+    settings = deepcopy(resolved(*names))["model"]["init_args"]
+    few = {"generation": {"max_new_tokens": 4}, "num_generations": 2}
     for stage in settings.get("stages", ()):
         stage.update(steps=1, batch_size=2, harvest_from=None)  # four tokens are no trace to harvest
-        if "grpo" in stage:
-            stage["grpo"] = {**stage["grpo"], **few}
+        if stage["grpo"] is not None:
+            stage["grpo"] |= few
     own = {"stages": settings["stages"]} if "stages" in settings else {"grpo": few} if "grpo" in settings else {}
     config = {
         "trainer": {
@@ -205,7 +206,7 @@ def smaller_still(folder: Path, shapes: Path, *names: str) -> list[str]:
         "model": {"init_args": {"evaluation": {"max_new_tokens": 4}, **own}},
         "data": {
             "videos": str(shapes / "videos"), "train": str(shapes / "train.jsonl"), "val": [split], "test": [split],
-            "predict": str(shapes / "held_out.jsonl"), "sampling": {"max_frames": 8}, "batch_size": 2,
+            "predict": str(shapes / "held_out.jsonl"), "frames": {"max_frames": 8}, "batch_size": 2,
             "cache": str(shapes / "cache"),
         },
     }  # fmt: skip

@@ -45,7 +45,7 @@ def damaged(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
 
 def config_of(folder: Path, damaged: Path, callbacks: list[dict[str, Any]] | None = None, **data: Any) -> Path:
     """Six rollouts of two prompts, so that every video is drawn, then as many batches of targets."""
-    stages = [stage("explore", 6, grpo=grpo(sampling={"max_new_tokens": 16})), stage("imitate", 6, sft=True)]
+    stages = [stage("explore", 6, **grpo(generation={"max_new_tokens": 16})), stage("imitate", 6, sft=True)]
     path = write_config(folder, damaged, stages=stages)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["data"] |= {"num_workers": 2, "video_timeout_s": 3.0, "cache": None, **data}
@@ -62,14 +62,14 @@ def kill_9(config: Path) -> None:
     assert done.returncode == -9, done.stderr
 
 
-def last_figures(folder: Path) -> dict[str, float]:
+def last_metrics(folder: Path) -> dict[str, float]:
     """The last value of each logged figure."""
-    figures: dict[str, float] = {}
+    metrics: dict[str, float] = {}
     (file,) = folder.rglob("metrics.csv")
     with file.open(encoding="utf-8", newline="") as rows:
         for row in csv.DictReader(rows):
-            figures |= {name: float(value) for name, value in row.items() if value}
-    return figures
+            metrics |= {name: float(value) for name, value in row.items() if value}
+    return metrics
 
 
 @pytest.mark.usefixtures("doubles")
@@ -79,9 +79,9 @@ def test_damaged_videos_cost_their_time_and_no_run(damaged: Path, tmp_path: Path
     logger = {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(one), "version": ""}}
     train.main(["fit", "--config", str(config_of(one, damaged)), "--trainer.logger", json.dumps(logger)])
     whole = losses(one / "losses.jsonl")
-    figures = last_figures(one)
-    assert len(whole) == 12 and figures["train/data/bad_videos"] == 4 and figures["train/data/wait_s"] > 0
-    assert figures["train/data/killed"] >= 1 and figures["train/data/died"] >= 1
+    metrics = last_metrics(one)
+    assert len(whole) == 12 and metrics["train/data/bad_videos"] == 4 and metrics["train/data/wait_s"] > 0
+    assert metrics["train/data/killed"] >= 1 and metrics["train/data/died"] >= 1
 
     kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": 7}}
     kill_9(config_of(two, damaged, [kill], num_workers=1, prefetch=0))
@@ -97,7 +97,7 @@ def test_damaged_videos_cost_their_time_and_no_run(damaged: Path, tmp_path: Path
 
 
 def test_what_cannot_be_read_is_answered_as_missing(damaged: Path, tmp_path: Path) -> None:
-    """Nothing stands in for it: a record without a span, and IoU 0 in the figures."""
+    """Nothing stands in for it: a record without a span, and IoU 0 in the metrics."""
     lines = (damaged / "train.jsonl").read_text(encoding="utf-8").splitlines(keepends=True)
     (tmp_path / "asked.jsonl").write_text("".join([lines[0], lines[-4]]), encoding="utf-8")
     config = config_of(tmp_path, damaged, num_workers=0, predict=str(tmp_path / "asked.jsonl"))

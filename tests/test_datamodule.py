@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from tests.builders import GOOD_TRACE, write_annotations, write_traces
-from tests.data.test_reader import TablePool
-from tvg_lightning.data.clip_pool import ClipPool
+from tests.data.test_item_reader import TablePool
 from tvg_lightning.data.items import TargetQuestions, TrainingQuestions
+from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
 from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -70,7 +70,7 @@ def datamodule(folder: Path, attached: SimpleNamespace | None = None, **changes:
     [
         ("fit", {"videos": "nowhere"}, r"data\.videos: there is no folder nowhere"),
         ("fit", {"train": None}, r"data\.train: fit needs a file"),
-        ("fit", {"train": "missing.jsonl"}, r"data\.train: missing\.jsonl: no such annotation file"),
+        ("fit", {"train": "missing.jsonl"}, r"data\.train: missing\.jsonl: no such file"),
         ("fit", {"targets": "missing.jsonl"}, r"data\.targets: there is no file missing\.jsonl"),
         ("fit", {"val": [Split("v", "missing.jsonl")]}, r"data\.val\[0\]\.annotations: missing\.jsonl"),
         ("validate", {}, r"data\.val: validate needs at least one split"),
@@ -273,7 +273,7 @@ def test_drawn_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
     assert 2 in places and [int(item.sample.sample_id) for item in items] == [3 if k == 2 else k for k in places]
     again = training_set(one_bad).draw("key", 8)
     assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
-    assert one_bad.figures()["data/bad_videos"] == 1.0
+    assert one_bad.metrics()["data/bad_videos"] == 1.0
 
 
 def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
@@ -285,9 +285,9 @@ def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
 
 def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:
     pool = one_bad.reader().pool
-    assert one_bad.reader().pool is pool and one_bad.figures()
+    assert one_bad.reader().pool is pool and one_bad.metrics()
     one_bad.teardown("fit")
-    assert one_bad.figures() == {} and one_bad.reader().pool is not pool
+    assert one_bad.metrics() == {} and one_bad.reader().pool is not pool
 
 
 # ---- evaluation

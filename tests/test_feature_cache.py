@@ -12,8 +12,8 @@ from torch import Tensor
 import train
 from tests.doubles import losses
 from tests.test_train import grpo, stage, write_config
-from tvg_lightning.data import clip_worker
 from tvg_lightning.data.video import VideoClip, clip_of
+from tvg_lightning.data.workers import worker
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.rows import EncodedPrompt
 
@@ -31,25 +31,25 @@ class Counts:
 
 @pytest.fixture
 def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
-    counts, look = Counts(), PolicyBackbone._look
+    counts, compute = Counts(), PolicyBackbone._compute_features
 
     def counting_clip_of(*args: Any) -> VideoClip:
         counts.decoded += 1
         return clip_of(*args)
 
-    def counting_look(policy: PolicyBackbone, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+    def counting_compute_features(policy: PolicyBackbone, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         counts.seen += len(prompts)
-        return look(policy, prompts)
+        return compute(policy, prompts)
 
-    monkeypatch.setattr(clip_worker, "clip_of", counting_clip_of)
-    monkeypatch.setattr(PolicyBackbone, "_look", counting_look)
+    monkeypatch.setattr(worker, "clip_of", counting_clip_of)
+    monkeypatch.setattr(PolicyBackbone, "_compute_features", counting_compute_features)
     return counts
 
 
 def fit(folder: Path, shapes: Path, feature_cache: Path | None, tuning: str, epochs: int = 2, **policy: Any) -> Any:
     """GRPO over the twelve samples in batches of three, then one epoch of SFT; the losses."""
     stages = [
-        {**stage("explore", 4 * epochs, grpo=grpo(sampling={"max_new_tokens": 8})), "batch_size": 3},
+        {**stage("explore", 4 * epochs, **grpo(generation={"max_new_tokens": 8})), "batch_size": 3},
         {**stage("imitate", 4, sft=True), "batch_size": 3},
     ]
     path = write_config(folder, shapes, stages=stages)

@@ -37,8 +37,8 @@ def test_tvg_r1_splits_in_three() -> None:
     assert (split.num_too_hard, split.num_unanswered) == (2, 1)
 
 
-def test_tvg_r1_imitates_only_what_keeps_the_layout_and_each_text_once() -> None:
-    broken = trace("a", 1.0, well_formed=False)
+def test_tvg_r1_imitates_only_what_keeps_the_format_and_each_text_once() -> None:
+    broken = trace("a", 1.0, follows_format=False)
     split = split_by_teacher([sample("a"), sample("b")], [broken, trace("b", 1.0), trace("b", 1.0)], TVGR1Rule())
     assert [t.sample_id for t in split.cold_start] == ["b"]
     assert [s.sample_id for s in split.reinforce] == ["a"]

@@ -11,10 +11,10 @@ from tests.doubles import losses
 from tests.test_train import ROOT, grpo, in_new_process, stage, write_config
 from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.settings import GRPOSettings
-from tvg_lightning.modules.step import Place
-from tvg_lightning.policy.rollout import sample
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import check_sharding
+from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.schema import Method
 
@@ -27,7 +27,7 @@ def run(folder: Path, shapes: Path, stages: list[dict[str, Any]], *args: str | P
 
 
 def stages_of(batch_size: int) -> list[dict[str, Any]]:
-    return [{**stage("only", 5, grpo=grpo(beta=0.04)), "batch_size": batch_size}]
+    return [{**stage("only", 5, **grpo(beta=0.04)), "batch_size": batch_size}]
 
 
 @pytest.mark.parametrize("sharded_first", [True, False])
@@ -52,12 +52,12 @@ def test_a_run_goes_on_with_another_number_of_processes(
 
 
 def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> None:
-    settings = GRPOSettings(reward=RewardWeights(format=1.0), num_iterations=2)
-    objective = GRPOObjective(settings, Method.TAR_TVG, sample)
+    rewards = Rewards(Method.TAR_TVG, RewardWeights(format=1.0))
+    objective = GRPOObjective(GRPOSettings(num_iterations=2), rewards)
     objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
     nothing: Any = None
     with pytest.raises(ValueError, match="by 2 processes, and each has its own prompts: go on with as many, not 1"):
-        objective.step(nothing, [], Place(0, "only", 3, 0), nothing)
+        objective.step(nothing, [], StepContext(0, "only", 3, 0), nothing)
 
 
 @pytest.mark.parametrize(

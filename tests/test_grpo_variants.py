@@ -13,8 +13,7 @@ from tests.doubles import losses
 from tests.test_train import grpo, in_new_process, stage, write_config
 from tvg_lightning.traces import read_traces
 
-IDLE = "lightning.pytorch.callbacks.Callback"  # keeps the others at their places in the list
-SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "sampling": {"max_new_tokens": 24}}
+SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "generation": {"max_new_tokens": 24}}
 
 
 def traces_of(folder: Path) -> list[tuple[int, str, float]]:
@@ -24,7 +23,7 @@ def traces_of(folder: Path) -> list[tuple[int, str, float]]:
 @pytest.fixture(scope="module")
 def whole_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
     folder = tmp_path_factory.mktemp("several")
-    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    stages = [stage("only", 8, **grpo(**SEVERAL))]
     train.main(["fit", "--config", str(write_config(folder, shapes, stages=stages))])
     return folder
 
@@ -40,10 +39,10 @@ def test_four_updates_share_a_rollout(whole_run: Path) -> None:
 def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
     killed_after: int, whole_run: Path, tmp_path: Path, shapes: Path
 ) -> None:
-    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    stages = [stage("only", 8, **grpo(**SEVERAL))]
     path = write_config(tmp_path, shapes, stages=stages)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["trainer"]["callbacks"][4]["init_args"]["every_n_steps"] = 1
+    config["step_checkpoint"]["every_n_steps"] = 1
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
     config["trainer"]["callbacks"].append({"class_path": "tests.doubles.KillAt", "init_args": {"batch": killed_after}})
     (tmp_path / "cut.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -58,19 +57,19 @@ def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "gspo": {"ratio_level": "sequence", "reduction": "sequence_mean", "clip_low": 3e-4, "clip_high": 4e-4},
-    "dr_grpo": {"advantage": "none", "reduction": "constant"},
-    "dapo": {"clip_high": 0.28, "mask_cut_off": True, "resampling_rounds": 2, "num_iterations": 2},
-    "batch_k1": {"advantage": "batch", "kl": "k1", "beta": 0.1, "reference": "base"},
+    "dr_grpo": {"scale_rewards": "none", "reduction": "constant"},
+    "dapo": {"clip_high": 0.28, "mask_truncated": True, "resampling_rounds": 2, "num_iterations": 2},
+    "batch_k1": {"scale_rewards": "batch", "kl": "k1", "beta": 0.1, "reference": "base"},
     "overlong": {"length": {"max_tokens": 24, "cache_tokens": 23}},
 }
 
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_variants_run_and_learn_a_finite_loss(name: str, tmp_path: Path, shapes: Path) -> None:
-    changes = {"sampling": {"max_new_tokens": 24}, **VARIANTS[name]}
+    changes = {"generation": {"max_new_tokens": 24}, **VARIANTS[name]}
     if name == "overlong":
         changes["reward"] = {"format": 1.0, "soft_iou": 1.0, "length": 1.0}
-    stages = [stage("only", 2, grpo=grpo(**changes))]
+    stages = [stage("only", 2, **grpo(**changes))]
     train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages))])
     found = [loss for _, _, loss in losses(tmp_path / "losses.jsonl")]
     assert len(found) == 2 and all(abs(loss) < 100 for loss in found)
@@ -92,7 +91,7 @@ def test_variants_run_and_learn_a_finite_loss(name: str, tmp_path: Path, shapes:
 def test_a_bad_variant_is_refused_by_name(
     change: dict[str, Any], complaint: str, tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stages = [stage("only", 1, grpo=grpo(**change))]
+    stages = [stage("only", 1, **grpo(**change))]
     with pytest.raises((SystemExit, ValueError)) as refused:
         train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages))])
     assert complaint in str(refused.value) + capsys.readouterr().err
@@ -103,7 +102,7 @@ def test_two_processes_share_the_deviation_of_a_batch_and_their_spares(
 ) -> None:
     found = []
     for name, devices, batch_size in (("one", 1, 4), ("two", 2, 2)):
-        stages = [{**stage("only", 2, grpo=grpo(advantage="batch", num_iterations=2)), "batch_size": batch_size}]
+        stages = [{**stage("only", 2, **grpo(scale_rewards="batch", num_iterations=2)), "batch_size": batch_size}]
         run = in_new_process(
             "fit", "--config", write_config(tmp_path / name, shapes, stages=stages),
             "--trainer.devices", str(devices), "--trainer.strategy", "ddp",
@@ -115,7 +114,7 @@ def test_two_processes_share_the_deviation_of_a_batch_and_their_spares(
 
 def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Twelve samples, six batches a pass: the seventh batch draws from what the first six left."""
-    stages = [stage("only", 8, grpo=grpo(sampling={"max_new_tokens": 70}))]
+    stages = [stage("only", 8, **grpo(generation={"max_new_tokens": 70}))]
     config = write_config(tmp_path, shapes, stages=stages)
     args = ["--data.difficulty", json.dumps({"min_iou": 0.0, "max_iou": 1.0})]
     with caplog.at_level("INFO", logger="tvg_lightning.data.difficulty"):
@@ -134,7 +133,7 @@ def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest
 
 def poisoned(folder: Path, shapes: Path, nonfinite: str) -> list[str]:
     """A run of three steps with a gradient that is not a number in the second."""
-    stages = [stage("only", 3, grpo=grpo(sampling={"max_new_tokens": 12}))]
+    stages = [stage("only", 3, **grpo(generation={"max_new_tokens": 12}))]
     stages[0]["optimizer"] = {"lr": 1e-3, "nonfinite": nonfinite}
     path = write_config(folder, shapes, stages=stages)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -166,7 +165,7 @@ def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, *ar
         home = folder / name
         home.mkdir()
         config["trainer"]["default_root_dir"] = str(home)
-        config["trainer"]["callbacks"][5]["init_args"]["file"] = str(home / "losses.jsonl")
+        config["trainer"]["callbacks"][0]["init_args"]["file"] = str(home / "losses.jsonl")
         path = home / "config_in.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": kill_at}}
@@ -186,12 +185,9 @@ def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, *ar
 def test_a_single_stage_goes_on_where_it_was(kind: str, tmp_path: Path, shapes: Path) -> None:
     """Two epochs of six batches, cut in the second; with online difficulty, whose IoUs must not be lost."""
     config = yaml.safe_load(write_config(tmp_path, shapes).read_text(encoding="utf-8"))
-    config["trainer"]["callbacks"] = [c for c in config["trainer"]["callbacks"] if "stage_s" not in c["class_path"]]
-    config["trainer"]["callbacks"][2]["init_args"]["every_n_steps"] = 1
-    config["trainer"]["callbacks"] = [*config["trainer"]["callbacks"][:3], *([{"class_path": IDLE}] * 2),
-                                      *config["trainer"]["callbacks"][3:]]  # fmt: skip
+    config["step_checkpoint"]["every_n_steps"] = 1
     config["trainer"]["max_epochs"] = 2
-    more = {"grpo": grpo(sampling={"max_new_tokens": 24}, beta=0.04)} if kind == "grpo" else {}
+    more = {**grpo(generation={"max_new_tokens": 24}, beta=0.04)} if kind == "grpo" else {}
     config["model"] = {
         "class_path": f"tvg_lightning.modules.{kind}.{kind.upper()}Module",
         "init_args": {
@@ -207,9 +203,9 @@ def test_a_single_stage_goes_on_where_it_was(kind: str, tmp_path: Path, shapes: 
 
 def test_two_processes_go_on_within_a_rollout(tmp_path: Path, shapes: Path) -> None:
     """Each has its own prompts, and the IoUs of both decide what the next pass draws from."""
-    stages = [stage("only", 8, grpo=grpo(**SEVERAL))]
+    stages = [stage("only", 8, **grpo(**SEVERAL))]
     stages[0]["batch_size"] = 1
     config = yaml.safe_load(write_config(tmp_path, shapes, stages=stages).read_text(encoding="utf-8"))
-    config["trainer"]["callbacks"][4]["init_args"]["every_n_steps"] = 1
+    config["step_checkpoint"]["every_n_steps"] = 1
     config["data"]["difficulty"] = {"min_iou": 0.0, "max_iou": 1.0}
     resumed_equals_whole(tmp_path, config, 5, "--trainer.devices", "2", "--trainer.strategy", "ddp")

@@ -24,7 +24,7 @@ def test_a_refined_trace_is_kept() -> None:
     [
         (replace(GOOD, task=Task.VIDEO_DESCRIPTION), "another task"),
         (replace(GOOD, windows=()), "truth unknown"),
-        (replace(GOOD, well_formed=False), "layout"),
+        (replace(GOOD, follows_format=False), "format"),
         (replace(GOOD, answer=None), "no answer"),
         (replace(GOOD, anchors=GOOD.anchors[:1]), "too few anchors"),
         (replace(GOOD, answer=Span(10.0, 14.9)), "answer too far off"),

@@ -54,7 +54,7 @@ def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str
 
 
 def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(SystemExit, match=r"^error: .*absent\.jsonl: no such annotation file$"):
+    with pytest.raises(SystemExit, match=r"^error: .*absent\.jsonl: no such file$"):
         main(["data", "inspect", "--benchmark", "jsonl", "--annotations", str(tmp_path / "absent.jsonl")])
 
 

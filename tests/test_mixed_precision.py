@@ -21,7 +21,7 @@ def test_two_objectives(
     tuning: Tuning, dtype: Any, tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The KL to the reference is 0 before the first update and not after it: the reference keeps its own weights."""
-    stages = [stage("grpo", 3, grpo=grpo(beta=0.04, num_generations=2)), stage("sft", 2, sft=True)]
+    stages = [stage("grpo", 3, **grpo(beta=0.04, num_generations=2)), stage("sft", 2, sft=True)]
     path = write_config(tmp_path, shapes, stages=stages)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     config["trainer"]["logger"] = {

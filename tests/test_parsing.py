@@ -75,7 +75,7 @@ def test_lineage_layout_broken_gives_no_span(method: Method, text: str) -> None:
 def test_lineage_layout_is_the_released_pattern(pieces: list[str]) -> None:
     text = "".join(pieces).strip()
     released = re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>", text, re.DOTALL)
-    assert read_strict(text, Method.TIME_R1).well_formed == (released is not None)
+    assert read_strict(text, Method.TIME_R1).follows_format == (released is not None)
 
 
 # ---- strict: TAR-TVG
@@ -115,7 +115,7 @@ def test_tar_tvg_layout_broken_still_yields_what_can_be_read(
 ) -> None:
     assert old in GOOD_TAR
     answer = read_strict(GOOD_TAR.replace(old, new), Method.TAR_TVG)
-    assert not answer.well_formed
+    assert not answer.follows_format
     assert (answer.span, len(answer.anchors)) == (span, num_anchors)
 
 
@@ -274,8 +274,8 @@ def test_what_the_reward_reads_evaluation_reads(inside: str, method: Method) -> 
     start, end = ("<time>", "</time>") if method is Method.TVG_R1 else ("<answer>", "</answer>")
     text = f"<think><timestamp>1 to 2</timestamp></think>{start}{inside}{end}"
     strict, tolerant = read_strict(text, method), read_tolerant(text, method)
-    assert strict.well_formed == tolerant.well_formed
-    if strict.well_formed and strict.span is not None:
+    assert strict.follows_format == tolerant.follows_format
+    if strict.follows_format and strict.span is not None:
         assert tolerant.span == strict.span
 
 
@@ -306,7 +306,7 @@ def test_real_outputs_of_time_r1(shared: Path) -> None:
             span = read_tolerant(record["raw_text"], Method.TIME_R1).span
             assert span is not None
             assert list(span) == record["pred"]
-            assert not read_strict(record["raw_text"], Method.TIME_R1).well_formed  # sampled without a thought
+            assert not read_strict(record["raw_text"], Method.TIME_R1).follows_format  # sampled without a thought
     assert seen >= 3
 
 

@@ -1,4 +1,4 @@
-"""Every form of a line and of a file gives the span that was answered; what is none is refused with its place."""
+"""Every form of a line and of a file gives the span that was answered; what is none is refused with its location."""
 
 import json
 from pathlib import Path
@@ -102,7 +102,7 @@ LIST = [{"qid": 1, "pred": [0, 1]}, {"qid": 2, "pred": [1, 2]}]
 @pytest.mark.parametrize("indent", [None, 1])
 def test_json_in_one_piece(tmp_path: Path, value: Any, expected: list[Any], indent: int | None) -> None:
     found = read(save(tmp_path, json.dumps(value, indent=indent), name="preds.json"))
-    assert [(p.qid, p.video, p.place) for p in found] == expected
+    assert [(p.qid, p.video, p.location) for p in found] == expected
     assert [p.span for p in found] == [Span(0, 1), Span(1, 2)][: len(expected)]
 
 

@@ -23,7 +23,7 @@ def test_grounding_prompts_are_short_and_hold_the_query_once(method: Method) -> 
 
 
 @pytest.mark.parametrize("method", list(Method))
-def test_an_answer_built_from_the_prompts_examples_is_well_formed(method: Method) -> None:
+def test_an_answer_built_from_the_prompts_examples_is_follows_format(method: Method) -> None:
     prompt = grounding_prompt(method, "q")
     text = f"{prompt.system or ''} {prompt.user}"
     anchors = re.findall(r"<timestamp>[^<]+</timestamp>", text)
@@ -35,7 +35,7 @@ def test_an_answer_built_from_the_prompts_examples_is_well_formed(method: Method
     assert "<think>" in text
     assert bool(anchors) == (method is Method.TAR_TVG)
     answer = read_strict(f"<think>{' '.join(anchors)}</think>{final}", method)
-    assert answer.well_formed
+    assert answer.follows_format
     expected = {Method.TAR_TVG: Span(12.5, 15.0)}.get(method, Span(12.0, 15.5))
     assert answer.span == expected
 

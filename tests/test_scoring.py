@@ -1,4 +1,4 @@
-"""Whose answer it is, and the figures: by hand, then whatever the order, then against what was published."""
+"""Whose answer it is, and the metrics: by hand, then whatever the order, then against what was published."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from tvg_lightning.data.annotations.benchmarks import records
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.predictions import Prediction, read_predictions
 from tvg_lightning.schema import Method, Span
-from tvg_lightning.scoring import counts, figures, match, score
+from tvg_lightning.scoring import counts, match, metrics, score
 
 
 def record(sample_id: str, *windows: tuple[float, float], video: str = "a.mp4", query: str = "q") -> Record:
@@ -27,7 +27,7 @@ def answer(
 
 def ids(truth: list[Record], predictions: list[Prediction]) -> dict[str, int | str]:
     """Record id to line of its answer."""
-    return {truth[index].sample_id: p.place for index, p in match(truth, predictions).answers.items()}
+    return {truth[index].sample_id: p.location for index, p in match(truth, predictions).answers.items()}
 
 
 FOUR = [
@@ -43,14 +43,14 @@ def test_four_queries_by_hand() -> None:
     scores = score(FOUR, match(FOUR, THREE).answers)
     assert [query.iou for query in scores] == [1.0, 0.5, 0.8, 0.0]
     assert [query.window for query in scores] == [Span(10, 20), Span(0, 10), Span(50, 60), None]
-    assert figures(scores) == pytest.approx({"R1@0.3": 75, "R1@0.5": 75, "R1@0.7": 50, "mIoU": 57.5})
-    assert figures(scores, strict=True)["R1@0.5"] == 50
+    assert metrics(scores) == pytest.approx({"R1@0.3": 75, "R1@0.5": 75, "R1@0.7": 50, "mIoU": 57.5})
+    assert metrics(scores, strict=True)["R1@0.5"] == 50
     assert counts(scores) == {"num_queries": 4, "num_missing": 1, "num_unusable": 0}
 
 
 def test_unusable_answers_stay_in_the_denominator() -> None:
     scores = score(FOUR[:2], match(FOUR[:2], [answer("exact", None), answer("half", (0, 10))]).answers)
-    assert figures(scores) == {"R1@0.3": 50, "R1@0.5": 50, "R1@0.7": 50, "mIoU": 50}
+    assert metrics(scores) == {"R1@0.3": 50, "R1@0.5": 50, "R1@0.7": 50, "mIoU": 50}
     assert counts(scores) == {"num_queries": 2, "num_missing": 0, "num_unusable": 1}
 
 
@@ -142,8 +142,8 @@ def test_the_order_of_the_files_does_not_show(pairs: list[tuple[int, int]], data
     truth = [record(str(k), (start, start + 7.3)) for k, (start, _) in enumerate(pairs)]
     answers = [answer(str(k), (end, end + 9.1)) for k, (_, end) in enumerate(pairs)]
     shuffled = data.draw(st.permutations(truth)), data.draw(st.permutations(answers))
-    expected = figures(score(truth, match(truth, answers).answers))
-    assert figures(score(shuffled[0], match(*shuffled).answers)) == expected
+    expected = metrics(score(truth, match(truth, answers).answers))
+    assert metrics(score(shuffled[0], match(*shuffled).answers)) == expected
 
 
 def of_shared(
@@ -161,7 +161,7 @@ def test_the_figures_published_with_moment_detr(shared: Path) -> None:
     matched = match(truth, predictions)
     assert (len(truth), matched.unknown, matched.num_other_query) == (1550, [], 0)
     brief = json.loads((shared / "data" / folder / "sample_val_preds_metrics_raw.json").read_text())["brief"]
-    ours = figures(score(truth, matched.answers))
+    ours = metrics(score(truth, matched.answers))
     for key in ("R1@0.5", "R1@0.7"):
         assert round(ours[key], 2) == brief[f"MR-full-{key}"]
     assert (round(ours["R1@0.5"], 2), round(ours["R1@0.7"], 2)) == (53.94, 34.84)
@@ -175,4 +175,4 @@ def test_the_ious_published_with_time_r1(shared: Path) -> None:
     assert len(scores) == len(published) == 2500
     for query in scores:
         assert query.iou == pytest.approx(published[query.record.sample_id] / 100, abs=1e-12)
-    assert round(figures(scores)["mIoU"], 4) == 34.3656
+    assert round(metrics(scores)["mIoU"], 4) == 34.3656

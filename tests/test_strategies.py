@@ -41,7 +41,7 @@ def by_stage(folder: Path) -> dict[str, list[float]]:
 
 def run(folder: Path, shapes: Path, num_processes: int, *args: str) -> Path:
     """Four steps of each objective on four prompts, both from the base."""
-    stages = [stage("sft", 4, sft=True), stage("grpo", 4, grpo=grpo(beta=0.04))]
+    stages = [stage("sft", 4, sft=True), stage("grpo", 4, **grpo(beta=0.04))]
     for one in stages:
         one |= {"start_from": "base", "batch_size": 4 // num_processes}
     done = in_new_process("fit", "--config", write_config(folder, shapes, stages=stages), *args)
@@ -129,9 +129,9 @@ def uneven_stages(num_processes: int) -> list[dict[str, Any]]:
     halves = {"tvg": 0.5, "verb_completion": 0.5}
     varied = {"max_new_tokens": 70, "temperature": 1.5}
     stages = [
-        stage("tasks", 4, grpo=grpo(), mixture=halves),
-        stage("short", 2, grpo=grpo(beta=0.04, sampling=varied), mixture=halves),
-        stage("minibatches", 4, grpo=grpo(num_minibatches=2, num_iterations=2, resampling_rounds=1)),
+        stage("tasks", 4, **grpo(), mixture=halves),
+        stage("short", 2, **grpo(beta=0.04, generation=varied), mixture=halves),
+        stage("minibatches", 4, **grpo(num_minibatches=2, num_iterations=2, resampling_rounds=1)),
         stage("skip", 3, sft=True),
         stage("stop", 3, sft=True),
     ]

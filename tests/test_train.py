@@ -32,7 +32,8 @@ def stage(name: str, steps: int, **more: Any) -> dict[str, Any]:
     return {"name": name, "steps": steps, "batch_size": 2, "optimizer": {"lr": 1e-3}, **more}
 
 
-def grpo(**more: Any) -> dict[str, Any]:
+def grpo(length: dict[str, int] | None = None, reward: dict[str, float] | None = None, **more: Any) -> dict[str, Any]:
+    """The keys of a GRPO stage: what completions earn, and the settings of GRPO."""
     weights = (
         "format",
         "soft_iou",
@@ -42,22 +43,18 @@ def grpo(**more: Any) -> dict[str, Any]:
         "video_description",
     )
     # short completions: a test needs the paths, not the policy's best
-    return {
-        "num_generations": 3,
-        "reward": dict.fromkeys(weights, 1.0),
-        "sampling": {"max_new_tokens": 70},
-        "beta": 0.0,
-        **more,
-    }
+    settings = {"num_generations": 3, "generation": {"max_new_tokens": 70}, "beta": 0.0, **more}
+    earned = {"reward": reward or dict.fromkeys(weights, 1.0), **({} if length is None else {"length": length})}
+    return {"grpo": settings, **earned}
 
 
 def write_config(folder: Path, shapes: Path, **model: Any) -> Path:
     """A small staged run in ``folder`` on the rendered videos in ``shapes``."""
     split = {"name": "held_out", "annotations": str(shapes / "held_out.jsonl"), "limit": 2}
     stages = [
-        stage("explore", 6, grpo=grpo(beta=0.04), mixture={"tvg": 0.7, "verb_completion": 0.3}),
+        stage("explore", 6, **grpo(beta=0.04), mixture={"tvg": 0.7, "verb_completion": 0.3}),
         stage("imitate", 6, start_from="base", sft=True),
-        stage("refine", 6, grpo=grpo(beta=0.04)),
+        stage("refine", 6, **grpo(beta=0.04)),
     ]
     config = {
         "seed_everything": 3,
@@ -71,14 +68,11 @@ def write_config(folder: Path, shapes: Path, **model: Any) -> Path:
             "enable_model_summary": False,
             "logger": False,
             "callbacks": [
-                {"class_path": "callbacks.anchor_trace.AnchorTrace"},
-                {"class_path": "callbacks.stage_switch.StageSwitch"},
-                {"class_path": "callbacks.stage_summary.StageSummary"},
-                {"class_path": "callbacks.prediction_writer.PredictionWriter"},
-                {"class_path": "callbacks.step_checkpoint.StepCheckpoint", "init_args": {"every_n_steps": 2}},
                 {"class_path": "tests.doubles.LossLog", "init_args": {"file": str(folder / "losses.jsonl")}},
             ],
         },
+        "step_checkpoint": {"every_n_steps": 2},
+        "throughput": {"peak_tflops": 1.0},  # not measured
         "model": {
             "class_path": "tvg_lightning.modules.staged.StagedModule",
             "init_args": {
@@ -95,7 +89,7 @@ def write_config(folder: Path, shapes: Path, **model: Any) -> Path:
             "val": [split],
             "test": [split],
             "predict": str(shapes / "held_out.jsonl"),
-            "sampling": {"fps": 2.0, "max_frames": 8, "max_pixels": 784},
+            "frames": {"fps": 2.0, "max_frames": 8, "max_pixels": 784},
             "eval_tasks": ["tvg", "action_recognition"],
             "cache": str(shapes / "cache"),
         },
@@ -180,8 +174,8 @@ def test_a_stage_that_starts_from_the_base_forgets_the_stage_before() -> None:
 
 
 def test_the_reference_is_the_start_of_the_stage() -> None:
-    settings = GRPOSettings(reward=RewardWeights(format=1.0), beta=0.1)
-    stages = [StageSettings(name, grpo=settings, steps=1) for name in ("first", "second")]
+    settings, reward = GRPOSettings(beta=0.1), RewardWeights(format=1.0)
+    stages = [StageSettings(name, grpo=settings, reward=reward, steps=1) for name in ("first", "second")]
     module = StagedModule(PolicySettings(tuning="lora"), stages)
     module.configure_model()
     with torch.no_grad():
@@ -223,7 +217,7 @@ def test_a_power_cut_in_any_stage_costs_nothing(
 
 @pytest.mark.parametrize("tuning", ["lora", "qlora"])
 def test_adapters_by_one_flag(tuning: str, tmp_path: Path, shapes: Path) -> None:
-    stages = [stage("only", 3, grpo=grpo(beta=0.04))]
+    stages = [stage("only", 3, **grpo(beta=0.04))]
     train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages)), "--tuning", tuning])
     saved = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
     assert saved and all("lora_" in name and ".visual." not in name for name in saved)
@@ -253,6 +247,18 @@ def test_validate_test_and_predict(whole_run: Path, shapes: Path) -> None:
     assert len(records) == len((shapes / "held_out.jsonl").read_text(encoding="utf-8").splitlines())
     assert {"qid", "text", "span", "anchors", "frame_times_s"} <= records[0].keys()
     assert records[0]["frame_times_s"] == sorted(records[0]["frame_times_s"])
+
+
+def test_settings_of_the_standing_callbacks(tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = str(write_config(tmp_path, shapes))
+    with pytest.raises(SystemExit) as ended:
+        train.main(["fit", "--config", config, "--anchor_trace.picture_every", "7", "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    assert ended.value.code == 0 and printed["anchor_trace"]["picture_every"] == 7
+    assert printed["step_checkpoint"]["every_n_steps"] == 2, "the file's"
+    twice = [{"class_path": "callbacks.anchor_trace.AnchorTrace"}]
+    with pytest.raises(ValueError, match=r"trainer\.callbacks: AnchorTrace is in every run.*anchor_trace\.\*"):
+        train.main(["fit", "--config", config, "--trainer.callbacks", json.dumps(twice)])
 
 
 def test_a_checkpoint_rebuilds_its_module(whole_run: Path) -> None:
@@ -289,7 +295,7 @@ def test_a_negative_reward_weight_is_refused_by_name(
     bad = grpo()
     bad["reward"]["soft_iou"] = -1.0
     with pytest.raises((SystemExit, ValueError)) as refused:
-        train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=[stage("only", 1, grpo=bad)]))])
+        train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=[stage("only", 1, **bad)]))])
     assert "reward.soft_iou" in str(refused.value) + capsys.readouterr().err
 
 

@@ -29,7 +29,7 @@ _TRUTHS = ("true", "false")  # what may follow a flag without being a file
 
 
 def main(args: list[str] | None = None) -> None:
-    """Run one command; what a user can mend is said in one line."""
+    """Run one command; what a user can fix is said in one line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     given = sys.argv[1:] if args is None else args
     commands = {name: _loaded(COMMANDS[name]) for name in ([given[0]] if given and given[0] in COMMANDS else COMMANDS)}

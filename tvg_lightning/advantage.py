@@ -4,10 +4,10 @@ from typing import Literal
 
 from torch import Tensor
 
-AdvantageScale = Literal["group", "batch", "none"]
+RewardScale = Literal["group", "batch", "none"]
 
 
-def group_advantage(rewards_BG: Tensor, scale: AdvantageScale = "group", eps: float = 1e-4) -> Tensor:
+def group_advantage(rewards_BG: Tensor, scale: RewardScale = "group", eps: float = 1e-4) -> Tensor:
     """How much better each completion is than its group, in standard deviations.
 
     ``(r - mean_G) / (std + eps)``; GRPO (arXiv 2402.03300). "group": the group's std. "batch": the std of all
@@ -32,14 +32,14 @@ def group_advantage(rewards_BG: Tensor, scale: AdvantageScale = "group", eps: fl
         centred_BG = centred_BG / (rewards_BG.std() + eps)
     else:
         assert scale == "none", scale
-    return centred_BG.masked_fill(zero_spread_groups(rewards_BG)[:, None], 0.0)
+    return centred_BG.masked_fill(constant_groups(rewards_BG)[:, None], 0.0)
 
 
-def zero_spread_groups(rewards_BG: Tensor) -> Tensor:
+def constant_groups(rewards_BG: Tensor) -> Tensor:
     """Which groups have equal rewards throughout and so teach nothing; (B, G) to bool (B,).
 
     >>> import torch
-    >>> zero_spread_groups(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
+    >>> constant_groups(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))
     tensor([ True, False])
     """
     return rewards_BG.amax(dim=1) == rewards_BG.amin(dim=1)

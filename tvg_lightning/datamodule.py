@@ -14,16 +14,15 @@ from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
 from tvg_lightning.data.bad_videos import BadVideos
 from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
-from tvg_lightning.data.clip_pool import ClipPool
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
+from tvg_lightning.data.item_reader import ItemReader
 from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Target, TargetQuestions, TrainingQuestions
 from tvg_lightning.data.presence import missing_videos
-from tvg_lightning.data.reader import ItemReader
-from tvg_lightning.data.reading import ReadingSettings
+from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.parallel import merged_over_ranks
-from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
@@ -36,7 +35,7 @@ _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept i
 
 @dataclass(frozen=True)
 class Split:
-    """An annotated set to evaluate on; ``name`` stands before its figures. ``limit``: only the first."""
+    """An annotated set to evaluate on; ``name`` stands before its metrics. ``limit``: only the first."""
 
     name: str
     annotations: str
@@ -74,9 +73,11 @@ class Planner(Protocol):
     """The side of a training module that the datamodule asks."""
 
     needs_targets: bool
-    policy: PolicyBackbone  # asked for where its features are kept
 
     def data_plan(self) -> DataPlan | None: ...
+
+    def feature_identity(self) -> tuple[str, torch.dtype]:
+        """The digest of the vision tower's weights and the dtype of its features, once they are loaded."""
 
 
 class TVGDataModule(L.LightningDataModule):
@@ -107,7 +108,7 @@ class TVGDataModule(L.LightningDataModule):
         method: MethodName = "tar_tvg",
         prompts: str | None = None,
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
-        sampling: VideoSampling = VideoSampling(),  # noqa: B008  # frozen
+        frames: FrameSettings = FrameSettings(),  # noqa: B008  # frozen
         difficulty: DifficultyBand | None = None,
         batch_size: int = 8,
         eval_batch_size: int = 16,
@@ -132,7 +133,7 @@ class TVGDataModule(L.LightningDataModule):
         if not eval_tasks or len(set(eval_tasks)) < len(eval_tasks):
             raise ValueError(f"data.eval_tasks must name at least one task, and none twice, not {list(eval_tasks)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
-        self.targets, self.method, self.mixture, self.sampling = targets, Method(method), mixture, sampling
+        self.targets, self.method, self.mixture, self.frames = targets, Method(method), mixture, frames
         self.videos_outside = videos_outside
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
@@ -307,14 +308,14 @@ class TVGDataModule(L.LightningDataModule):
         """What reads the videos of the run: made when it is first needed, for it may ask the policy who it is."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            maker = ItemMaker(self.videos, self.method, self.sampling, self.templates)
+            maker = ItemMaker(self.videos, self.method, self.frames, self.templates)
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """How the videos of this process are read, for the log: bad ones, hits of the caches, time waited."""
-        figures = {} if self._reader is None else self._reader.figures()
-        return {f"data/{name}": value for name, value in figures.items()}
+        metrics = {} if self._reader is None else self._reader.metrics()
+        return {f"data/{name}": value for name, value in metrics.items()}
 
     def _pool(self) -> ClipPool:
         if self.reading.feature_cache is None:
@@ -322,8 +323,9 @@ class TVGDataModule(L.LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         planner: Planner = trainer.lightning_module  # type: ignore[assignment]
+        tower, dtype = planner.feature_identity()
         return self.reading.pool(
-            self.reading.features(planner.policy, trainer.strategy.root_device, str(trainer.precision))
+            self.reading.features(tower, dtype, trainer.strategy.root_device, str(trainer.precision))
         )
 
     def _sharding(self) -> Sharding:

@@ -93,7 +93,7 @@ def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: T
     taught = {
         (trace.sample_id, trace.text): trace
         for trace in reversed(traces)
-        if trace.task == Task.TVG and trace.well_formed and _iou(trace) > rule.eps1
+        if trace.task == Task.TVG and trace.follows_format and _iou(trace) > rule.eps1
     }
     cold_start = list(reversed(taught.values()))
     ious, imitated = sample_ious(traces), {trace.sample_id for trace in cold_start}

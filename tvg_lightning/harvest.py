@@ -45,8 +45,8 @@ def refusal(trace: Trace, rule: HarvestRule) -> str | None:
         return "another task"
     if not trace.windows:
         return "truth unknown"
-    if not trace.well_formed:
-        return "layout"
+    if not trace.follows_format:
+        return "format"
     if trace.answer is None:
         return "no answer"
     if len(trace.anchors) < rule.min_anchors:

@@ -30,10 +30,10 @@ def rows_of_all_ranks(rows_BG: Tensor) -> tuple[Tensor, slice]:
     return torch.cat(parts), slice(dist.get_rank() * num_B, (dist.get_rank() + 1) * num_B)
 
 
-def mean_over_ranks(figures: Mapping[str, float]) -> dict[str, float]:
+def mean_over_ranks(metrics: Mapping[str, float]) -> dict[str, float]:
     """Each figure's mean over the processes that have it; some have none of a task."""
     values: dict[str, list[float]] = {}
-    for part in of_all_ranks(dict(figures)):
+    for part in of_all_ranks(dict(metrics)):
         for name, value in part.items():
             values.setdefault(name, []).append(value)
     return {name: sum(found) / len(found) for name, found in values.items()}
@@ -48,9 +48,9 @@ def of_all_ranks(ours: T) -> list[T]:
     return parts
 
 
-def merged_over_ranks(figures: Mapping[int, float]) -> dict[int, float]:
+def merged_over_ranks(metrics: Mapping[int, float]) -> dict[int, float]:
     """The union of all processes' entries."""
-    return {key: value for part in of_all_ranks(dict(figures)) for key, value in part.items()}
+    return {key: value for part in of_all_ranks(dict(metrics)) for key, value in part.items()}
 
 
 def rank_and_world_size() -> tuple[int, int]:

@@ -25,21 +25,21 @@ ReversedPairs = Literal["reject", "swap"]
 
 
 def read_strict(text: str, method: Method) -> Answer:
-    """Read a completion for its reward, in the layout that the method's prompt asks for and no other.
+    """Read a completion for its reward, in the format that the method's prompt asks for and no other.
 
     TIME_R1, INVERT4TVG (the lineage's rule): the whole text is a ``<think>…</think>``, blanks, an
-    ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of layout
+    ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of format
     there is no span; Time-R1's release reads one there too, and lets its format term alone suffer.
 
     TVG_R1 (released rule): the text opens with a ``<think>…</think>`` and has a ``<time>…</time>`` after it,
     anything between them and behind allowed; the span is the FIRST ``<time>`` as JSON ``[a, b]``. Its IoU and
-    format terms are separate, so the span is read even where the layout fails, and a good layout may hold an
+    format terms are separate, so the span is read even where the format fails, and a good format may hold an
     unreadable time.
 
-    TAR_TVG (reconstruction: the rule is not public): the lineage's layout with each of the four tags once, at
+    TAR_TVG (reconstruction: the rule is not public): the lineage's format with each of the four tags once, at
     least one ``<timestamp>a to b</timestamp>`` inside the thought and none outside, and every time usable,
     the answer's too (or no answer at all would beat a far-off one, whose soft IoU is negative). Span and
-    anchors are read even where the layout fails.
+    anchors are read even where the format fails.
 
     >>> read_strict("<think>x</think><answer>12.0 to 15.5</answer>", Method.TIME_R1).span
     Span(start_s=12.0, end_s=15.5)
@@ -50,29 +50,29 @@ def read_strict(text: str, method: Method) -> Answer:
     if method is Method.TVG_R1:
         return _read_tvg_r1(body)
     assert method in (Method.TIME_R1, Method.INVERT4TVG), method
-    well_formed = _is_thought_then_answer(body)
-    return Answer(well_formed, _last_strict_pair(_last_inside(body, "answer")) if well_formed else None)
+    follows_format = _is_thought_then_answer(body)
+    return Answer(follows_format, _last_strict_pair(_last_inside(body, "answer")) if follows_format else None)
 
 
 def read_tolerant(text: str, method: Method) -> Answer:
-    """Read a completion for evaluation: any layout, any way of writing a time; ``well_formed`` stays strict.
+    """Read a completion for evaluation: any format, any way of writing a time; ``follows_format`` stays strict.
 
-    What the strict rule reads in a layout kept is the answer. Else it is one of ``read_all``'s windows: for TVG_R1
+    What the strict rule reads in the right format is the answer. Else it is one of ``read_all``'s windows: for TVG_R1
     the first, as its released evaluation takes the first two numbers; else the last, as the lineage's rule does.
     Only usable windows count: a reversed pair is rejected for every method. The released evaluations of Time-R1 and
     TVG-R1 do not swap it either and give it IoU 0; for TAR_TVG, whose code is not public, it is our reconstruction.
 
     >>> read_tolerant("It happens in 64.0 - 72.0 seconds.", Method.TIME_R1)
-    Answer(well_formed=False, span=Span(start_s=64.0, end_s=72.0), anchors=())
+    Answer(follows_format=False, span=Span(start_s=64.0, end_s=72.0), anchors=())
     """
     strict = read_strict(text, method)
     thought = _thought(_strip(text))
     anchors = tuple(window for inside in _all_inside(thought, "timestamp") for window in read_windows(inside)[-1:])
-    if strict.well_formed and strict.span is not None:
+    if strict.follows_format and strict.span is not None:
         return Answer(True, strict.span, anchors)
     windows = [window for window in read_all(text, method) if is_usable(window)]
     pick = 0 if method is Method.TVG_R1 else -1
-    return Answer(strict.well_formed, windows[pick] if windows else None, anchors)
+    return Answer(strict.follows_format, windows[pick] if windows else None, anchors)
 
 
 def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject") -> list[Span]:
@@ -128,24 +128,24 @@ def _read_tar_tvg(body: str) -> Answer:
     tags = _all_inside(thought, "timestamp")
     anchors = tuple(span for inside in tags if (span := _fit(_STRICT_ANCHOR, inside)) is not None)
     span = _last_strict_pair(_last_inside(body, "answer"))
-    well_formed = (
+    follows_format = (
         _is_thought_then_answer(body)
         and all(body.count(tag) == 1 for tag in _TAGS)
         and len(anchors) >= 1
         and len(anchors) == len(tags) == body.count("<timestamp>") == body.count("</timestamp>")
         and span is not None
     )
-    return Answer(well_formed, span, anchors)
+    return Answer(follows_format, span, anchors)
 
 
 def _read_tvg_r1(body: str) -> Answer:
     after_thought = body.find("</think>") if body.startswith("<think>") else -1
     timed = body.find("<time>", after_thought) if after_thought >= 0 else -1
-    well_formed = timed >= 0 and body.find("</time>", timed) >= 0
+    follows_format = timed >= 0 and body.find("</time>", timed) >= 0
     opened = body.find("<time>")
     closed = body.find("</time>", opened) if opened >= 0 else -1
     span = _fit(_JSON_PAIR, body[opened + len("<time>") : closed]) if closed >= 0 else None
-    return Answer(well_formed, span)
+    return Answer(follows_format, span)
 
 
 def _is_thought_then_answer(body: str) -> bool:

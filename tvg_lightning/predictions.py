@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import at, is_number, read_json, read_jsonl, read_text
-from tvg_lightning.data.annotations.records import Place
+from tvg_lightning.files import Location, at, is_number, read_json, read_jsonl, read_text
 from tvg_lightning.parsing import read_tolerant
 from tvg_lightning.schema import Method, Span
 from tvg_lightning.spans import is_usable
@@ -36,7 +35,7 @@ class Prediction:
     """One answer: the question it is for, as far as the file tells, and what was answered."""
 
     file: Path
-    place: Place
+    location: Location
     qid: str | None
     video: str | None
     query: str | None
@@ -46,7 +45,7 @@ class Prediction:
 
     def where(self) -> str:
         """``FILE:LINE``, for messages."""
-        return f"{self.file}:{self.place}"
+        return f"{self.file}:{self.location}"
 
 
 def read_predictions(path: Path, method: Method) -> list[Prediction]:
@@ -63,7 +62,7 @@ def read_predictions(path: Path, method: Method) -> list[Prediction]:
     return predictions
 
 
-def _objects(file: Path) -> Iterator[tuple[Place, Mapping[str, Any]]]:
+def _objects(file: Path) -> Iterator[tuple[Location, Mapping[str, Any]]]:
     """Every object of a file that holds an answer, with where it stands."""
     if not file.is_file():
         raise ValueError(f"{file}: no such file of predictions")
@@ -110,16 +109,16 @@ def _is_answer(given: Mapping[str, Any]) -> bool:
     return any(key in given for key in PREDICTION_KEYS)
 
 
-def _to_prediction(file: Path, place: Place, given: Mapping[str, Any], method: Method) -> Prediction:
+def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], method: Method) -> Prediction:
     keys = tuple(key for key in PREDICTION_KEYS if key in given)
-    with at(file, place):
+    with at(file, location):
         if not keys:
             raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
         span = _to_span(given[keys[0]], keys[0], method)
         qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
         if qid is None and (video is None or query is None):
             raise ValueError("does not say which question it answers; write its qid, or video and query")
-    return Prediction(file, place, qid, video, query, span, keys[0], keys[1:])
+    return Prediction(file, location, qid, video, query, span, keys[0], keys[1:])
 
 
 def _name(given: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:

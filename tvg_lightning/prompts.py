@@ -1,4 +1,4 @@
-"""The words put to the policy: short, and exact about the layout that parsing expects."""
+"""The words put to the policy: short, and exact about the format that parsing expects."""
 
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -65,7 +65,7 @@ class PromptTemplates:
 _OF_METHOD: Final = {
     Method.TAR_TVG: PromptTemplates(_TAR_TVG),
     Method.TIME_R1: PromptTemplates(_TIME_R1),
-    Method.INVERT4TVG: PromptTemplates(_TIME_R1),  # the same lineage, the same layout
+    Method.INVERT4TVG: PromptTemplates(_TIME_R1),  # the same lineage, the same format
     Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM),
 }
 
@@ -78,7 +78,7 @@ def templates_of(method: Method) -> PromptTemplates:
 def read_templates(path: Path, method: Method) -> PromptTemplates:
     """The templates of a YAML file with any of the keys of ``PromptTemplates``; the method's own for the others.
 
-    The layout that a prompt asks for must stay the method's, because parsing goes by it.
+    The format that a prompt asks for must stay the method's, because parsing goes by it.
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of prompts")

@@ -25,7 +25,7 @@ class Task(StrEnum):
 
 
 class Method(StrEnum):
-    """Whose prompt and answer layout are used for the grounding task."""
+    """Whose prompt and answer format are used for the grounding task."""
 
     TAR_TVG = "tar_tvg"
     TVG_R1 = "tvg_r1"
@@ -62,6 +62,6 @@ class Prompt:
 class Answer:
     """What was read from one completion; bad text gives None and (), never an exception."""
 
-    well_formed: bool  # the whole text follows the method's layout
+    follows_format: bool  # the whole text follows the method's format
     span: Span | None  # the final answer; None when there is none that can be used
     anchors: tuple[Span, ...] = ()  # the timestamps inside the thought, in order

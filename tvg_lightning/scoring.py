@@ -1,4 +1,4 @@
-"""Published figures from a file of predictions: which answer is whose, the IoU of every query, and the table.
+"""Published metrics from a file of predictions: which answer is whose, the IoU of every query, and the table.
 
 Truth is taken as published: windows that end after their video are not cut, and a window that cannot be true
 (reversed, zero length) is an IoU of 0 that stays in the denominator. Predictions are not cut either.
@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tvg_lightning.data.annotations.fields import VIDEO_SUFFIXES
-from tvg_lightning.data.annotations.records import Place, Record
+from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import VIDEO_SUFFIXES, Location
 from tvg_lightning.metrics.iou import as_float64, recall_hits, recall_key
 from tvg_lightning.predictions import Prediction
 from tvg_lightning.schema import Span
@@ -94,7 +94,7 @@ def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[
     return scores
 
 
-def figures(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, float]:
+def metrics(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, float]:
     """R1@m for m of 0.3, 0.5, 0.7 and mIoU over all queries, in percent and unrounded.
 
     R1@m is the share of queries with IoU >= m; ``strict`` asks for > m, as Time-R1's evaluation does. The mean
@@ -118,14 +118,14 @@ def counts(scores: Sequence[QueryScore]) -> dict[str, int]:
 
 def _indices_by_id(records: Iterable[Record]) -> dict[str, int]:
     indices: dict[str, int] = {}
-    places: dict[str, Place] = {}
+    locations: dict[str, Location] = {}
     for index, record in enumerate(records):
         if indices.setdefault(record.sample_id, index) != index:
-            first = places[record.sample_id]
+            first = locations[record.sample_id]
             raise ValueError(
-                f"annotations: id {record.sample_id!r} is at {first} and at {record.place}; make it unique"
+                f"annotations: id {record.sample_id!r} is at {first} and at {record.location}; make it unique"
             )
-        places[record.sample_id] = record.place
+        locations[record.sample_id] = record.location
     return indices
 
 

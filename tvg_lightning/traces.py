@@ -1,7 +1,7 @@
 """The trace of one completion, one JSON line on disk: what was asked, said, read from it and paid for it.
 
-A file belongs to one run and one process; steps only rise in it. A run that dies while it writes leaves at
-most one torn last line (no line end, no valid JSON): that record was never written, and is passed over.
+A file belongs to one run and one process; steps only rise in it. A torn last line, of a run that died while it wrote,
+was never written (``files``).
 """
 
 import json
@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from tvg_lightning.schema import Span, Task
+from tvg_lightning.files import at, json_lines, repair_last_line
+from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.spans import iou_to_windows
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class Trace:
     windows: tuple[Span, ...]
     duration_s: float
     text: str
-    well_formed: bool
+    follows_format: bool
     anchors: tuple[Span, ...]
     answer: Span | None
     anchor_ious: tuple[float, ...]
@@ -41,6 +43,27 @@ class Trace:
     group: int  # which query of the step
     rollout: int  # which completion of that query
 
+    @classmethod
+    def of(cls, sample: Sample, task: Task, answer: Answer, text: str, **more: Any) -> Self:
+        """The trace of a completion; its IoUs are measured here. ``more``: the fields that none of these gives."""
+        windows = sample.windows
+        is_grounding = task == Task.TVG and bool(windows)
+        return cls(
+            sample_id=sample.sample_id,
+            video=sample.video,
+            task=task,
+            query=sample.query,
+            windows=windows,
+            duration_s=sample.duration_s,
+            text=text,
+            follows_format=answer.follows_format,
+            anchors=answer.anchors,
+            answer=answer.span,
+            anchor_ious=tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors) if is_grounding else (),
+            answer_iou=iou_to_windows(answer.span, windows) if is_grounding else None,
+            **more,
+        )
+
 
 class TraceWriter:
     """Appends traces to a file, one flush a ``write``; made to be closed (``with`` does it)."""
@@ -48,7 +71,7 @@ class TraceWriter:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        _mend_tail(self.path)
+        repair_last_line(self.path)
         self._file = self.path.open("ab")
 
     def write(self, traces: Iterable[Trace]) -> None:
@@ -95,43 +118,15 @@ class TraceWriter:
 def read_traces(path: Path | str) -> Iterator[Trace]:
     """The traces of a file in order; ValueError naming file:line for a line that is none; blank ones pass."""
     path = Path(path)
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                record = json.loads(line)
-            except ValueError as error:
-                if not line.endswith(b"\n"):  # only the last line can lack its end
-                    return
-                raise ValueError(f"{path}:{number}: not JSON ({error}); remove the line or restore the file") from error
-            try:
-                yield _trace_of(record)
-            except (TypeError, ValueError, OverflowError) as error:
-                raise ValueError(f"{path}:{number}: {error}") from error
+    for number, record in json_lines(path):
+        with at(path, number):
+            trace = _trace_of(record)
+        yield trace
 
 
 def num_traces(path: Path | str) -> int:
     """How many traces a file has."""
     return sum(1 for _ in read_traces(path))
-
-
-def _mend_tail(path: Path) -> None:
-    """Make the file end with a whole line: cut a torn record off, give a whole one its line end."""
-    if not path.exists():
-        return
-    last = b""
-    with path.open("r+b") as file:
-        for line in file:
-            last = line
-        if not last or last.endswith(b"\n"):
-            return
-        try:
-            json.loads(last)
-        except ValueError:
-            file.truncate(file.tell() - len(last))
-        else:
-            file.write(b"\n")
 
 
 def _line_of(trace: Trace) -> bytes:
@@ -233,7 +228,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "windows": _spans,
     "duration_s": _number,
     "text": _text,
-    "well_formed": _flag,
+    "follows_format": _flag,
     "anchors": _spans,
     "answer": _optional_span,
     "anchor_ious": _numbers,

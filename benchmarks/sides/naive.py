@@ -15,8 +15,8 @@ from benchmarks.sides.work import (
     threads_from,
 )
 from tvg_lightning.advantage import group_advantage
-from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.policy.chat import chat_ids
+from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.schema import Prompt
 
 

@@ -1,10 +1,11 @@
-"""One side of ``grpo_step``: this project's engine."""
+"""One side of ``grpo_step``: this project's own GRPO step, its loss's backward pass, clipping and AdamW."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from benchmarks.sides.work import (
     LEARNING_RATE,
@@ -17,13 +18,38 @@ from benchmarks.sides.work import (
     tell,
     threads_from,
 )
-from tvg_lightning.advantage import group_advantage
+from tvg_lightning.data.item_reader import ItemReader
+from tvg_lightning.data.items import Item
+from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data.video import VideoClip
+from tvg_lightning.modules.grpo import GRPOObjective
+from tvg_lightning.modules.phases import Phases
+from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import VISION_TOKENS
-from tvg_lightning.policy.rollout import sample
-from tvg_lightning.policy.settings import PolicySettings, SamplingSettings
-from tvg_lightning.schema import Prompt
+from tvg_lightning.policy.generation import Completion, generate
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
+from tvg_lightning.rewards.total import Rewards
+from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
+
+PHASES = ("vision", "rollout", "loss", "backward", "optimizer")
+
+
+def every_other_one_answers(
+    policy: PolicyBackbone,
+    prompts: Sequence[EncodedPrompt],
+    features: Sequence[Tensor],
+    num_generations: int,
+    generation: GenerationSettings,
+    uniform_RT: Tensor | None = None,
+) -> list[list[Completion]]:
+    """``generate``; random weights never answer, so some texts are exchanged, or all rewards would be equal."""
+    groups = generate(policy, prompts, features, num_generations, generation, uniform_RT)
+    answer = "<think>It spins.</think><answer>0.0 to 0.5</answer>"
+    return [[replace(one, text=answer) if g % 2 else one for g, one in enumerate(group)] for group in groups]
 
 
 def main() -> None:
@@ -41,51 +67,45 @@ def main() -> None:
     policy.suppressed_ids = policy.suppressed_ids[: len(VISION_TOKENS)]
     trained = [p for p in policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, weight_decay=0.0, fused=True)  # as in TRL
+    sample = Sample("picture", "picture.mp4", 1.0, QUESTION, (Span(0.0, 0.5),))
     # two equal frames are what the tower makes of one picture
-    frames = torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1)
-    clip = VideoClip(frames, (0.0, 0.5), 2.0, "noise")
-    sampling = SamplingSettings(max_new_tokens=work.new_tokens)
-    generator = torch.Generator().manual_seed(0)
+    clip = VideoClip(torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1), (0.0, 0.5), 2.0, "noise")
+    item = Item(sample, Task.TVG, Prompt(QUESTION), clip, (), position=0)
+    training_set = TrainingSet([sample], ItemReader.in_this_process(folder, Method.TIME_R1))
+    settings = GRPOSettings(
+        generation=GenerationSettings(max_new_tokens=work.new_tokens),
+        num_generations=work.num_generations,
+        beta=0.0,
+    )
+    objective = GRPOObjective(
+        settings, Rewards(Method.TIME_R1, RewardWeights(format=1.0, iou=1.0)), every_other_one_answers
+    )
     before_gib = peak_gib()
-    phases: dict[str, list[float]] = {"see": [], "rollout": [], "loss": [], "backward": [], "update": []}
+    clock = Phases()
+    phases: dict[str, list[float]] = {phase: [] for phase in PHASES}
     seconds, processor_s = [], []
-    prompt = policy.encode(Prompt(QUESTION), clip)
-
-    @contextmanager
-    def timed(phase: str) -> Iterator[None]:
-        start_s = time.perf_counter()
-        yield
-        phases[phase].append(time.perf_counter() - start_s)
-
-    for _ in range(1 + work.repetitions):
+    for number in range(1 + work.repetitions):
+        clock.start(policy.device)
         start_s, start_processor_s = time.perf_counter(), time.process_time()
-        with timed("see"):
-            prompt = policy.encode(Prompt(QUESTION), clip)
-            features = policy.see([prompt])
-        with timed("rollout"):
-            uniform_RT = torch.rand(work.num_generations, work.new_tokens, generator=generator)
-            groups = sample(policy, [prompt], features, work.num_generations, sampling, uniform_RT)
-        with timed("loss"):
-            ids = [[completion.token_ids for completion in group] for group in groups]
-            reward_BG = torch.tensor([[float(len(set(c))) for c in group] for group in ids])
-            advantage_BG1 = group_advantage(reward_BG, "group")[..., None]
-            logp_BGC, mask_BGC = policy.logp([prompt], ids, features)
-            ratio_BGC = (logp_BGC - logp_BGC.detach()).exp()
-            loss = -(ratio_BGC * advantage_BG1 * mask_BGC).sum() / mask_BGC.sum()
-        with timed("backward"):
-            loss.backward()
-        with timed("update"):
-            torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
-            optimizer.step()
-            optimizer.zero_grad()
+        step = objective.step(policy, [item], StepContext(step=number), training_set, clock)
+        clock.enter("backward")
+        step.loss.backward()
+        clock.enter("optimizer")
+        torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
+        optimizer.step()
+        optimizer.zero_grad()
+        clock.end()
         seconds.append(time.perf_counter() - start_s)
         processor_s.append(time.process_time() - start_processor_s)
-    num_vision = int((prompt.input_ids == policy.model.config.video_token_id).sum())
+        for phase in PHASES:
+            phases[phase].append(clock.seconds[phase])
+        assert step.num_tokens == work.num_generations * work.new_tokens and step.loss.requires_grad
+    ids = policy.encode(item.prompt, clip).input_ids
     tell(
         Measured(
-            len(prompt.input_ids),
-            num_vision,
-            int(mask_BGC.sum()) // work.num_generations,
+            len(ids),
+            int((ids == policy.model.config.video_token_id).sum()),
+            work.new_tokens,
             seconds[1:],
             processor_s[1:],
             {phase: times[1:] for phase, times in phases.items()},

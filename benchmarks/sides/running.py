@@ -96,7 +96,7 @@ def machine() -> dict[str, Any]:
 
 
 def keep(benchmark: str, cases: list[dict[str, Any]], out: Path) -> None:
-    """Put a benchmark's figures beside those of the others."""
+    """Put a benchmark's metrics beside those of the others."""
     results = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     results[benchmark] = {"machine": machine(), "cases": cases}
     out.parent.mkdir(parents=True, exist_ok=True)

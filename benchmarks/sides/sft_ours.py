@@ -19,7 +19,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.sft import sft_step
-from tvg_lightning.modules.step import Place
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Prompt, Sample, Span, Task
@@ -43,7 +43,7 @@ def main() -> None:
         start_s, start_processor_s = time.perf_counter(), time.process_time()
         phases = Phases()
         phases.start(policy.device)
-        result = sft_step(policy, items, Place(0, "sft", step, 0), phases)
+        result = sft_step(policy, items, StepContext(0, "sft", step, 0), phases)
         result.loss.backward()
         torch.nn.utils.clip_grad_norm_(trained, MAX_GRAD_NORM)
         optimizer.step()

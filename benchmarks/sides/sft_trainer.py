@@ -25,9 +25,9 @@ from benchmarks.sides.work import (
     tell,
     threads_from,
 )
-from tvg_lightning.data.patches import normalise, patchify
 from tvg_lightning.policy.chat import END_OF_TURN, chat_ids, token_id
 from tvg_lightning.policy.mrope import prompt_position_ids
+from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.schema import Prompt
 
 Sample = dict[str, Any]

@@ -9,9 +9,9 @@ from benchmarks.quickstart import fresh_folders, table
 
 
 def row(stage: str, miou: float, seconds: float, anchors: list[float], **others: Any) -> dict[str, Any]:
-    figures = dict.fromkeys(("R1@0.3", "R1@0.5", "R1@0.7", "VC", "AR", "VD"), 0.5)
-    figures |= {"mIoU": miou, "format_rate": 1.0}
-    return {"stage": stage, **figures, "anchor_mIoU": anchors, "seconds": seconds} | others
+    metrics = dict.fromkeys(("R1@0.3", "R1@0.5", "R1@0.7", "VC", "AR", "VD"), 0.5)
+    metrics |= {"mIoU": miou, "format_rate": 1.0}
+    return {"stage": stage, **metrics, "anchor_mIoU": anchors, "seconds": seconds} | others
 
 
 def cells(line: str) -> list[str]:

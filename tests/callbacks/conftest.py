@@ -1,4 +1,4 @@
-"""A staged run in which all is real but the policy, the frames and the figures, and which takes no time."""
+"""A staged run in which all is real but the policy, the frames and the metrics, and which takes no time."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from tests.builders import write_annotations
-from tvg_lightning.data.clip_pool import ClipPool
-from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
+from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.datamodule import Split, TVGDataModule
 from tvg_lightning.modules import grounding
 from tvg_lightning.modules.settings import StageSettings
@@ -74,7 +74,7 @@ class Stages(StagedModule):
         self.validated.append("base" if self.trainer.sanity_checking else self.stage.name)
         metric: Any = self.metrics[list(self.metrics)[dataloader_idx]]
         ious = [len(self.taken) / 16]
-        metric.update(Task.TVG, ious, [True], [[0.25, 0.5]], [True], num_tokens=[7], cut_off=[False])
+        metric.update(Task.TVG, ious, [True], [[0.25, 0.5]], [True], num_tokens=[7], truncated=[False])
 
 
 class SavedAt(L.Callback):

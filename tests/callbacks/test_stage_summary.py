@@ -11,7 +11,7 @@ from tests.callbacks.conftest import Run
 from tvg_lightning.modules.settings import GRPOSettings, PlateauSettings, StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
 
-STAGE = StageSettings("explore", grpo=GRPOSettings(reward=RewardWeights(iou=1.0), beta=0.0), steps=3, batch_size=2)
+STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=3, batch_size=2)
 
 
 def test_a_table_by_hand() -> None:
@@ -27,7 +27,7 @@ def test_a_table_by_hand() -> None:
     assert lines[2].split() == ["explore", "0.500", "–", "–", "–", "–", "1.000", "–", "–", "0.250", "0.375"]
     assert lines[3] == ""
     assert lines[4].split()[0] == "other"
-    assert lines[5].split() == ["base", *["–"] * 8]  # this row has no figures of that split
+    assert lines[5].split() == ["base", *["–"] * 8]  # this row has no metrics of that split
     assert lines[6].split() == ["explore", "0.125", *["–"] * 7]
     assert len(lines) == 7
 
@@ -53,7 +53,7 @@ def test_rows_of_a_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     ]
     assert (rows[2]["R1@0.3"], rows[2]["R1@0.5"]) == (1.0, 0.0)
     assert rows[2]["anchor_mIoU"] == [0.25, 0.5] and rows[2]["format_rate"] == 1.0
-    assert (rows[2]["refining_rate"], rows[2]["response_length"], rows[2]["cut_off_rate"]) == (1.0, 7.0, 0.0)
+    assert (rows[2]["refining_rate"], rows[2]["completion_length"], rows[2]["truncated"]) == (1.0, 7.0, 0.0)
     assert done.trainer.callback_metrics["held_out/refining_rate"] == 1.0
     assert not any("anchor_count" in key for key in rows[2])
     assert all(row["seconds"] >= 0.0 for row in rows)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -16,9 +17,9 @@ from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.weights import RewardWeights
 
-GRPO = GRPOSettings(reward=RewardWeights(iou=1.0), beta=0.0)
+GRPO: dict[str, Any] = {"grpo": GRPOSettings(beta=0.0), "reward": RewardWeights(iou=1.0)}
 PLATEAU = PlateauSettings(window=2, min_gain=0.1)
-STAGE = StageSettings("explore", grpo=GRPO, steps=8, batch_size=2)
+STAGE = StageSettings("explore", **GRPO, steps=8, batch_size=2)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +48,8 @@ def test_stages_follow_each_other(run: Run) -> None:
     """Steps, learning rates and weights by hand: SGD-like AdamW moves a constant gradient by its rate."""
     stages = [
         replace(STAGE, steps=2, optimizer=OptimizerSettings(lr=0.5)),
-        StageSettings("again", grpo=GRPO, steps=3, start_from="base", optimizer=OptimizerSettings(lr=0.25)),
-        StageSettings("refine", grpo=GRPO, epochs=0.5, batch_size=1, optimizer=OptimizerSettings(lr=1.0)),
+        StageSettings("again", **GRPO, steps=3, start_from="base", optimizer=OptimizerSettings(lr=0.25)),
+        StageSettings("refine", **GRPO, epochs=0.5, batch_size=1, optimizer=OptimizerSettings(lr=1.0)),
     ]
     module = run(stages, [StageSwitch()]).module
     assert module.taken == ["explore"] * 2 + ["again"] * 3 + ["refine"] * 2
@@ -76,7 +77,7 @@ IMITATE = StageSettings("imitate", sft=True, steps=2, batch_size=2, harvest_from
 
 
 def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tmp_path: Path) -> None:
-    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD, replace(GOOD, well_formed=False, text="bad")])
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD, replace(GOOD, follows_format=False, text="bad")])
     write_traces(tmp_path / "traces" / "explore-rank1.jsonl", [replace(GOOD, sample_id="s2", text="too")])
     write_traces(tmp_path / "traces" / "other-rank0.jsonl", [replace(GOOD, text="of another stage")])
     module = run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))]).module
@@ -85,7 +86,7 @@ def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tm
 
 
 def test_a_harvest_of_nothing_says_what_to_do(run: Run, tmp_path: Path) -> None:
-    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, well_formed=False)])
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, follows_format=False)])
     with pytest.raises(ValueError, match='"imitate": none of 1 traces of "explore" passes the rule'):
         run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))])
 
@@ -95,7 +96,10 @@ def test_a_harvest_without_traces_names_the_callback(run: Run) -> None:
         run([replace(STAGE, steps=1), IMITATE], [StageSwitch()])
 
 
-def test_it_is_for_staged_modules() -> None:
-    module = L.LightningModule()
-    with pytest.raises(ValueError, match="needs a StagedModule, not LightningModule: remove it from callbacks"):
-        StageSwitch().setup(L.Trainer(logger=False, enable_checkpointing=False, accelerator="cpu"), module, "fit")
+def test_modules_without_stages_are_left_alone() -> None:
+    module, switch, trainer = L.LightningModule(), StageSwitch(), L.Trainer(max_epochs=3, logger=False)
+    switch.setup(trainer, module, "fit")
+    switch.on_train_batch_end(trainer, module, None, None, 0)
+    assert switch.on_train_batch_start(trainer, module, None, 0) is None
+    switch.on_train_epoch_end(trainer, module)
+    assert trainer.fit_loop.max_epochs == 3

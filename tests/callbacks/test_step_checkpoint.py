@@ -12,7 +12,7 @@ from tests.callbacks.conftest import Run
 from tvg_lightning.modules.settings import GRPOSettings, StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
 
-STAGE = StageSettings("explore", grpo=GRPOSettings(reward=RewardWeights(iou=1.0), beta=0.0), steps=6, batch_size=2)
+STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=6, batch_size=2)
 
 
 def test_every_few_steps_but_not_at_the_end_of_a_stage(run: Run) -> None:

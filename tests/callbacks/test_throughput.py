@@ -42,10 +42,10 @@ def test_the_peak_of_a_phase_is_its_own() -> None:
 
 
 def test_what_a_run_logs(tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    stages = [stage("only", 2, grpo=grpo(beta=0.04, sampling={"max_new_tokens": 8}))]
+    stages = [stage("only", 2, **grpo(beta=0.04, generation={"max_new_tokens": 8}))]
     path = write_config(tmp_path, shapes, stages=stages)
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["trainer"]["callbacks"].append({"class_path": "callbacks.throughput.Throughput"})
+    config["throughput"] = {}
     config["trainer"]["logger"] = {
         "class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": {"save_dir": str(tmp_path)}
     }  # fmt: skip
@@ -53,14 +53,14 @@ def test_what_a_run_logs(tmp_path: Path, shapes: Path, monkeypatch: pytest.Monke
     logged: list[dict[str, float]] = []
     monkeypatch.setattr(CSVLogger, "log_metrics", lambda self, metrics, step=None: logged.append(dict(metrics)))
     train.main(["fit", "--config", str(path)])
-    figures = next(m for m in logged if "speed/step_s" in m)
-    parts = sum(figures[f"speed/{name}_s"] for name in ("rollout", "loss", "backward", "optimizer"))
-    assert 0 < parts <= figures["speed/step_s"]
-    assert figures["speed/rollout_share"] == pytest.approx(
-        figures["speed/rollout_s"] / figures["speed/step_s"], rel=1e-4
+    metrics = next(m for m in logged if "speed/step_s" in m)
+    parts = sum(metrics[f"speed/{name}_s"] for name in ("vision", "rollout", "loss", "backward", "optimizer"))
+    assert 0 < parts <= metrics["speed/step_s"]
+    assert metrics["speed/rollout_share"] == pytest.approx(
+        metrics["speed/rollout_s"] / metrics["speed/step_s"], rel=1e-4
     )
-    assert 0 < figures["speed/mfu"] < 1 and figures["speed/tokens_per_s"] > 0
-    assert json.dumps(figures)
+    assert 0 < metrics["speed/mfu"] < 1 and metrics["speed/tokens_per_s"] > 0
+    assert json.dumps(metrics)
 
 
 def test_a_peak_is_measured_or_given() -> None:

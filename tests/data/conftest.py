@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.video import FrameSettings
 
 NUM_BARS = 8  # frame k shows the binary digits of k as upright bars, white for 1: no codec blurs that
 CLOCK = Fraction(1, 1000)
@@ -57,14 +57,14 @@ def write_video(tmp_path: Path) -> WriteVideo:
 
 
 EACH_CHANGED = [  # every field of the settings, one at a time
-    VideoSampling(fps=1.0),
-    VideoSampling(max_frames=64),
-    VideoSampling(min_frames=4),
-    VideoSampling(max_pixels=784),
-    VideoSampling(min_pixels=1000),
-    VideoSampling(total_pixels=784),
-    VideoSampling(uniform_frames=4),
-    VideoSampling(decoder="pyav"),
+    FrameSettings(fps=1.0),
+    FrameSettings(max_frames=64),
+    FrameSettings(min_frames=4),
+    FrameSettings(max_pixels=784),
+    FrameSettings(min_pixels=1000),
+    FrameSettings(total_pixels=784),
+    FrameSettings(uniform_frames=4),
+    FrameSettings(decoder="pyav"),
 ]
 
 
@@ -108,7 +108,8 @@ def doubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 DOUBLES = """
 import os, signal, time
-from tvg_lightning.data import decoders, digests, tensor_store
+from tvg_lightning.data import decoders
+from tvg_lightning.data.caches import digests, tensor_store
 
 opened = decoders._open
 listed = set()

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from tvg_lightning.data.clip_worker import ClipRequest
 from tvg_lightning.data.items import (
     Draw,
     EvaluationQuestions,
@@ -16,7 +15,8 @@ from tvg_lightning.data.items import (
     TargetQuestions,
     TrainingQuestions,
 )
-from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
+from tvg_lightning.data.video import FrameSettings, VideoClip, read_clip
+from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Sample, Span, Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -34,7 +34,7 @@ CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, 
 
 @pytest.fixture
 def maker() -> ItemMaker:
-    return ItemMaker(Path("videos"), Method.TAR_TVG, VideoSampling())
+    return ItemMaker(Path("videos"), Method.TAR_TVG, FrameSettings())
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def maker() -> ItemMaker:
 def test_which_part_of_the_file_is_seen(maker: ItemMaker, sample: Sample, task: Task, segment: Span | None) -> None:
     mixture = Mixture(**{**dict.fromkeys(Task, 0.0), task: 1.0})
     question = TrainingQuestions([sample], mixture, seed=0)[Draw(0, 0, 0)]
-    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), VideoSampling(), segment)
+    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), FrameSettings(), segment)
 
 
 def test_inversion_sees_the_frames_of_the_true_segment(
@@ -59,11 +59,11 @@ def test_inversion_sees_the_frames_of_the_true_segment(
     """Frame k is shown at k / 4 s. The cut begins at 2 s, the window 1 s later: 3 to 5 s, frames 12 to 19."""
     write_video("a.mp4", [k / 4 for k in range(40)])
     sample = Sample("c", "a.mp4", 6.0, QUERY, (Span(1.0, 3.0),), cut=Span(2.0, 8.0))
-    maker = ItemMaker(tmp_path, Method.TAR_TVG, VideoSampling(fps=2.0))
+    maker = ItemMaker(tmp_path, Method.TAR_TVG, FrameSettings(fps=2.0))
 
     def clip(task: Task) -> VideoClip:
         request = maker.request(Question(sample, task, 0))
-        return read_clip(request.path, request.sampling, request.segment)
+        return read_clip(request.path, request.frames, request.segment)
 
     assert shown(clip(Task.ACTION_RECOGNITION).frames) == [12, 14, 16, 18]
     assert clip(Task.ACTION_RECOGNITION).times_s == pytest.approx((0.0, 0.5, 1.0, 1.5))

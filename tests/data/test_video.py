@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvg_lightning.data.video import (
+    FrameSettings,
     SegmentError,
     VideoClip,
     VideoError,
-    VideoSampling,
     choose_frames,
     nearest_frames,
     read_clip,
@@ -24,7 +24,7 @@ from tvg_lightning.data.video import (
 )
 from tvg_lightning.schema import Span
 
-TWO_FPS = VideoSampling()
+TWO_FPS = FrameSettings()
 Shown = Callable[[torch.Tensor], list[int]]
 WriteVideo = Callable[..., Path]
 
@@ -41,12 +41,12 @@ def test_settings_name_the_key_that_is_wrong() -> None:
         ("total_pixels", 783),
         ("decoder", "ffmpeg"),
     ]:
-        with pytest.raises(ValueError, match=f"sampling.{key}"):
-            VideoSampling(**{key: value})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match=r"above sampling\.max_frames"):
-        VideoSampling(min_frames=8, max_frames=4)
-    with pytest.raises(ValueError, match=r"above sampling\.max_pixels"):
-        VideoSampling(min_pixels=2000, max_pixels=1000)
+        with pytest.raises(ValueError, match=f"frames.{key}"):
+            FrameSettings(**{key: value})  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"above frames\.max_frames"):
+        FrameSettings(min_frames=8, max_frames=4)
+    with pytest.raises(ValueError, match=r"above frames\.max_pixels"):
+        FrameSettings(min_pixels=2000, max_pixels=1000)
 
 
 def test_sample_times_by_hand() -> None:
@@ -54,7 +54,7 @@ def test_sample_times_by_hand() -> None:
     assert sample_times(0.1, TWO_FPS) == [0.0, 0.05]  # at least min_frames
     assert len(sample_times(1000.0, TWO_FPS)) == 128
     assert len(sample_times(10.3, TWO_FPS)) == 20  # 20.6 rounds to the even 20
-    assert sample_times(8.0, VideoSampling(uniform_frames=4, max_frames=2)) == [0.0, 2.0, 4.0, 6.0]
+    assert sample_times(8.0, FrameSettings(uniform_frames=4, max_frames=2)) == [0.0, 2.0, 4.0, 6.0]
     for bad in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ValueError, match="duration_s"):
             sample_times(bad, TWO_FPS)
@@ -111,7 +111,7 @@ def test_chosen_frames_are_even_ascending_and_inside(gaps: list[float], fps: flo
     times_s = [sum(gaps[:k]) for k in range(len(gaps) + 1)]
     low, high = min(edges) * times_s[-1], max(edges) * times_s[-1]
     segment = Span(low, high) if low < high else None
-    taken = choose_frames(times_s, VideoSampling(fps=fps), segment)
+    taken = choose_frames(times_s, FrameSettings(fps=fps), segment)
     inside = [k for k, t in enumerate(times_s) if segment is None or low - 1e-6 <= t < high - 1e-6]
     assert taken == sorted(set(taken)) and taken[0] >= 0 and taken[-1] < len(times_s)
     assert len(taken) % 2 == 0 or taken == inside  # odd only where nothing is left to add
@@ -161,13 +161,13 @@ def test_small_frames_grow_as_in_transformers(height: int, width: int, tokens: i
 
 
 def test_a_video_shares_its_pixels_among_its_frames(write_video: WriteVideo) -> None:
-    time_r1 = VideoSampling(max_frames=768, max_pixels=768 * 784, min_pixels=16 * 784, total_pixels=3584 * 784)
+    time_r1 = FrameSettings(max_frames=768, max_pixels=768 * 784, min_pixels=16 * 784, total_pixels=3584 * 784)
     # pairs of frames count once, as in qwen-vl-utils: 3584 tokens over 32 pairs are 112 a frame
     assert time_r1.frame_pixels(64) == 112 * 784
     assert time_r1.frame_pixels(2) == 768 * 784  # no more than a frame may have
     assert time_r1.frame_pixels(768) == 16 * 784 * 105 // 100  # no less than 1.05 of the least, even over the total
     path = write_video("long.mp4", [k / 10 for k in range(200)], size=(640, 480))
-    tight = VideoSampling(min_pixels=784, total_pixels=200 * 784)
+    tight = FrameSettings(min_pixels=784, total_pixels=200 * 784)
     clip = read_clip(path, tight)
     assert len(clip.frames) == 40 and clip.frames.shape[1:3] == (56, 84)  # 200 / 20 pairs = 10 tokens: 2 x 3
 
@@ -176,7 +176,7 @@ def test_a_video_shares_its_pixels_among_its_frames(write_video: WriteVideo) -> 
 def test_the_decoder_does_not_change_the_frames(name: str, write_video: WriteVideo) -> None:
     path = write_video(name, [k / 25 for k in range(100)], "libx264", {"bf": "3"})
     for uniform_frames in (2, 8, 50):
-        by = [read_clip(path, VideoSampling(uniform_frames=uniform_frames, decoder=d)) for d in ("decord", "pyav")]
+        by = [read_clip(path, FrameSettings(uniform_frames=uniform_frames, decoder=d)) for d in ("decord", "pyav")]
         assert [clip.backend for clip in by] == ["decord", "pyav"] and torch.equal(by[0].frames, by[1].frames)
 
 
@@ -203,7 +203,7 @@ def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> 
 
 def test_a_variable_rate_has_the_times_of_the_file(write_video: WriteVideo, shown: Shown) -> None:
     times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 4.0, 4.1, 4.2, 6.0]
-    clip = read_clip(write_video("vfr.mp4", times_s), VideoSampling(fps=1.0))
+    clip = read_clip(write_video("vfr.mp4", times_s), FrameSettings(fps=1.0))
     numbers = shown(clip.frames)
     assert len(numbers) % 2 == 0 and {0, 4, 5, 8} <= set(numbers)
     assert clip.times_s == pytest.approx([times_s[number] for number in numbers], abs=1e-3)
@@ -269,7 +269,7 @@ def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
 def test_rotation_is_applied_by_both(name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo) -> None:
     options = OPEN if "open" in name else {}
     path = write_video(name, [k / 10 for k in range(30)], "libx264", options, (112, 56), rotation=degrees)
-    clip = read_clip(path, VideoSampling(decoder="decord"))
+    clip = read_clip(path, FrameSettings(decoder="decord"))
     assert clip.backend == ("pyav" if options else "decord")
     assert clip.frames.shape[1:3] == ((56, 112) if degrees == 180 else (112, 56))
     first = clip.frames[0].float().mean(2)
@@ -332,7 +332,7 @@ REAL = [
 
 @pytest.mark.parametrize(("name", "backend", "num", "size", "length_s"), REAL)
 def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path) -> None:
-    clip = read_clip(shared / "data" / "videos" / name, VideoSampling(decoder="decord"))
+    clip = read_clip(shared / "data" / "videos" / name, FrameSettings(decoder="decord"))
     assert (clip.backend, tuple(clip.frames.shape)) == (backend, (num, *size, 3))
     assert clip.times_s[-1] - clip.times_s[0] == pytest.approx(length_s, abs=1e-3)
     steps_s = [after - before for before, after in zip(clip.times_s, clip.times_s[1:], strict=False)]
@@ -348,5 +348,5 @@ def test_real_files_that_are_broken(name: str, shared: Path) -> None:
 def test_the_overlay_leaves_no_key_to_the_recipe() -> None:
     """What it does not set would stay the recipe's: TVG-R1's 64 frames, Time-R1's pixels of a whole video."""
     overlay = Path(__file__).resolve().parents[2] / "configs" / "data" / "qwen_2fps.yaml"
-    keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))["data"]["sampling"]
-    assert keys.keys() == {field.name for field in fields(VideoSampling)} and VideoSampling(**keys) == VideoSampling()
+    keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))["data"]["frames"]
+    assert keys.keys() == {field.name for field in fields(FrameSettings)} and FrameSettings(**keys) == FrameSettings()

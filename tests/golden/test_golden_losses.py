@@ -22,15 +22,15 @@ COLUMNS = ("train/loss", "train/grad_norm", "train/reward", "train/kl")
 RUNS: dict[str, dict[str, Any]] = {
     "three stages": {
         "stages": [
-            stage("explore", 3, grpo=grpo(beta=0.04), mixture={"tvg": 0.6, "verb_completion": 0.4}),
+            stage("explore", 3, **grpo(beta=0.04), mixture={"tvg": 0.6, "verb_completion": 0.4}),
             stage("imitate", 3, start_from="base", sft=True),
-            stage("refine", 2, grpo=grpo(beta=0.04)),
+            stage("refine", 2, **grpo(beta=0.04)),
         ]
     },
     "four updates a rollout": {
         "policy": {"checkpoint": "tiny", "train_merger": True, "gradient_checkpointing": True},
         "stages": [
-            stage("only", 6, grpo=grpo(num_minibatches=2, num_iterations=2, sampling={"max_new_tokens": 48})),
+            stage("only", 6, **grpo(num_minibatches=2, num_iterations=2, generation={"max_new_tokens": 48})),
         ],
     },
 }

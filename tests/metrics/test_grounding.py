@@ -13,11 +13,11 @@ from tvg_lightning.schema import Task
 
 class Row(NamedTuple):
     iou: float
-    well_formed: bool
+    follows_format: bool
     anchor_ious: list[float]
     refining: bool
     num_tokens: int
-    cut_off: bool
+    truncated: bool
 
 
 GROUNDED = [
@@ -29,14 +29,14 @@ GROUNDED = [
 
 
 def add(metric: GroundingMetrics, rows: list[Row]) -> None:
-    ious, well_formed, anchor_ious, refining, num_tokens, cut_off = zip(*rows, strict=True)
-    metric.update(Task.TVG, ious, well_formed, anchor_ious, refining, num_tokens=num_tokens, cut_off=cut_off)
+    ious, follows_format, anchor_ious, refining, num_tokens, truncated = zip(*rows, strict=True)
+    metric.update(Task.TVG, ious, follows_format, anchor_ious, refining, num_tokens=num_tokens, truncated=truncated)
 
 
 def test_figures_by_hand() -> None:
     metric = GroundingMetrics()
     add(metric, GROUNDED)
-    metric.update(Task.VERB_COMPLETION, [1.0, 0.0], num_tokens=[8, 16], cut_off=[True, False])
+    metric.update(Task.VERB_COMPLETION, [1.0, 0.0], num_tokens=[8, 16], truncated=[True, False])
     metric.update(Task.VIDEO_DESCRIPTION, [1.0, 1.0, 0.0, 1.0])
     assert metric.compute() == {
         "mIoU": 0.375,
@@ -53,8 +53,8 @@ def test_figures_by_hand() -> None:
         "anchor_count_3": 1.0,
         "verb_completion_accuracy": 0.5,
         "video_description_accuracy": 0.75,
-        "response_length": 40.0,  # 216 + 24 tokens in six answers; the descriptions' are not known
-        "cut_off_rate": 2 / 6,
+        "completion_length": 40.0,  # 216 + 24 tokens in six answers; the descriptions' are not known
+        "truncated": 2 / 6,
     }
     assert anchor_means(metric.compute()) == [0.5, 0.375, 0.125]
 
@@ -93,14 +93,14 @@ def test_every_update_counts_after_a_compute() -> None:
 
 def test_wrong_lengths_and_tasks_are_refused() -> None:
     metric = GroundingMetrics()
-    with pytest.raises(ValueError, match="well_formed: 1 entries for 2 scores"):
+    with pytest.raises(ValueError, match="follows_format: 1 entries for 2 scores"):
         metric.update(Task.TVG, [0.1, 0.2], [True])
     with pytest.raises(ValueError, match="anchor_ious: 0 entries for 1 scores"):
         metric.update(Task.TVG, [0.1], [True], [])
-    for misplaced in ({"well_formed": [True]}, {"anchor_ious": [[0.5]]}, {"refining": [True]}):
+    for misplaced in ({"follows_format": [True]}, {"anchor_ious": [[0.5]]}, {"refining": [True]}):
         with pytest.raises(ValueError, match="verb_completion"):
             metric.update(Task.VERB_COMPLETION, [1.0], **misplaced)
-    for name in ("refining", "num_tokens", "cut_off"):
+    for name in ("refining", "num_tokens", "truncated"):
         with pytest.raises(ValueError, match=f"{name}: 1 entries for 2 scores"):
             metric.update(Task.TVG, [0.1, 0.2], **{name: [True]})  # type: ignore[arg-type]
     assert metric.compute() == {}

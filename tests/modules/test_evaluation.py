@@ -10,7 +10,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, unanswered, update_metrics
-from tvg_lightning.policy.rollout import Completion
+from tvg_lightning.policy.generation import Completion
 from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
 WINDOWS = (Span(4.0, 8.0),)
@@ -26,12 +26,12 @@ def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:
     return Item(sample, task, Prompt("?"), CLIP, () if task == Task.TVG else ("rise",), position=0)
 
 
-def said(text: str, num_tokens: int = 5, finished: bool = True) -> Completion:
-    return Completion(tuple(range(num_tokens)), text, (0.0,) * num_tokens, finished)
+def said(text: str, num_tokens: int = 5, truncated: bool = False) -> Completion:
+    return Completion(tuple(range(num_tokens)), text, (0.0,) * num_tokens, truncated)
 
 
 @pytest.mark.parametrize(
-    ("text", "method", "well_formed", "span", "score"),
+    ("text", "method", "follows_format", "span", "score"),
     [
         (WELL_FORMED, Method.TAR_TVG, True, Span(4.0, 8.0), 1.0),
         ("<answer>4.0 to 6.0</answer>", Method.TAR_TVG, False, Span(4.0, 6.0), 0.5),  # read all the same
@@ -43,9 +43,9 @@ def said(text: str, num_tokens: int = 5, finished: bool = True) -> Completion:
         ("", Method.TAR_TVG, False, None, 0.0),
     ],
 )
-def test_grounding(text: str, method: Method, well_formed: bool, span: Span | None, score: float) -> None:
+def test_grounding(text: str, method: Method, follows_format: bool, span: Span | None, score: float) -> None:
     judged = judge(item(Task.TVG), said(text), method)
-    assert (judged.answer.well_formed, judged.answer.span) == (well_formed, span)
+    assert (judged.answer.follows_format, judged.answer.span) == (follows_format, span)
     assert judged.score == pytest.approx(score)
 
 
@@ -68,7 +68,7 @@ def test_without_truth_there_is_an_answer_and_no_score() -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "text", "well_formed", "score"),
+    ("task", "text", "follows_format", "score"),
     [
         (Task.VERB_COMPLETION, "<answer>The red circle is rising.</answer>", True, 1.0),
         (Task.VERB_COMPLETION, "<answer>The red circle falls.</answer>", True, 0.0),
@@ -81,9 +81,9 @@ def test_without_truth_there_is_an_answer_and_no_score() -> None:
         (Task.VIDEO_DESCRIPTION, "", False, 0.0),
     ],
 )
-def test_inversions(task: Task, text: str, well_formed: bool, score: float) -> None:
+def test_inversions(task: Task, text: str, follows_format: bool, score: float) -> None:
     judged = judge(item(task), said(text), Method.TAR_TVG)
-    assert judged.answer == Answer(well_formed, None)
+    assert judged.answer == Answer(follows_format, None)
     assert (judged.score, judged.anchor_ious) == (score, ())
 
 
@@ -95,12 +95,12 @@ def test_figures_of_a_batch_by_hand() -> None:
         judge(item(Task.ACTION_RECOGNITION), said("rise", 2), Method.TAR_TVG),
         judge(item(Task.ACTION_RECOGNITION), said("fall", 2), Method.TAR_TVG),
         judge(item(Task.ACTION_RECOGNITION), said("spin", 2), Method.TAR_TVG),
-        judge(item(Task.VIDEO_DESCRIPTION), said("A circle rises.", 15, finished=False), Method.TAR_TVG),
+        judge(item(Task.VIDEO_DESCRIPTION), said("A circle rises.", 15, truncated=True), Method.TAR_TVG),
     ]
     metric = GroundingMetrics()
     update_metrics(metric, batch)
-    figures = metric.compute()
-    assert figures == pytest.approx(
+    metrics = metric.compute()
+    assert metrics == pytest.approx(
         {
             "mIoU": 0.625,
             "R1@0.3": 0.5,
@@ -114,8 +114,8 @@ def test_figures_of_a_batch_by_hand() -> None:
             "anchor_count_2": 1.0,
             "action_recognition_accuracy": 1 / 3,
             "video_description_accuracy": 1.0,
-            "response_length": 10.0,  # 30 + 9 + 3 * 2 + 15 tokens of six answers
-            "cut_off_rate": 1 / 6,
+            "completion_length": 10.0,  # 30 + 9 + 3 * 2 + 15 tokens of six answers
+            "truncated": 1 / 6,
         }
     )
 
@@ -128,7 +128,7 @@ def test_a_prediction_as_it_is_written() -> None:
         "video": "a.mp4",
         "query": "The red circle rises.",
         "text": WELL_FORMED,
-        "well_formed": True,
+        "follows_format": True,
         "span": [4.0, 8.0],
         "anchors": [[2.0, 6.0], [4.0, 7.0]],
         "iou": 1.0,
@@ -151,9 +151,9 @@ def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() ->
     assert (missing.score, untrue.score, inverted.score) == (0.0, None, 0.0)
     metric = GroundingMetrics()
     update_metrics(metric, [judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG), missing, untrue, inverted])
-    figures = metric.compute()
-    assert (figures["mIoU"], figures["R1@0.5"], figures["action_recognition_accuracy"]) == (0.5, 0.5, 0.0)
-    assert figures["format_rate"] == 0.5
+    metrics = metric.compute()
+    assert (metrics["mIoU"], metrics["R1@0.5"], metrics["action_recognition_accuracy"]) == (0.5, 0.5, 0.0)
+    assert metrics["format_rate"] == 0.5
     record = prediction_record(missing)
     assert (record["span"], record["iou"], record["text"], record["frame_times_s"]) == (None, 0.0, "", [])
     assert record["error"] == "it hangs"

@@ -13,18 +13,18 @@ from tvg_lightning.modules import rollouts
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled, Sampler
 from tvg_lightning.modules.settings import GRPOSettings
-from tvg_lightning.modules.step import Place
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import Completion, sample
+from tvg_lightning.policy.generation import Completion, generate
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.rewards.total import RewardParts
+from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
 CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 1.0), 2.0, "none")
 ENCODED = EncodedPrompt(torch.zeros(1, dtype=torch.long), torch.zeros(3, 1), torch.zeros(4, 1176), (1, 2, 2))
 POLICY = cast(PolicyBackbone, SimpleNamespace(device=torch.device("cpu")))
-PLACE = Place(seed=0, stage="explore", step=7, epoch=0)
+CONTEXT = StepContext(seed=0, stage="explore", step=7, epoch=0)
 
 
 def item(name: str, task: Task = Task.TVG) -> Item:
@@ -35,7 +35,7 @@ def item(name: str, task: Task = Task.TVG) -> Item:
 def group(name: str, *rewards: float, answers: Sequence[Span | None] | None = None, task: Task = Task.TVG) -> Group:
     spans = answers or [None] * len(rewards)
     scores = [RewardParts({"iou": r}, r, Answer(True, span)) for r, span in zip(rewards, spans, strict=True)]
-    completions = [Completion((1, 2), "text", (-1.0, -3.0), number == 0) for number in range(len(rewards))]
+    completions = [Completion((1, 2), "text", (-1.0, -3.0), truncated=number > 0) for number in range(len(rewards))]
     return Group(item(name, task), ENCODED, torch.zeros(1, 4), completions, scores)
 
 
@@ -50,7 +50,7 @@ GROUPS = {
 
 
 def settings(**changes: Any) -> GRPOSettings:
-    return GRPOSettings(reward=RewardWeights(iou=1.0), num_generations=2, **changes)
+    return GRPOSettings(num_generations=2, **changes)
 
 
 @pytest.fixture
@@ -82,8 +82,9 @@ def named(groups: Sequence[Group]) -> list[str]:
 
 def sample_all(names: Sequence[str], draw: rollouts.DrawItems, **changes: Any) -> Sampled:
     items = [item(name) for name in names]
-    sampler = Sampler(POLICY, settings(**changes), Method.TIME_R1, sample, PLACE, Phases())
-    return rollouts.sample_with_spread(sampler, items, draw)
+    rewards = Rewards(Method.TIME_R1, RewardWeights(iou=1.0))
+    sampler = Sampler(POLICY, settings(**changes), rewards, generate, CONTEXT, Phases())
+    return rollouts.dynamic_sampling(sampler, items, draw)
 
 
 def test_without_rounds_flat_groups_stay(asked: list[list[str]]) -> None:
@@ -110,17 +111,17 @@ def test_a_rollout_is_sampled_a_minibatch_at_a_time(asked: list[list[str]]) -> N
     assert asked == [["flat", "good"], ["level", "fresh"]]
 
 
-def test_figures_are_over_all_that_was_sampled() -> None:
-    figures = rollouts.rollout_figures(Sampled([GROUPS["good"]], [GROUPS["flat"]]))
-    assert figures["reward"] == pytest.approx(0.5)
-    assert figures["zero_spread"] == 0.5 and figures["resampled"] == 1.0
-    assert figures["length"] == 2.0 and figures["cut_off"] == 0.5
-    assert figures["surprise"] == pytest.approx(2.0)  # -log p of 1 and 3
-    assert figures["reward/iou"] == pytest.approx(0.5)
+def test_metrics_are_over_all_that_was_sampled() -> None:
+    metrics = rollouts.rollout_metrics(Sampled([GROUPS["good"]], [GROUPS["flat"]]))
+    assert metrics["reward"] == pytest.approx(0.5)
+    assert metrics["frac_reward_zero_std"] == 0.5 and metrics["resampled"] == 1.0
+    assert metrics["completion_length"] == 2.0 and metrics["truncated"] == 0.5
+    assert metrics["nll"] == pytest.approx(2.0)  # -log p of 1 and 3
+    assert metrics["reward/iou"] == pytest.approx(0.5)
 
 
 def test_traces_of_replaced_groups_have_no_advantage() -> None:
-    traces = rollouts.rollout_traces(Sampled([GROUPS["good"]], [GROUPS["other"]]), torch.tensor([[-1.0, 1.0]]), PLACE)
+    traces = rollouts.rollout_traces(Sampled([GROUPS["good"]], [GROUPS["other"]]), torch.tensor([[-1.0, 1.0]]), CONTEXT)
     assert [(t.sample_id, t.rollout, t.advantage) for t in traces] == [
         ("good", 0, -1.0), ("good", 1, 1.0), ("other", 0, 0.0), ("other", 1, 0.0)
     ]  # fmt: skip

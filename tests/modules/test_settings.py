@@ -13,12 +13,12 @@ from tvg_lightning.modules.settings import (
     StageSettings,
     check_stages,
 )
-from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.tasks.mixture import Mixture
 
 REWARD = RewardWeights(iou=1.0)
-GRPO = GRPOSettings(reward=REWARD)
+GRPO = GRPOSettings()
 SFT = True
 NAN = math.nan
 
@@ -32,16 +32,17 @@ NAN = math.nan
         (lambda: OptimizerSettings(weight_decay=NAN), r"optimizer\.weight_decay"),
         (lambda: OptimizerSettings(betas=(0.9, 1.0)), r"optimizer\.betas must lie in \[0, 1\)"),
         (lambda: OptimizerSettings(warmup_steps=-1), r"optimizer\.warmup_steps must not be negative"),
-        (lambda: GRPOSettings(REWARD, num_generations=1), r"grpo\.num_generations must be at least 2"),
-        (lambda: GRPOSettings(REWARD, beta=-0.1), r"grpo\.beta must not be negative"),
-        (lambda: GRPOSettings(REWARD, beta=NAN), r"grpo\.beta"),
-        (lambda: GRPOSettings(REWARD, clip_low=0.0), r"grpo\.clip_low must be positive"),
-        (lambda: GRPOSettings(REWARD, clip_high=NAN), r"grpo\.clip_high must be positive"),
+        (lambda: GRPOSettings(num_generations=1), r"grpo\.num_generations must be at least 2"),
+        (lambda: GRPOSettings(beta=-0.1), r"grpo\.beta must not be negative"),
+        (lambda: GRPOSettings(beta=NAN), r"grpo\.beta"),
+        (lambda: GRPOSettings(clip_low=0.0), r"grpo\.clip_low must be positive"),
+        (lambda: GRPOSettings(clip_high=NAN), r"grpo\.clip_high must be positive"),
         (
-            lambda: GRPOSettings(REWARD, sampling=SamplingSettings(temperature=0.0)),
-            r"grpo\.sampling\.temperature 0",
+            lambda: GRPOSettings(generation=GenerationSettings(temperature=0.0)),
+            r"grpo\.generation\.temperature 0",
         ),
-        (lambda: GRPOSettings(), r"grpo\.reward: every weight is 0"),
+        (lambda: StageSettings("a", grpo=GRPO, steps=1), r'stages: "a": reward: every weight is 0'),
+        (lambda: StageSettings("a", sft=SFT, reward=REWARD, steps=1), r'stages: "a": reward is for grpo stages'),
         (lambda: EvaluationSettings(max_new_tokens=0), r"evaluation\.max_new_tokens must be at least 1"),
         (lambda: EvaluationSettings(max_anchors=-1), r"evaluation\.max_anchors must not be negative"),
         (lambda: PlateauSettings(window=0), r"plateau\.window must be at least 1"),
@@ -65,7 +66,7 @@ NAN = math.nan
             r'stages: "a": batch_size must be at least 1',
         ),
         (
-            lambda: StageSettings("a", grpo=GRPO, steps=1, harvest_from="b"),
+            lambda: StageSettings("a", grpo=GRPO, reward=REWARD, steps=1, harvest_from="b"),
             r'"a": harvest_from is for sft stages',
         ),
     ],
@@ -78,7 +79,7 @@ def test_refusals_name_their_key(make: Callable[[], object], words: str) -> None
 def stage(name: str, harvest_from: str | None = None, is_sft: bool = False) -> StageSettings:
     if is_sft or harvest_from is not None:
         return StageSettings(name, sft=SFT, steps=1, harvest_from=harvest_from)
-    return StageSettings(name, grpo=GRPO, steps=1)
+    return StageSettings(name, grpo=GRPO, reward=REWARD, steps=1)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +127,7 @@ def test_the_factor_after_the_last_step() -> None:
 
 
 def test_a_task_that_no_reward_counts_for_is_refused() -> None:
-    grpo = GRPOSettings(reward=RewardWeights(iou=1.0))
     with pytest.raises(ValueError, match="action_recognition"):
-        StageSettings("only", grpo=grpo, steps=1, mixture=Mixture(tvg=0.5, action_recognition=0.5))
+        StageSettings("only", grpo=GRPO, reward=REWARD, steps=1, mixture=Mixture(tvg=0.5, action_recognition=0.5))
     with pytest.raises(ValueError, match="tvg"):
-        inverted = GRPOSettings(reward=RewardWeights(verb_completion=1.0))
-        StageSettings("only", grpo=inverted, steps=1)
+        StageSettings("only", grpo=GRPO, reward=RewardWeights(verb_completion=1.0), steps=1)

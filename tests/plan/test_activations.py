@@ -110,7 +110,7 @@ def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> N
     architecture, text = read_architecture(config_file("tiny"), settings), policy.text_config
     completions = [[[20 + k] * 16 for k in range(4)]]
     with autocast(settings):
-        features = policy.see([prompt])
+        features = policy.video_features([prompt])
         with (whole := Kept(policy)).hooks:
             policy.logp([prompt], completions, features)
         (layer := Kept(policy)).within(policy.model.model.language_model.layers[1])
@@ -130,7 +130,7 @@ def test_what_autograd_keeps_of_the_tower(precision: Precision) -> None:
     policy = PolicyBackbone(PolicySettings(train_vision_tower=True, train_merger=True, dtype=settings.weight_dtype))
     prompt = policy.encode(Prompt("When?"), clip(8, 2.0, side=112))
     with autocast(settings), (kept := Kept(policy)).hooks:
-        policy.see([prompt])
+        policy.video_features([prompt])
     num_t, num_h, num_w = prompt.grid_thw
     num_patches, vision = num_t * num_h * num_w, policy.vision_config
     planned = activations.tower(vision, settings) * num_patches / settings.patches

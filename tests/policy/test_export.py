@@ -14,13 +14,13 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-from tvg_lightning.data.patches import normalise
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.export import check_base, merged_weights, read_trained, write_adapters, write_model
+from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.loading import TINY_FOLDER
-from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.patches import normalise
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.policy.settings import PolicySettings, SamplingSettings, Tuning
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings, Tuning
 from tvg_lightning.policy.split_attention import row_layout
 from tvg_lightning.schema import Task
 
@@ -49,8 +49,8 @@ def checkpoint_of(policy: PolicyBackbone, path: Path, **changes: Any) -> Path:
 @torch.no_grad()
 def our_logits(policy: PolicyBackbone, prompt: EncodedPrompt) -> Tensor:
     layout = row_layout([len(prompt.input_ids)])
-    embeds_1NH = policy.embed(prompt.input_ids[None], policy.see([prompt]))
-    return policy.read(embeds_1NH, prompt.position_ids[:, None], layout) @ policy.head.T
+    embeds_1NH = policy.embed(prompt.input_ids[None], policy.video_features([prompt]))
+    return policy.hidden_states(embeds_1NH, prompt.position_ids[:, None], layout) @ policy.head.T
 
 
 @torch.no_grad()
@@ -96,9 +96,9 @@ def test_a_fully_tuned_policy_in_stock_transformers(prompts: list[EncodedPrompt]
             features = model.model.visual(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output
             assert torch.equal(model(**inputs).logits[0], dense_logits(policy, prompt, features)), "to the last bit"
     assert AutoTokenizer.from_pretrained(tmp_path / "out")("3.5 to 4.5") == policy.tokenizer("3.5 to 4.5")
-    greedy = SamplingSettings(max_new_tokens=8, temperature=0.0)
+    greedy = GenerationSettings(max_new_tokens=8, temperature=0.0)
     prompt = prompts[0]
-    expected = sample(policy, [prompt], policy.see([prompt]), 1, greedy)[0][0].token_ids
+    expected = generate(policy, [prompt], policy.video_features([prompt]), 1, greedy)[0][0].token_ids
     found = model.generate(**stock_inputs(prompt), max_new_tokens=8, do_sample=False)[0, len(prompt.input_ids) :]
     assert tuple(found.tolist())[: len(expected)] == expected
 

@@ -29,10 +29,10 @@ def test_a_row_by_hand() -> None:
 def test_a_step_by_hand(tiny: PolicyBackbone) -> None:
     """A prompt of 2 tokens and two completions of 2, of which one is read while writing."""
     step = step_flops(TEXT, tiny.vision_config, [], [2], [[2, 2]])
-    assert step.read == 2 * 240 + 3 * 16 + 80
-    assert step.write == 2 * 240 + 2 * 3 * 16 + 2 * 80
+    assert step.prefill == 2 * 240 + 3 * 16 + 80
+    assert step.decode == 2 * 240 + 2 * 3 * 16 + 2 * 80
     assert step.loss == 6 * 240 + (3 + 2 * (4 + 3)) * 16 + 4 * 80
-    assert step.backward == 2 * step.loss and step.see == 0
+    assert step.backward == 2 * step.loss and step.vision == 0
     assert step.total == step.rollout + 3 * step.loss
     assert step_flops(TEXT, tiny.vision_config, [], [2], [[2, 2]], "lora", num_forwards=2).backward == step.loss
 
@@ -42,8 +42,8 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     prompt = prompts[0]
     row = pack([prompt], [[[20, 21], [22]]])
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        tiny.read(
-            tiny.embed(row.input_ids_1N, tiny.see([prompt])),
+        tiny.hidden_states(
+            tiny.embed(row.input_ids_1N, tiny.video_features([prompt])),
             row.position_ids_31N,
             DenseAttention(dense_mask(row.layout)),
         )
@@ -59,6 +59,8 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
 
 
 def test_known_features_cost_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    known = replace(prompts[0], features=tiny.see(prompts[:1])[0])
-    assert tiny.flops([prompts[0]], [[[20]]]).see == tower_flops(tiny.vision_config, prompts[0].grid_thw)
-    assert tiny.flops([known, prompts[1]], [[[20]], [[20]]]).see == tower_flops(tiny.vision_config, prompts[1].grid_thw)
+    known = replace(prompts[0], features=tiny.video_features(prompts[:1])[0])
+    assert tiny.flops([prompts[0]], [[[20]]]).vision == tower_flops(tiny.vision_config, prompts[0].grid_thw)
+    assert tiny.flops([known, prompts[1]], [[[20]], [[20]]]).vision == tower_flops(
+        tiny.vision_config, prompts[1].grid_thw
+    )

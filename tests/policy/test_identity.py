@@ -8,7 +8,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from tvg_lightning.policy.identity import base_fingerprint, base_folder
+from tvg_lightning.policy.identity import base_fingerprint, base_folder, weights_identity
 
 WEIGHTS = {
     "a": torch.arange(12.0).reshape(6, 2).bfloat16(),
@@ -64,3 +64,11 @@ def test_a_name_that_the_hub_does_not_know(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("tvg_lightning.policy.identity.snapshot_download", no_network)
     with pytest.raises(ValueError, match=r'"some/name".*no network'):
         base_folder("some/name", [])
+
+
+def test_identity_is_of_names_shapes_dtypes_and_bytes() -> None:
+    weight = torch.arange(6, dtype=torch.bfloat16)
+    states = [{"a": weight}, {"b": weight}, {"a": weight.reshape(2, 3)}, {"a": weight.view(torch.int16)}]
+    states += [{"a": weight + 1}, {"a": weight, "b": weight}]
+    assert len({weights_identity(state) for state in states}) == len(states)
+    assert weights_identity({"a": weight, "b": weight}) == weights_identity({"b": weight.clone(), "a": weight})

@@ -34,7 +34,7 @@ def _alone(policy: PolicyBackbone, prompt: EncodedPrompt, completion: list[int],
     after = torch.arange(len(completion)).expand(3, -1) + next_id
     positions = torch.cat((prompt.position_ids, after), dim=1)[:, None]
     hidden = policy.model.model.language_model(
-        inputs_embeds=policy.embed(ids, policy.see([prompt])), position_ids=positions, use_cache=False
+        inputs_embeds=policy.embed(ids, policy.video_features([prompt])), position_ids=positions, use_cache=False
     ).last_hidden_state
     logits = (hidden @ policy.head.T).float()[0, len(prompt.input_ids) - 1 : -1] / temperature
     logp = logits.index_fill(1, policy.suppressed_ids, float("-inf")).log_softmax(1)
@@ -152,7 +152,7 @@ def test_the_tower_runs_once_forward_and_once_backward(prompts: list[EncodedProm
     block = policy.model.model.visual.blocks[0]
     block.register_forward_hook(lambda *_: passes.append("forward"))
     block.register_full_backward_hook(lambda *_: passes.append("backward"))
-    features = policy.see(prompts)
+    features = policy.video_features(prompts)
     for _ in range(2):
         with torch.no_grad():
             policy.logp(prompts, COMPLETIONS, features)

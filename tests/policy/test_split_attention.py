@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tvg_lightning.policy import places
+from tvg_lightning.policy import ragged_index
 from tvg_lightning.policy.attention import attend, attend_backward, attend_in_steps, merge
 from tvg_lightning.policy.split_attention import RowLayout, dense_mask, repeated_attention, row_layout
 
@@ -69,7 +69,7 @@ def test_equals_the_mask(attention: Attention, groups: list[tuple[int, list[int]
 @pytest.mark.parametrize("num_G", [1, 2])
 def test_prompts_of_other_lengths_go_apart(num_G: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the allowance for small work: 9 and 8 tokens together, 3 by themselves, as their slice."""
-    monkeypatch.setattr(places, "_A_CALL", 0)
+    monkeypatch.setattr(ragged_index, "_A_CALL", 0)
     completions = [[2, 2], [1, 1], [3, 3]] if num_G == 2 else [[2], [1], [3]]
     layout = row_layout([9, 3, 8], completions)
     assert [set(batch) for batch in layout.batches] == [{1}, {0, 2}]

@@ -14,9 +14,9 @@ def test_equals_the_loop_over_windows(tiny: PolicyBackbone) -> None:
     config = tiny.model.model.visual.config
     assert config._attn_implementation == WINDOWED_ATTENTION
     with torch.no_grad():
-        batched = tiny.see(prompts)
+        batched = tiny.video_features(prompts)
         config._attn_implementation = "sdpa"
-        looped = tiny.see(prompts)
+        looped = tiny.video_features(prompts)
         config._attn_implementation = WINDOWED_ATTENTION
     assert [len(f) for f in batched] == [2, 8, 18, 32]
     for ours, theirs in zip(batched, looped, strict=True):

@@ -10,7 +10,7 @@ from tvg_lightning.rewards.weights import LengthSettings
     ("num_tokens", "reward"),
     [
         (1, 0.0),
-        (16384, 0.0),  # L_max - L_cache, the figures of the paper
+        (16384, 0.0),  # L_max - L_cache, the metrics of the paper
         (17408, -0.25),
         (18432, -0.5),
         (20480, -1.0),  # L_max

@@ -162,5 +162,5 @@ def test_the_truth_in_layout_beats_every_text_out_of_it(text: str, method: Metho
     answer = "<time>[10.0, 20.0]</time>" if method is Method.TVG_R1 else "<answer>10.0 to 20.0</answer>"
     weights = RewardWeights.published(method)
     told = score(text, Task.TVG, method, (TRUTH,), 40.0, (), weights, SETTINGS)
-    if not told.answer.well_formed:
+    if not told.answer.follows_format:
         assert told.total < total(f"<think>{words}{anchor}</think>{answer}", method)

@@ -76,4 +76,4 @@ def test_which_weights_apply_to_a_task(task: Task) -> None:
 def test_every_weight_has_a_file_of_its_name() -> None:
     stems = {path.stem for path in Path(tvg_lightning.rewards.total.__file__).parent.glob("*.py")}
     homes = {"anchor" if name.startswith("anchor_") else name for name in FIELDS}
-    assert stems - {"__init__", "weights", "total"} == homes
+    assert stems - {"__init__", "weights", "total", "inversion"} == homes

@@ -10,7 +10,7 @@ import pytest
 
 from tests.teacher.material import samples
 from tests.teacher.server import USAGE, Say, TeacherServer, answer, error
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.schema import Method
 from tvg_lightning.teacher.annotator import Annotator
 from tvg_lightning.teacher.endpoint import Endpoint
@@ -20,7 +20,7 @@ from tvg_lightning.teacher.questions import make_question
 from tvg_lightning.teacher.reply import Tokens
 from tvg_lightning.teacher.settings import BudgetSettings, EndpointSettings, QuestionSettings
 
-FEW = VideoSampling(uniform_frames=2)
+FEW = FrameSettings(uniform_frames=2)
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Bench:
         self, num: int, budget: BudgetSettings | None = None, question: dict[str, Any] | None = None, **endpoint: Any
     ) -> Annotator:
         settings = EndpointSettings(self.server.base_url, "m", **{"api_key_env": None, "timeout_s": 60.0, **endpoint})
-        asked = QuestionSettings(sampling=FEW, **(question or {}))
+        asked = QuestionSettings(frames=FEW, **(question or {}))
 
         async def pause(seconds: float) -> None:
             self.pauses.append(seconds)
@@ -223,7 +223,7 @@ def test_an_answer_above_its_worst_case_ends_the_run(bench: Bench) -> None:
 def test_a_stop_awaits_what_is_under_way_and_cuts_the_waits_short(bench: Bench) -> None:
     async def body() -> Annotator:
         settings = EndpointSettings(bench.server.base_url, "m", None, concurrency=2, backoff_s=500.0, max_wait_s=500.0)
-        asked = QuestionSettings(sampling=FEW)
+        asked = QuestionSettings(frames=FEW)
         questions = [make_question(s, Method.TVG_R1, bench.videos, "m", asked) for s in samples(5)]
         with Ledger(bench.folder / "ledger.jsonl") as ledger:
             purse = Purse(BudgetSettings(), 0, Tokens(0, 0), 50)

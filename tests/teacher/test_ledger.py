@@ -67,7 +67,7 @@ def test_what_was_under_way_at_a_kill_counts_at_its_worst_and_is_not_answered(pa
 def test_a_torn_last_line_was_never_written(path: Path) -> None:
     whole = path.read_bytes()
     last = whole.rindex(b"\n", 0, -1) + 1
-    for cut in (last + 1, len(whole) - 1):
+    for cut in (last + 1, len(whole) - 2):
         path.write_bytes(whole[:cut])
         # the answer is lost, its try is known: 500 + 0 + 500 and 64 + 0 + 64
         assert state(path) == ({}, 3, Tokens(1000, 128))
@@ -76,6 +76,10 @@ def test_a_torn_last_line_was_never_written(path: Path) -> None:
             ledger.sent("a", "s1", WORST)
             ledger.settle("a", ANSWERED, WORST)
         assert state(path)[0] == {"a": GOOD}
+    path.write_bytes(whole)
+    expected = state(path)
+    path.write_bytes(whole[:-1])  # only the line's end is missing: the answer was paid for, and is kept
+    assert state(path) == expected and path.read_bytes() == whole
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ import pytest
 from PIL import Image
 
 from tests.teacher.material import samples, write_video
-from tvg_lightning.data.video import VideoError, VideoSampling
+from tvg_lightning.data.video import FrameSettings, VideoError
 from tvg_lightning.prompts import grounding_prompt
 from tvg_lightning.schema import Method, Span
 from tvg_lightning.teacher.questions import fingerprint, make_body, make_question
 from tvg_lightning.teacher.settings import QuestionSettings
 
-FRAMES = QuestionSettings(sampling=VideoSampling(uniform_frames=4))
+FRAMES = QuestionSettings(frames=FrameSettings(uniform_frames=4))
 WHOLE = QuestionSettings(input="video")
 SAMPLE = samples(1)[0]
 
@@ -112,7 +112,7 @@ def test_what_makes_another_question(videos: Path, tmp_path: Path) -> None:
         key(videos, query="number 1"),
         key(videos, sample_id="t"),
         key(videos, cut=Span(0.0, 2.0)),
-        key(videos, replace(FRAMES, sampling=VideoSampling(uniform_frames=6))),
+        key(videos, replace(FRAMES, frames=FrameSettings(uniform_frames=6))),
         key(videos, replace(FRAMES, temperature=0.5)),
         key(videos, replace(FRAMES, jpeg_quality=50)),
         key(videos, replace(FRAMES, image_detail="low")),
@@ -136,7 +136,7 @@ def test_what_does_not(videos: Path, tmp_path: Path) -> None:
 
 
 def test_frames_do_not_matter_to_a_whole_file(videos: Path) -> None:
-    other = replace(WHOLE, sampling=VideoSampling(uniform_frames=6), jpeg_quality=50, image_detail="low")
+    other = replace(WHOLE, frames=FrameSettings(uniform_frames=6), jpeg_quality=50, image_detail="low")
     assert key(videos, other) == key(videos, WHOLE) != key(videos, replace(WHOLE, temperature=0.5))
 
 
@@ -145,7 +145,7 @@ def test_a_setting_left_at_its_default_is_not_part_of_the_key(videos: Path, monk
     hashed: list[str] = []
     monkeypatch.setattr("tvg_lightning.teacher.questions._hash", lambda parts: hashed.append(json.dumps(parts)) or "")
     key(videos, FRAMES)
-    assert '{"sampling": {"uniform_frames": 4}}' in hashed[0]
+    assert '{"frames": {"uniform_frames": 4}}' in hashed[0]
 
 
 def test_a_fingerprint_sees_size_begin_and_end(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_tokens_are_read_with_the_reasoning_that_is_not_shown(usage: Any, tokens
 def test_the_reply() -> None:
     reply = read_reply(answer().content, max_tokens=64)
     assert (reply.text, reply.finish_reason, reply.refusal, reply.num_tokens) == (GOOD, "stop", "", 20)
-    assert not reply.is_cut_off and read_reply(answer("x", "length").content, 64).is_cut_off
+    assert not reply.is_truncated and read_reply(answer("x", "length").content, 64).is_truncated
     assert read_reply(answer(None, refusal="I will not.").content, 64).refusal == "I will not."
     parts = answer([{"type": "text", "text": "a"}, {"type": "text", "text": "b"}, "c"])  # type: ignore[arg-type]
     assert read_reply(parts.content, 64).text == "ab"

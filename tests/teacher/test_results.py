@@ -38,8 +38,8 @@ QUESTIONS = {
         (replace(REPLY, finish_reason="content_filter"), "content filter"),
         (replace(REPLY, refusal="I will not."), "refused by the teacher: I will not."),
         (replace(REPLY, text=" \n"), "no text"),
-        (replace(REPLY, text="From 1.0 to 2.0 s."), "layout"),
-        (replace(REPLY, text="<time>[1.0, 2.0]</time>"), "layout"),
+        (replace(REPLY, text="From 1.0 to 2.0 s."), "format"),
+        (replace(REPLY, text="<time>[1.0, 2.0]</time>"), "format"),
         (replace(REPLY, text="<think>x</think><time>[2.0, 1.0]</time>"), "no usable span"),
     ],
 )
@@ -47,16 +47,16 @@ def test_what_cannot_be_learned_from(reply: Reply, reason: str | None) -> None:
     assert refusal(reply, Method.TVG_R1) == reason
 
 
-def test_the_layout_is_the_methods() -> None:
+def test_the_format_is_the_methods() -> None:
     text = "<think>x</think><answer>1.0 to 2.0</answer>"
     assert refusal(replace(REPLY, text=text), Method.TIME_R1) is None
-    assert refusal(replace(REPLY, text=text), Method.TVG_R1) == "layout"
+    assert refusal(replace(REPLY, text=text), Method.TVG_R1) == "format"
 
 
 def test_an_answer_becomes_a_trace() -> None:
     trace = trace_of(replace(SAMPLES[0], windows=(Span(1.5, 2.5), Span(9.0, 9.5))), REPLY, Method.TVG_R1, 4, 1)
     assert (trace.stage, trace.sample_id, trace.video, trace.text) == ("teacher", "s0", "a.mp4", GOOD)
-    assert (trace.well_formed, trace.answer, trace.anchors) == (True, Span(1.0, 2.0), ())
+    assert (trace.follows_format, trace.answer, trace.anchors) == (True, Span(1.0, 2.0), ())
     assert trace.answer_iou == pytest.approx(0.5 / 1.5)
     assert (trace.num_tokens, trace.group, trace.rollout, trace.rewards) == (20, 4, 1, {})
     assert trace_of(replace(SAMPLES[0], windows=()), REPLY, Method.TVG_R1, 0, 0).answer_iou is None
@@ -73,20 +73,20 @@ def test_a_tar_tvg_trace_is_good_enough_to_harvest() -> None:
 
 
 def test_results_are_in_the_order_of_the_annotations(tmp_path: Path) -> None:
-    bad = replace(REPLY, text="\ud800 no layout")
+    bad = replace(REPLY, text="\ud800 no format")
     replies = {"s2/0": REPLY, "s0/1": REPLY, "s0/0": bad, "another": REPLY}
     unreadable = {"s1": "a.mp4: cannot be opened"}
     questions = {key: question for key, question in QUESTIONS.items() if key != "s1"}
     results = collect(SAMPLES, questions, unreadable, replies, {"s2/1": "turned down: HTTP 400: no"}, Method.TVG_R1)
     assert results.num_open == 0
-    assert results.summary() == "2 traces, 3 refused (1 layout, 1 video, 1 turned down)"
+    assert results.summary() == "2 traces, 3 refused (1 format, 1 video, 1 turned down)"
     for _ in range(2):  # written anew, not added to
         results.write(tmp_path / "traces.jsonl", tmp_path / "refused.jsonl")
         traces = list(read_traces(tmp_path / "traces.jsonl"))
         assert [(trace.group, trace.sample_id, trace.rollout) for trace in traces] == [(0, "s0", 1), (2, "s2", 0)]
         refused = [Refused(**json.loads(line)) for line in (tmp_path / "refused.jsonl").read_text().splitlines()]
         assert refused == [
-            Refused("s0", 0, "a.mp4", "number 0", "layout", "\ud800 no layout"),
+            Refused("s0", 0, "a.mp4", "number 0", "format", "\ud800 no format"),
             Refused("s1", 0, "a.mp4", "number 1", "video: a.mp4: cannot be opened", ""),
             Refused("s2", 1, "a.mp4", "number 2", "turned down: HTTP 400: no", ""),
         ]

@@ -47,7 +47,7 @@ def options(folder: Path, server: TeacherServer, *more: str) -> list[str]:
         "--endpoint.model=m",
         "--endpoint.api_key_env=TEST_KEY",
         "--endpoint.backoff_s=0.001",
-        "--question.sampling.uniform_frames=2",
+        "--question.frames.uniform_frames=2",
         *more,
     ]
 
@@ -75,7 +75,7 @@ def test_from_annotations_to_a_set_for_sft(
         # 3 * (100 * 2 + 20 * 8) / 1e6
         assert capsys.readouterr().out.splitlines() == [
             f"{tmp_path / 'train.jsonl'}: 3 read, 0 fixed, 0 clipped, 0 refused",
-            f"{tmp_path / 'out'}: 2 traces, 1 refused (1 layout); spent: 3 requests, 360 tokens, $0.0011",
+            f"{tmp_path / 'out'}: 2 traces, 1 refused (1 format); spent: 3 requests, 360 tokens, $0.0011",
         ]
         assert [trace.sample_id for trace in read_traces(tmp_path / "out" / "traces.jsonl")] == ["s0", "s2"]
         assert [record["sample_id"] for record in records(tmp_path / "out" / "refused.jsonl")] == ["s1"]
@@ -144,7 +144,7 @@ def test_a_budget_ends_the_run_in_peace(
 
 
 @pytest.mark.parametrize(
-    ("missing", "said"), [("videos", "there is no such folder of videos"), ("train.jsonl", "no such annotation file")]
+    ("missing", "said"), [("videos", "there is no such folder of videos"), ("train.jsonl", "no such file")]
 )
 def test_what_is_missing_is_named(tmp_path: Path, server: TeacherServer, missing: str, said: str) -> None:
     write_material(tmp_path, 1)

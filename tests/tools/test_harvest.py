@@ -14,14 +14,14 @@ from tvg_lightning.traces import read_traces
 def test_what_is_kept_and_why_the_rest_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     better = replace(GOOD, text="better", answer=Span(10.0, 20.0))
     first = write_traces(
-        tmp_path / "a.jsonl", [GOOD, replace(GOOD, well_formed=False), replace(GOOD, well_formed=False)]
+        tmp_path / "a.jsonl", [GOOD, replace(GOOD, follows_format=False), replace(GOOD, follows_format=False)]
     )
     second = write_traces(tmp_path / "b.jsonl", [replace(GOOD, answer=None), better, GOOD])
     out = tmp_path / "out" / "harvest.jsonl"
     main([first, second], out)
     assert list(read_traces(out)) == [GOOD, better]
     said = capsys.readouterr().out
-    assert said == f"2 of 6 traces kept in {out}; left: 2 layout, 1 no answer, 1 repeated or beyond max_per_sample\n"
+    assert said == f"2 of 6 traces kept in {out}; left: 2 format, 1 no answer, 1 repeated or beyond max_per_sample\n"
 
 
 def test_the_rule_is_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,7 +48,7 @@ def test_bytes_that_are_no_text(parse: Parse) -> None:
     assert parse(b"\xff\xfe\x00 1 to 2 \xc3\n\x80\n") == [[[1, 2]], []]
 
 
-def test_strict_reads_the_methods_own_layout(parse: Parse) -> None:
+def test_strict_reads_the_methods_own_format(parse: Parse) -> None:
     lines = b"<think>a</think><answer>1 to 2</answer>\n<think>a</think><time>[3, 4]</time>\n5 to 6\n"
     assert parse(lines, "time_r1", True) == [[[1, 2]], [], []]
     assert parse(lines, "tvg_r1", True) == [[], [[3, 4]], []]

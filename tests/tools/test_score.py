@@ -63,8 +63,8 @@ def test_the_command_of_the_readme(
 ) -> None:
     __main__.main(arguments(files, *flags))
     (line,) = capsys.readouterr().out.splitlines()
-    figures = {"R1@0.3": 200 / 3, "R1@0.5": at_half, "R1@0.7": 100 / 3, "mIoU": 130 / 3}
-    assert json.loads(line) == pytest.approx({"benchmark": "jsonl", "strict": strict, **figures, **COUNTS})
+    metrics = {"R1@0.3": 200 / 3, "R1@0.5": at_half, "R1@0.7": 100 / 3, "mIoU": 130 / 3}
+    assert json.loads(line) == pytest.approx({"benchmark": "jsonl", "strict": strict, **metrics, **COUNTS})
 
 
 def test_flags_before_the_end_of_the_line(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,15 +113,15 @@ def test_every_query_in_a_file(files: tuple[Path, Path], tmp_path: Path) -> None
         "prediction": [0, 20],
         "window": [0, 10],
         "iou": 0.5,
-        "place": f"{files[1]}:1",
+        "location": f"{files[1]}:1",
     }
     assert (second["window"], second["iou"]) == ([20, 25], 0.8)
-    assert (third["prediction"], third["window"], third["iou"], third["place"]) == (None, None, 0, None)
+    assert (third["prediction"], third["window"], third["iou"], third["location"]) == (None, None, 0, None)
     with pytest.raises(ValueError, match=r"each\.jsonl exists already: remove it or choose another name"):
         main("jsonl", *files, per_query=out)
 
 
-def test_a_method_reads_its_layout(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_method_reads_its_format(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     truth = save(tmp_path / "truth.jsonl", TRUTH[:1])
     answers = [{"qid": "x", "text": "<think>t</think><time>[0, 10]</time> and not <time>[11, 12]</time>"}]
     main("jsonl", truth, save(tmp_path / "a.jsonl", answers), method="tvg_r1", json=True)

@@ -1,10 +1,10 @@
 """Videos that cannot be read: written down, passed over by a fixed rule, and no more of them than agreed."""
 
-import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tvg_lightning.files import append_json, json_lines
 from tvg_lightning.schema import Span
 
 _HOPELESS = 20  # so many in a row, and none that could be read: it is not the files
@@ -70,11 +70,7 @@ class BadVideos:
         self._read_log()  # what other processes have found meanwhile counts, too
         self._add(bad)
         if self.log is not None:
-            line = {**asdict(bad), "seconds": round(bad.seconds, 3), "position": position}
-            self.log.parent.mkdir(parents=True, exist_ok=True)
-            is_torn = self.log.is_file() and self.log.read_bytes()[-1:] not in (b"", b"\n")
-            with self.log.open("ab", buffering=0) as file:
-                file.write(b"\n" * is_torn + json.dumps(line).encode() + b"\n")
+            append_json(self.log, {**asdict(bad), "seconds": round(bad.seconds, 3), "position": position})
         self._refuse_too_many()
 
     def _paths(self) -> set[str]:
@@ -97,17 +93,16 @@ class BadVideos:
             share = "none so far could be read" if is_hopeless else f"the share allowed is {self.max_share:g}"
             raise TooManyBadVideosError(
                 f"{num_bad} of {len(self.videos)} videos cannot be read ({share}); {self.log} says why. Check "
-                "data.videos; mend the files (`python -m tvg_lightning probe FOLDER` tries them) and remove their "
+                "data.videos; repair the files (`python -m tvg_lightning probe FOLDER` tries them) and remove their "
                 "lines from that log; or raise data.max_bad_share"
             )
 
 
 def read_bad_videos(log: Path) -> list[BadVideo]:
-    """What a log says; no file is an empty log. What a kill has torn is passed over: it will be found again."""
+    """What a log says; no file is an empty log. A torn line is passed over: its video will be found bad again."""
     bad: list[BadVideo] = []
-    for line in log.read_bytes().splitlines() if log.is_file() else ():
+    for _, record in json_lines(log, many_writers=True) if log.is_file() else ():
         try:
-            record = json.loads(line)
             segment = None if record["segment"] is None else Span(*record["segment"])
             path, reason, seconds = str(record["path"]), str(record["reason"]), float(record["seconds"])
             bad.append(BadVideo(path, reason, seconds, segment, bool(record["opens"])))

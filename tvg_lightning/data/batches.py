@@ -10,8 +10,8 @@ import torch
 
 from tvg_lightning.data.bad_videos import replacements
 from tvg_lightning.data.difficulty import OnlineDifficulty
+from tvg_lightning.data.item_reader import Reader
 from tvg_lightning.data.items import Draw, EvaluationQuestions, Item, TargetQuestions, TrainingQuestions
-from tvg_lightning.data.reader import Reader
 
 
 @dataclass(frozen=True, slots=True)

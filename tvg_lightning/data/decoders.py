@@ -3,7 +3,7 @@
 PyAV lists the frames from the packets, without decoding, so both decoders agree on which frames there are
 and when. Both start time at the file's first frame and apply the stored rotation; their frames are the same
 to the last bit. decord decodes every frame up to the one asked for; PyAV can leave out those that no other
-needs, and so costs less the farther apart the frames lie (docs/video.md has the figures).
+needs, and so costs less the farther apart the frames lie (docs/video.md has the metrics).
 """
 
 from bisect import bisect_right

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvg_lightning.data.clip_pool import Clip
-from tvg_lightning.data.clip_worker import ClipRequest
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.data.workers.pool import Clip
+from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.prompts import PromptTemplates, grounding_prompt, inversion_prompt
 from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.inversion import task_for, true_segment
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One question about one video. ``position`` names it within the run: the same on every rank layout."""
+    """One question about one video. ``position`` names it within the run: the same for any number of ranks."""
 
     sample: Sample
     task: Task
@@ -46,7 +46,9 @@ class Item:
     position: int
     target: str | None = None  # the completion to learn, for SFT
     is_repeated: bool = False  # asked only to keep the ranks in step: its answer does not count
-    error: str | None = None  # why its video could not be read; the clip is then darkness, the answer worth nothing
+    error: str | None = (
+        None  # why its video could not be read; the clip is then a placeholder, the answer worth nothing
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +57,14 @@ class ItemMaker:
 
     videos: Path
     method: Method
-    sampling: VideoSampling
+    frames: FrameSettings
     templates: PromptTemplates | None = None  # None: the method's own words
 
     def request(self, question: Question) -> ClipRequest:
         """An inversion task sees the true segment only; grounding sees the whole (possibly cut) video."""
         sample = question.sample
         segment = sample.cut if question.task == Task.TVG else _in_file(sample, true_segment(sample))
-        return ClipRequest(str(self.videos / sample.video), self.sampling, segment)
+        return ClipRequest(str(self.videos / sample.video), self.frames, segment)
 
     def make(self, question: Question, clip: Clip, error: str | None = None) -> Item:
         """The item of a question whose clip has been read."""

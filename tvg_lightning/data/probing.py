@@ -4,11 +4,11 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import VIDEO_SUFFIXES
 from tvg_lightning.data.decoders import UnreadableError, index_frames, shown_as
-from tvg_lightning.data.video import SIDE_FACTOR, VideoSampling, decode
+from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings, decode
+from tvg_lightning.files import VIDEO_SUFFIXES
 
-_LOOK = VideoSampling(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
+_LOOK = FrameSettings(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
 
 
 @dataclass(frozen=True, slots=True)

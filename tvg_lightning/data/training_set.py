@@ -9,8 +9,8 @@ from itertools import chain, repeat
 from tvg_lightning.data.bad_videos import replacements
 from tvg_lightning.data.batches import Sharding
 from tvg_lightning.data.difficulty import OnlineDifficulty
+from tvg_lightning.data.item_reader import Reader
 from tvg_lightning.data.items import Draw, Item, Question, TrainingQuestions
-from tvg_lightning.data.reader import Reader
 from tvg_lightning.schema import Sample, Task
 from tvg_lightning.tasks.mixture import Mixture
 

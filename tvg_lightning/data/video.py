@@ -37,7 +37,7 @@ class SegmentError(VideoError):
 
 
 @dataclass(frozen=True)
-class VideoSampling:
+class FrameSettings:
     """Which frames are taken, how large they become, and what reads them.
 
     ``fps`` frames a second, at least ``min_frames`` and at most ``max_frames``, spread over the whole video
@@ -59,25 +59,25 @@ class VideoSampling:
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"sampling.fps must be a positive number, got {self.fps}")
+            raise ValueError(f"frames.fps must be a positive number, got {self.fps}")
         counts = {"min_frames": self.min_frames, "max_frames": self.max_frames}
         if self.uniform_frames is not None:
             counts["uniform_frames"] = self.uniform_frames
         for key, count in counts.items():
             if count < TEMPORAL_PATCH or count % TEMPORAL_PATCH:
-                raise ValueError(f"sampling.{key} must be even and at least 2 (pairs of frames), got {count}")
+                raise ValueError(f"frames.{key} must be even and at least 2 (pairs of frames), got {count}")
         if self.min_frames > self.max_frames:
-            raise ValueError(f"sampling.min_frames, {self.min_frames}, is above sampling.max_frames, {self.max_frames}")
+            raise ValueError(f"frames.min_frames, {self.min_frames}, is above frames.max_frames, {self.max_frames}")
         pixels = {"max_pixels": self.max_pixels, "min_pixels": self.min_pixels}
         if self.total_pixels is not None:
             pixels["total_pixels"] = self.total_pixels
         for key, count in pixels.items():
             if count < SIDE_FACTOR**2:
-                raise ValueError(f"sampling.{key} must be at least 784 (28 x 28), got {count}")
+                raise ValueError(f"frames.{key} must be at least 784 (28 x 28), got {count}")
         if self.min_pixels > self.max_pixels:
-            raise ValueError(f"sampling.min_pixels, {self.min_pixels}, is above sampling.max_pixels, {self.max_pixels}")
+            raise ValueError(f"frames.min_pixels, {self.min_pixels}, is above frames.max_pixels, {self.max_pixels}")
         if self.decoder not in get_args(DecoderName):
-            raise ValueError(f"sampling.decoder must be auto, decord or pyav, got {self.decoder}")
+            raise ValueError(f"frames.decoder must be auto, decord or pyav, got {self.decoder}")
 
     def frame_pixels(self, num_frames: int) -> int:
         """The most pixels that each of ``num_frames`` gets: its share of the total, if there is one.
@@ -85,9 +85,9 @@ class VideoSampling:
         2 * total_pixels / num_frames, but at least 1.05 * min_pixels and at most max_pixels: qwen-vl-utils'
         rule, where the least size of a frame goes before the total.
 
-        >>> VideoSampling(total_pixels=3584 * 784, min_pixels=16 * 784).frame_pixels(128) // 784
+        >>> FrameSettings(total_pixels=3584 * 784, min_pixels=16 * 784).frame_pixels(128) // 784
         56
-        >>> VideoSampling(total_pixels=3584 * 784, min_pixels=10_000).frame_pixels(1024)
+        >>> FrameSettings(total_pixels=3584 * 784, min_pixels=10_000).frame_pixels(1024)
         10500
         """
         if self.total_pixels is None:
@@ -121,23 +121,23 @@ class VideoClip:
         return TEMPORAL_PATCH / self.fps
 
 
-def sample_times(duration_s: float, sampling: VideoSampling) -> list[float]:
+def sample_times(duration_s: float, settings: FrameSettings) -> list[float]:
     """When to look at a video of ``duration_s`` seconds: an even number of equal steps, the first at 0.
 
     n = uniform_frames, or fps * duration rounded to even within [min_frames, max_frames]; the k-th time is
     k * duration / n. Starting at 0 puts pair k at k * seconds_per_grid, which is what the position ids say.
 
-    >>> sample_times(3.0, VideoSampling(fps=2.0))
+    >>> sample_times(3.0, FrameSettings(fps=2.0))
     [0.0, 0.5, 1.0, 1.5, 2.0, 2.5]
-    >>> sample_times(100.0, VideoSampling(fps=2.0, max_frames=4))
+    >>> sample_times(100.0, FrameSettings(fps=2.0, max_frames=4))
     [0.0, 25.0, 50.0, 75.0]
     """
     if not (math.isfinite(duration_s) and duration_s > 0):
         raise ValueError(f"duration_s must be a positive number of seconds, got {duration_s}")
-    num = sampling.uniform_frames
+    num = settings.uniform_frames
     if num is None:
-        wanted = TEMPORAL_PATCH * round(duration_s * sampling.fps / TEMPORAL_PATCH)
-        num = max(sampling.min_frames, min(sampling.max_frames, wanted))
+        wanted = TEMPORAL_PATCH * round(duration_s * settings.fps / TEMPORAL_PATCH)
+        num = max(settings.min_frames, min(settings.max_frames, wanted))
     return [k * duration_s / num for k in range(num)]
 
 
@@ -156,14 +156,14 @@ def nearest_frames(wanted_s: Sequence[float], frame_times_s: Sequence[float]) ->
     return sorted(taken)
 
 
-def choose_frames(frame_times_s: Sequence[float], sampling: VideoSampling, segment: Span | None) -> list[int]:
+def choose_frames(frame_times_s: Sequence[float], settings: FrameSettings, segment: Span | None) -> list[int]:
     """Indices of the frames to take: an even number, unless all there are do not suffice for that.
 
     A segment is sampled by its own length and gets only its own frames; if it holds fewer than two, the
     nearest outside are lent to it. A file whose own rate is below the one asked for gives every frame once.
     """
     num = len(frame_times_s)
-    mean_gap_s = (frame_times_s[-1] - frame_times_s[0]) / (num - 1) if num > 1 else 1.0 / sampling.fps
+    mean_gap_s = (frame_times_s[-1] - frame_times_s[0]) / (num - 1) if num > 1 else 1.0 / settings.fps
     start_s, stop_s = 0.0, frame_times_s[-1] + mean_gap_s  # the last frame is shown for a while, too
     if segment is not None:
         length_s, start_s, stop_s = stop_s, max(segment.start_s, 0.0), min(segment.end_s, stop_s)
@@ -174,7 +174,7 @@ def choose_frames(frame_times_s: Sequence[float], sampling: VideoSampling, segme
         gap_before_s = start_s - frame_times_s[first - 1] if first > 0 else math.inf
         gap_after_s = frame_times_s[last] - stop_s if last < num else math.inf
         first, last = (first - 1, last) if gap_before_s <= gap_after_s else (first, last + 1)
-    wanted_s = [start_s + time_s for time_s in sample_times(stop_s - start_s, sampling)]
+    wanted_s = [start_s + time_s for time_s in sample_times(stop_s - start_s, settings)]
     taken = [first + nearest for nearest in nearest_frames(wanted_s, frame_times_s[first:last])]
     return taken if len(taken) % TEMPORAL_PATCH == 0 else _with_filler(taken, first, last)
 
@@ -231,9 +231,9 @@ def resize_frames(frames: Tensor, max_pixels: int, min_pixels: int = SIDE_FACTOR
     return resized.permute(0, 2, 3, 1).contiguous()
 
 
-def read_clip(path: str | Path, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
+def read_clip(path: str | Path, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
     """The frames of a file, or of a ``segment`` of it (seconds from its first frame), or VideoError."""
-    return clip_of(open_video(path), sampling, segment)
+    return clip_of(open_video(path), settings, segment)
 
 
 def open_video(path: str | Path) -> FrameIndex:
@@ -247,18 +247,18 @@ def open_video(path: str | Path) -> FrameIndex:
         raise VideoError(_cannot_be_read(file, error)) from error
 
 
-def clip_of(index: FrameIndex, sampling: VideoSampling, segment: Span | None = None) -> VideoClip:
+def clip_of(index: FrameIndex, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
     """The frames of an opened file, or of a ``segment`` of it, or SegmentError."""
     try:
-        taken = choose_frames(index.times_s, sampling, segment)
-        frames, backend = decode(index, taken, sampling)
+        taken = choose_frames(index.times_s, settings, segment)
+        frames, backend = decode(index, taken, settings)
     except UnreadableError as error:
         raise SegmentError(_cannot_be_read(index.path, error)) from error
     except SegmentError as error:
         raise SegmentError(f"{index.path}: {error}") from error
     origin_s = 0.0 if segment is None else segment.start_s
     times_s = [index.times_s[frame] - origin_s for frame in taken]
-    fps = sampled_fps(times_s, sampling.fps)
+    fps = sampled_fps(times_s, settings.fps)
     if len(frames) % TEMPORAL_PATCH:  # there is no other frame: show the last one twice
         frames, times_s = torch.cat([frames, frames[-1:]]), [*times_s, times_s[-1]]
     return VideoClip(frames, tuple(times_s), fps, backend)
@@ -271,13 +271,13 @@ def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
     )
 
 
-def decode(index: FrameIndex, taken: list[int], sampling: VideoSampling) -> tuple[Tensor, str]:
+def decode(index: FrameIndex, taken: list[int], settings: FrameSettings) -> tuple[Tensor, str]:
     """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
-    max_pixels = sampling.frame_pixels(len(taken))
-    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=sampling.min_pixels)
+    max_pixels = settings.frame_pixels(len(taken))
+    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=settings.min_pixels)
     decoders = [("decord", decord_frames), ("pyav", av_frames)]
     is_dense = taken[-1] - taken[0] <= _DENSE * (len(taken) - 1)
-    if sampling.decoder == "pyav" or (sampling.decoder == "auto" and not is_dense):
+    if settings.decoder == "pyav" or (settings.decoder == "auto" and not is_dense):
         decoders.reverse()
     reasons: list[str] = []
     for backend, frames_of in decoders:

@@ -1,4 +1,4 @@
-"""All figures of a validation or test run in one metric: two state vectors, hence two collectives."""
+"""All metrics of a validation or test run in one metric: two state vectors, hence two collectives."""
 
 from collections.abc import Mapping, Sequence
 
@@ -23,7 +23,7 @@ class GroundingMetrics(Metric):
     anchors close in on the truth, ``harvest.is_refining``) over all grounding samples, those without anchors
     included. ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
     later anchor's mean is over other samples than an earlier one's. Accuracies: over the samples of that task
-    (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``response_length``, in tokens, and ``cut_off_rate``, the
+    (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``completion_length``, in tokens, and ``truncated``, the
     share that ended for want of tokens: over the samples of all tasks. Anchors after ``max_anchors`` have no
     mean of their own.
     A figure without a sample is left out of the result, so a run without inversion tasks logs none.
@@ -50,8 +50,8 @@ class GroundingMetrics(Metric):
             "refining_rate",
             *(f"anchor_mIoU_{k}" for k in range(1, max_anchors + 1)),
             *ACCURACY_KEYS.values(),
-            "response_length",
-            "cut_off_rate",
+            "completion_length",
+            "truncated",
         )
         self.add_state("sums", torch.zeros(len(self._keys), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("counts", torch.zeros(len(self._keys), dtype=torch.long), dist_reduce_fx="sum")
@@ -65,33 +65,33 @@ class GroundingMetrics(Metric):
         self,
         task: Task,
         scores: Tensor | Sequence[float],
-        well_formed: Sequence[bool] | None = None,
+        follows_format: Sequence[bool] | None = None,
         anchor_ious: Sequence[Sequence[float]] | None = None,
         refining: Sequence[bool] | None = None,
         *,
         num_tokens: Sequence[int] | None = None,
-        cut_off: Sequence[bool] | None = None,
+        truncated: Sequence[bool] | None = None,
     ) -> None:
-        """Add B samples of one task. What is left out is left out of the figures.
+        """Add B samples of one task. What is left out is left out of the metrics.
 
         ``scores`` are IoUs for grounding, the binary rewards 0 or 1 for an inversion; ``num_tokens`` (B) and
-        ``cut_off`` (B) go with either. For grounding only: ``well_formed`` (B), ``anchor_ious`` (B lists, empty
+        ``truncated`` (B) go with either. For grounding only: ``follows_format`` (B), ``anchor_ious`` (B lists, empty
         where a sample has no anchor) and ``refining`` (B).
         """
         scores_B = as_float64(scores, "scores")
         if task == Task.TVG:
             parts = self._of_scores(scores_B)
         else:
-            if any(given is not None for given in (well_formed, anchor_ious, refining)):
+            if any(given is not None for given in (follows_format, anchor_ious, refining)):
                 raise ValueError(
-                    f"{task}: well_formed, anchor_ious and refining are for the grounding task; leave them out"
+                    f"{task}: follows_format, anchor_ious and refining are for the grounding task; leave them out"
                 )
             parts = {ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())}
         for key, name, values in (
-            ("format_rate", "well_formed", well_formed),
+            ("format_rate", "follows_format", follows_format),
             ("refining_rate", "refining", refining),
-            ("response_length", "num_tokens", num_tokens),
-            ("cut_off_rate", "cut_off", cut_off),
+            ("completion_length", "num_tokens", num_tokens),
+            ("truncated", "truncated", truncated),
         ):
             if values is not None:
                 _same_length(name, values, scores_B)
@@ -102,14 +102,14 @@ class GroundingMetrics(Metric):
         self._add(parts)  # last, so that a refused batch has added nothing
 
     def compute(self) -> dict[str, float]:
-        """The figures that have a sample, over all processes."""
-        figures: dict[str, float] = {}
+        """The metrics that have a sample, over all processes."""
+        metrics: dict[str, float] = {}
         for key, total, count in zip(self._keys, self.sums.tolist(), self.counts.tolist(), strict=True):
             if count:
-                figures[key] = total / count
+                metrics[key] = total / count
                 if key.startswith("anchor_mIoU_"):
-                    figures[key.replace("mIoU", "count")] = float(count)
-        return figures
+                    metrics[key.replace("mIoU", "count")] = float(count)
+        return metrics
 
     def _of_scores(self, scores_B: Tensor) -> dict[str, tuple[float, int]]:
         hits_M = recall_hits(scores_B, self.thresholds, self.strict)
@@ -137,13 +137,13 @@ def _same_length(name: str, values: Sequence[object], scores_B: Tensor) -> None:
         raise ValueError(f"{name}: {len(values)} entries for {scores_B.numel()} scores; pass one a sample")
 
 
-def anchor_means(figures: Mapping[str, float]) -> list[float]:
+def anchor_means(metrics: Mapping[str, float]) -> list[float]:
     """The mean IoU of anchor 1, 2, … out of ``GroundingMetrics.compute()``: the refinement curve as a list.
 
     >>> anchor_means({"mIoU": 0.5, "anchor_mIoU_1": 0.25, "anchor_count_1": 8.0, "anchor_mIoU_2": 0.375})
     [0.25, 0.375]
     """
     means: list[float] = []
-    while f"anchor_mIoU_{len(means) + 1}" in figures:
-        means.append(figures[f"anchor_mIoU_{len(means) + 1}"])
+    while f"anchor_mIoU_{len(means) + 1}" in metrics:
+        means.append(metrics[f"anchor_mIoU_{len(means) + 1}"])
     return means

@@ -11,19 +11,11 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.parsing import read_inverted, read_tolerant
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import Completion, RolloutEngine
-from tvg_lightning.policy.settings import SamplingSettings
-from tvg_lightning.rewards.action_recognition import action_recognition_reward
-from tvg_lightning.rewards.verb_completion import verb_completion_reward
-from tvg_lightning.rewards.video_description import video_description_reward
+from tvg_lightning.policy.generation import Completion, RolloutEngine
+from tvg_lightning.policy.settings import GenerationSettings
+from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.schema import Answer, Method, Task
 from tvg_lightning.spans import iou_to_windows
-
-_INVERSION_REWARDS = {
-    Task.VERB_COMPLETION: verb_completion_reward,
-    Task.ACTION_RECOGNITION: action_recognition_reward,
-    Task.VIDEO_DESCRIPTION: video_description_reward,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +31,7 @@ class Evaluated:
     anchor_ious: tuple[float, ...]
     score: float | None
     num_tokens: int  # of the whole text, the end token included
-    finished: bool  # False when max_new_tokens cut it off
+    truncated: bool  # whether max_new_tokens cut it off
 
 
 @torch.no_grad()
@@ -48,8 +40,8 @@ def evaluate(
 ) -> list[Evaluated]:
     """Answer every item greedily and hold the answer against the truth, where there is one."""
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
-    greedy = SamplingSettings(settings.max_new_tokens, temperature=0.0)
-    groups = engine(policy, prompts, policy.see(prompts), 1, greedy)
+    greedy = GenerationSettings(settings.max_new_tokens, temperature=0.0)
+    groups = engine(policy, prompts, policy.video_features(prompts), 1, greedy)
     return [
         judge(item, group[0], method) if item.error is None else unanswered(item)
         for item, group in zip(items, groups, strict=True)
@@ -59,16 +51,16 @@ def evaluate(
 def unanswered(item: Item) -> Evaluated:
     """Whose video cannot be read: no answer, which is worth 0 and stays in the denominator."""
     has_truth = item.task != Task.TVG or bool(item.sample.windows)
-    return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, finished=True)
+    return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
 
 
 def judge(item: Item, completion: Completion, method: Method) -> Evaluated:
     """Read one completion, tolerantly, as the benchmarks do: prose with a window counts as an answer."""
-    text, length = completion.text, (len(completion.token_ids), completion.finished)
+    text, length = completion.text, (len(completion.token_ids), completion.truncated)
     if item.task != Task.TVG:
         content = read_inverted(text)
         # an answer without its tags still shows whether the action was understood
-        worth = _INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
+        worth = INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
         return Evaluated(item, text, Answer(content is not None, None), (), worth, *length)
     answer = read_tolerant(text, method)
     windows = item.sample.windows
@@ -83,19 +75,19 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
         if not judged:
             continue
         scores = [e.score for e in judged if e.score is not None]
-        num_tokens, cut_off = [e.num_tokens for e in judged], [not e.finished for e in judged]
+        num_tokens, truncated = [e.num_tokens for e in judged], [e.truncated for e in judged]
         if task == Task.TVG:
             metric.update(
                 task,
                 scores,
-                [e.answer.well_formed for e in judged],
+                [e.answer.follows_format for e in judged],
                 [e.anchor_ious for e in judged],
                 [is_refining(e.answer.anchors, e.answer.span, e.item.sample.windows) for e in judged],
                 num_tokens=num_tokens,
-                cut_off=cut_off,
+                truncated=truncated,
             )
         else:
-            metric.update(task, scores, num_tokens=num_tokens, cut_off=cut_off)
+            metric.update(task, scores, num_tokens=num_tokens, truncated=truncated)
 
 
 def prediction_record(evaluated: Evaluated) -> dict[str, object]:
@@ -106,7 +98,7 @@ def prediction_record(evaluated: Evaluated) -> dict[str, object]:
         "video": sample.video,
         "query": sample.query,
         "text": evaluated.text,
-        "well_formed": answer.well_formed,
+        "follows_format": answer.follows_format,
         "span": list(answer.span) if answer.span is not None else None,
         "anchors": [list(anchor) for anchor in answer.anchors],
         "iou": evaluated.score,

@@ -20,11 +20,11 @@ from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_rec
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
-from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.policy.identity import base_fingerprint
-from tvg_lightning.policy.rollout import RolloutEngine
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import check_sharding, shard
 from tvg_lightning.schema import Method, MethodName
@@ -56,7 +56,7 @@ class GroundingModule(L.LightningModule):
         )
         self.engine = engine  # writes the completions
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
-        self.figures: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
+        self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
         self.phases = Phases()
         self.last_asked: list[str] = []  # the samples of that step
@@ -72,6 +72,10 @@ class GroundingModule(L.LightningModule):
     def data_plan(self) -> DataPlan | None:
         """What the datamodule shall give for training; None leaves it to the datamodule's own settings."""
         return None
+
+    def feature_identity(self) -> tuple[str, torch.dtype]:
+        """What a cache of features must be told apart by, once weights are loaded."""
+        return self.policy.vision_identity(), self.policy.head.dtype
 
     def datamodule(self) -> TVGDataModule:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
@@ -107,7 +111,7 @@ class GroundingModule(L.LightningModule):
         is_sharded = self.device_mesh is not None
         if str(self.trainer.precision).startswith("16"):
             raise ValueError(f"trainer.precision {self.trainer.precision} has too small a range: take bf16-mixed")
-        self.datamodule().reading.check_policy(self.policy_settings, is_sharded)
+        self.datamodule().reading.check_feature_cache(self.policy_settings.trains_vision, is_sharded)
         if is_sharded or stage == "fit":
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
         for name in self.datamodule().evaluation_splits:
@@ -117,12 +121,12 @@ class GroundingModule(L.LightningModule):
         self.phases.start(self.device)
         step = self.take_step(batch)
         self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
-        figures = {f"train/{name}": value for name, value in mean_over_ranks(step.logs).items()}
+        metrics = {f"train/{name}": value for name, value in mean_over_ranks(step.metrics).items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
-        if "train/reward" in figures:
-            self.log("reward", figures["train/reward"], prog_bar=True, logger=False, batch_size=len(batch))
-        figures |= {f"train/{name}": value for name, value in self.datamodule().figures().items()}
-        self.log_dict(figures, batch_size=len(batch))
+        if "train/reward" in metrics:
+            self.log("reward", metrics["train/reward"], prog_bar=True, logger=False, batch_size=len(batch))
+        metrics |= {f"train/{name}": value for name, value in self.datamodule().metrics().items()}
+        self.log_dict(metrics, batch_size=len(batch))
         return step.loss
 
     def validation_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> None:
@@ -152,13 +156,13 @@ class GroundingModule(L.LightningModule):
         return [answer for answer in answers if not answer.item.is_repeated]
 
     def _conclude(self) -> None:
-        """Compute, log and reset the figures of every split."""
+        """Compute, log and reset the metrics of every split."""
         for split, metric in self.metrics.items():
             assert isinstance(metric, GroundingMetrics)
-            self.figures[split] = metric.compute()
+            self.last_metrics[split] = metric.compute()
             metric.reset()
             self.log_dict(
-                {f"{split}/{name}": value for name, value in self.figures[split].items()}, rank_zero_only=True
+                {f"{split}/{name}": value for name, value in self.last_metrics[split].items()}, rank_zero_only=True
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
@@ -231,9 +235,11 @@ class GroundingModule(L.LightningModule):
         groups = parameter_groups(self.policy, self.optimizer_settings)
         return [name_of[id(parameter)] for group in groups for parameter in group["params"]]
 
-    def place(self) -> Place:
+    def step_context(self) -> StepContext:
         """Where in the run the coming step is taken."""
-        return Place(self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size)
+        return StepContext(
+            self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size
+        )
 
     def _batch_index(self) -> int:
         """Which batch of the run this is, from 0, over all epochs."""

@@ -20,29 +20,37 @@ from tvg_lightning.modules.rollouts import (
     Rollout,
     Sampler,
     advantages,
+    dynamic_sampling,
     mean_ious,
     prepare,
     restored_rollout,
-    rollout_figures,
     rollout_flops,
+    rollout_metrics,
     rollout_state,
     rollout_traces,
-    sample_with_spread,
 )
-from tvg_lightning.modules.settings import EvaluationSettings, GRPOSettings, OptimizerSettings, check_rewarded
-from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.modules.settings import (
+    EvaluationSettings,
+    GRPOSettings,
+    OptimizerSettings,
+    check_reward,
+    check_rewarded,
+)
+from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
-from tvg_lightning.policy.rollout import RolloutEngine, sample
+from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import Method, MethodName
+from tvg_lightning.rewards.total import Rewards
+from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
+from tvg_lightning.schema import MethodName
 
 
 class GRPOObjective:
     """GRPO as a training module uses it: a rollout now and then, an update every step."""
 
-    def __init__(self, settings: GRPOSettings, method: Method, engine: RolloutEngine = sample) -> None:
-        self.settings, self.method, self.engine = settings, method, engine
+    def __init__(self, settings: GRPOSettings, rewards: Rewards, engine: RolloutEngine = generate) -> None:
+        self.settings, self.rewards, self.engine = settings, rewards, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made
         self._saved: dict[str, Any] | None = None  # what a checkpoint held, until the next step
@@ -56,7 +64,7 @@ class GRPOObjective:
         self,
         policy: PolicyBackbone,
         items: Sequence[Item],
-        place: Place,
+        context: StepContext,
         training_set: TrainingSet,
         phases: Phases | None = None,
     ) -> StepResult:
@@ -71,14 +79,14 @@ class GRPOObjective:
         if self._saved is not None:
             self._restore(policy, self._saved, training_set)
         if self.rollout is None:
-            self.rollout, fresh = self._roll_out(policy, items, place, training_set, phases)
+            self.rollout, fresh = self._roll_out(policy, items, context, training_set, phases)
         phases.enter("loss")
-        step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, place.world_size)
+        step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, context.world_size)
         if self.rollout.num_taken == self.settings.updates_per_rollout:
             self.rollout = None
         return replace(
             step,
-            logs={**fresh.logs, **step.logs},
+            metrics={**fresh.metrics, **step.metrics},
             traces=fresh.traces,
             items=fresh.items,
             flops=fresh.flops + step.flops,
@@ -88,20 +96,20 @@ class GRPOObjective:
         self,
         policy: PolicyBackbone,
         items: Sequence[Item],
-        place: Place,
+        context: StepContext,
         training_set: TrainingSet,
         phases: Phases,
     ) -> tuple[Rollout, StepResult]:
         settings = self.settings
-        sampler = Sampler(policy, settings, self.method, self.engine, place, phases)
-        sampled = sample_with_spread(sampler, items, training_set.draw)
+        sampler = Sampler(policy, settings, self.rewards, self.engine, context, phases)
+        sampled = dynamic_sampling(sampler, items, training_set.draw)
         training_set.report_ious(mean_ious(sampled))
         advantage_BG = advantages(sampled.groups, settings, policy.device)
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
-        traces = rollout_traces(sampled, advantage_BG, place)
+        traces = rollout_traces(sampled, advantage_BG, context)
         flops = rollout_flops(policy, sampled, rollout)
-        return rollout, StepResult(torch.zeros(()), rollout_figures(sampled), traces, everyone, flops)
+        return rollout, StepResult(torch.zeros(()), rollout_metrics(sampled), traces, everyone, flops)
 
     def _restore(self, policy: PolicyBackbone, state: dict[str, Any], training_set: TrainingSet) -> None:
         if state["reference"] is not None:
@@ -129,11 +137,11 @@ class GRPOObjective:
 
 def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings, world_size: int) -> StepResult:
     """The loss of one minibatch; its denominator is over the minibatches of all processes."""
-    logp_BGC, mask_BGC = policy.logp(part.prompts, part.ids, part.features, settings.sampling.temperature)
-    if settings.mask_cut_off:
-        mask_BGC = mask_BGC & torch.tensor(part.finished, device=mask_BGC.device)[..., None]
+    logp_BGC, mask_BGC = policy.logp(part.prompts, part.ids, part.features, settings.generation.temperature)
+    if settings.mask_truncated:
+        mask_BGC = mask_BGC & ~torch.tensor(part.truncated, device=mask_BGC.device)[..., None]
     logp_NC, mask_NC = logp_BGC.flatten(0, 1), mask_BGC.flatten(0, 1)
-    denominator = loss_count(mask_NC, settings.reduction, settings.sampling.max_new_tokens)
+    denominator = loss_count(mask_NC, settings.reduction, settings.generation.max_new_tokens)
     result = grpo_loss(
         logp_NC,
         logp_NC.detach() if part.logp_old_BGC is None else part.logp_old_BGC.flatten(0, 1),
@@ -148,13 +156,13 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
         reduction=settings.reduction,
         denominator=sum_over_ranks(denominator).clamp(min=1) / world_size,
     )
-    figures = {"kl": float(result.kl)} if settings.beta > 0 else {}
+    metrics = {"kl": float(result.kl)} if settings.beta > 0 else {}
     if part.logp_old_BGC is not None:
-        figures |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
+        metrics |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
     work = policy.flops(part.prompts, part.ids)
-    seen = work.see if part.features is None else 0.0
+    vision = work.vision if part.features is None else 0.0
     num_tokens = int(mask_BGC.sum())
-    return StepResult(result.loss, figures, flops=seen + work.loss + work.backward, num_tokens=num_tokens)
+    return StepResult(result.loss, metrics, flops=vision + work.loss + work.backward, num_tokens=num_tokens)
 
 
 class GRPOModule(GroundingModule):
@@ -164,17 +172,22 @@ class GRPOModule(GroundingModule):
         self,
         policy: PolicySettings,
         grpo: GRPOSettings,
+        reward: RewardWeights,
+        anchors: AnchorSettings | None = None,
+        length: LengthSettings | None = None,
         optimizer: OptimizerSettings | None = None,
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = sample,
+        engine: RolloutEngine = generate,
     ) -> None:
         super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
         self.save_hyperparameters(ignore="engine")
-        self.grpo = grpo
+        self.grpo, self.reward = grpo, reward
+        check_reward(reward, length or LengthSettings(), grpo)
         self.optimizer_settings = optimizer or OptimizerSettings()
-        self.objective = GRPOObjective(grpo, self.method, engine)
+        rewards = Rewards(self.method, reward, anchors or AnchorSettings(), length or LengthSettings())
+        self.objective = GRPOObjective(grpo, rewards, engine)
 
     def configure_model(self) -> None:
         is_new = not hasattr(self, "policy")
@@ -186,7 +199,7 @@ class GRPOModule(GroundingModule):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
-            check_rewarded(self.datamodule().mixture, self.grpo.reward, "data.mixture")
+            check_rewarded(self.datamodule().mixture, self.reward, "data.mixture")
 
     def data_plan(self) -> DataPlan:
         data = self.datamodule()
@@ -198,7 +211,7 @@ class GRPOModule(GroundingModule):
         )
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        return self.objective.step(self.policy, items, self.place(), self.training_set(), self.phases)
+        return self.objective.step(self.policy, items, self.step_context(), self.training_set(), self.phases)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)

@@ -10,18 +10,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tvg_lightning.advantage import group_advantage, zero_spread_groups
+from tvg_lightning.advantage import constant_groups, group_advantage
 from tvg_lightning.data.items import Item
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
-from tvg_lightning.modules.step import Place
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.flops import StepFlops
-from tvg_lightning.policy.rollout import Completion, RolloutEngine
+from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.rewards.total import RewardParts, score
-from tvg_lightning.schema import Method, Task
+from tvg_lightning.rewards.total import RewardParts, Rewards
+from tvg_lightning.schema import Task
 from tvg_lightning.spans import iou_to_windows
 from tvg_lightning.traces import Trace
 
@@ -43,7 +43,7 @@ class Group:
         return [score.total for score in self.scores]
 
     @property
-    def is_flat(self) -> bool:
+    def is_constant(self) -> bool:
         """Whether all rewards are equal, so that the group teaches nothing."""
         return max(self.rewards) == min(self.rewards)
 
@@ -54,9 +54,9 @@ class Minibatch:
 
     items: list[Item]
     prompts: list[EncodedPrompt]
-    features: list[Tensor] | None  # None: to be seen anew, with a gradient
+    features: list[Tensor] | None  # None: to be computed anew, with a gradient
     ids: list[list[tuple[int, ...]]]  # tokens of the completions, B lists of G
-    finished: list[list[bool]]
+    truncated: list[list[bool]]
     advantage_BG: Tensor
     logp_old_BGC: Tensor | None = None  # None: on-policy, the policy that sampled is the one that learns
     logp_ref_BGC: Tensor | None = None  # None: no KL
@@ -77,7 +77,7 @@ class Rollout:
 
 @dataclass(slots=True)
 class Sampled:
-    """What came out of sampling: the groups to learn from, and those that were replaced for being flat."""
+    """What came out of generation: the groups to learn from, and those that were replaced for being constant."""
 
     groups: list[Group]
     replaced: list[Group]
@@ -89,9 +89,9 @@ class Sampler:
 
     policy: PolicyBackbone
     settings: GRPOSettings
-    method: Method
+    rewards: Rewards
     engine: RolloutEngine
-    place: Place
+    context: StepContext
     phases: Phases
 
     def groups(self, items: Sequence[Item], at_once: int) -> list[Group]:
@@ -102,50 +102,54 @@ class Sampler:
         policy, settings = self.policy, self.settings
         self.phases.enter("vision")
         prompts = [policy.encode(item.prompt, item.clip) for item in items]
-        features = policy.see(prompts)
+        features = policy.video_features(prompts)
         self.phases.enter("rollout")
         positions = [item.position for item in items]
-        uniform_NT = self.place.uniforms(positions, settings.num_generations, settings.sampling.max_new_tokens)
-        completions = self.engine(policy, prompts, features, settings.num_generations, settings.sampling, uniform_NT)
+        uniform_NT = self.context.uniforms(positions, settings.num_generations, settings.generation.max_new_tokens)
+        completions = self.engine(policy, prompts, features, settings.num_generations, settings.generation, uniform_NT)
         return [
-            Group(item, prompt, feature, group, [_score(item, one, settings, self.method) for one in group])
+            Group(item, prompt, feature, group, [self._score(item, completion) for completion in group])
             for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
         ]
 
+    def _score(self, item: Item, completion: Completion) -> RewardParts:
+        num_tokens = len(completion.token_ids)
+        return self.rewards.score(completion.text, item.task, item.sample, item.query_verbs, num_tokens)
 
-def sample_with_spread(sampler: Sampler, items: Sequence[Item], draw: DrawItems) -> Sampled:
-    """The groups of ``items``, of which flat ones are replaced by groups of drawn items that have a spread (DAPO).
+
+def dynamic_sampling(sampler: Sampler, items: Sequence[Item], draw: DrawItems) -> Sampled:
+    """The groups of ``items``, of which constant ones are replaced by drawn ones that are not (DAPO).
 
     At most ``resampling_rounds`` rounds; in each every process samples as many prompts as the neediest one
-    lacks, so that all do the same. What is still flat after that stays: it has no gradient.
+    lacks, so that all do the same. What is still constant after that stays: it has no gradient.
     """
-    settings, place = sampler.settings, sampler.place
+    settings, context = sampler.settings, sampler.context
     minibatch = len(items) // settings.num_minibatches
     sampled = Sampled(sampler.groups(items, minibatch), [])
     for turn in range(settings.resampling_rounds):
-        num_needed = max_over_ranks(sum(group.is_flat for group in sampled.groups), sampler.policy.device)
+        num_needed = max_over_ranks(sum(group.is_constant for group in sampled.groups), sampler.policy.device)
         if num_needed == 0:
             break
-        fresh = draw(f"{place.stage} {place.step} {turn}", num_needed)
-        _replace_flat(sampled, sampler.groups(fresh, minibatch))
+        fresh = draw(f"{context.stage} {context.step} {turn}", num_needed)
+        _replace_constant(sampled, sampler.groups(fresh, minibatch))
     return sampled
 
 
-def _replace_flat(sampled: Sampled, fresh: list[Group]) -> None:
-    useful = [group for group in fresh if not group.is_flat]
-    sampled.replaced += [group for group in fresh if group.is_flat]
-    for place, group in enumerate(sampled.groups):
-        if group.is_flat and useful:
+def _replace_constant(sampled: Sampled, fresh: list[Group]) -> None:
+    useful = [group for group in fresh if not group.is_constant]
+    sampled.replaced += [group for group in fresh if group.is_constant]
+    for number, group in enumerate(sampled.groups):
+        if group.is_constant and useful:
             sampled.replaced.append(group)
-            sampled.groups[place] = useful.pop(0)
+            sampled.groups[number] = useful.pop(0)
     sampled.replaced += useful
 
 
 def advantages(groups: Sequence[Group], settings: GRPOSettings, device: torch.device) -> Tensor:
     """(B, G); with scale "batch" the standard deviation is over the groups of all processes."""
     reward_BG = torch.tensor([group.rewards for group in groups], device=device)
-    if settings.advantage != "batch":
-        return group_advantage(reward_BG, settings.advantage, settings.advantage_eps)
+    if settings.scale_rewards != "batch":
+        return group_advantage(reward_BG, settings.scale_rewards, settings.advantage_eps)
     every_BG, ours = rows_of_all_ranks(reward_BG)
     return group_advantage(every_BG, "batch", settings.advantage_eps)[ours]
 
@@ -163,48 +167,48 @@ def prepare(
     parts = []
     for i in range(0, len(groups), size):
         chunk = groups[i : i + size]
-        keeps_features = is_on_policy or not policy.sees_with_gradient
+        keeps_features = is_on_policy or not policy.features_need_grad
         part = Minibatch(
             [group.item for group in chunk],
             [group.prompt for group in chunk],
             [group.features for group in chunk] if keeps_features else None,
             [[completion.token_ids for completion in group.completions] for group in chunk],
-            [[completion.finished for completion in group.completions] for group in chunk],
+            [[completion.truncated for completion in group.completions] for group in chunk],
             advantage_BG[i : i + size],
         )
         with torch.no_grad():
-            temperature = settings.sampling.temperature
+            temperature = settings.generation.temperature
             if not is_on_policy:
                 part.logp_old_BGC = policy.logp(part.prompts, part.ids, part.features, temperature)[0]
             if settings.beta > 0:
                 assert reference is not None, "beta > 0 needs the reference's weights"
                 with policy.using(reference):
-                    seen = None if policy.sees_with_gradient else part.features
-                    part.logp_ref_BGC = policy.logp(part.prompts, part.ids, seen, temperature)[0]
+                    features = None if policy.features_need_grad else part.features
+                    part.logp_ref_BGC = policy.logp(part.prompts, part.ids, features, temperature)[0]
         parts.append(part)
     return Rollout(parts)
 
 
-def rollout_figures(sampled: Sampled) -> dict[str, float]:
-    """What a person wants to see of all that was sampled: rewards by part, spread, lengths, certainty."""
+def rollout_metrics(sampled: Sampled) -> dict[str, float]:
+    """What a person wants to see of all that was sampled: rewards by part, their deviation, lengths, certainty."""
     groups = [*sampled.groups, *sampled.replaced]
     completions = [c for group in groups for c in group.completions]
     scores = [s for group in groups for s in group.scores]
     reward_BG = torch.tensor([group.rewards for group in groups])
     num_tokens = sum(len(c.token_ids) for c in completions)
-    figures = {
+    metrics = {
         "reward": float(reward_BG.mean()),
         "reward_std": float(reward_BG.std(1).mean()),
-        "zero_spread": float(zero_spread_groups(reward_BG).float().mean()),
+        "frac_reward_zero_std": float(constant_groups(reward_BG).float().mean()),
         "resampled": len(sampled.replaced) / len(sampled.groups),
-        "length": num_tokens / len(completions),
-        "cut_off": sum(not c.finished for c in completions) / len(completions),
-        "surprise": -sum(sum(c.logp) for c in completions) / num_tokens,  # mean -log p of what was sampled
+        "completion_length": num_tokens / len(completions),
+        "truncated": sum(c.truncated for c in completions) / len(completions),
+        "nll": -sum(sum(c.logp) for c in completions) / num_tokens,  # mean -log p of what was sampled
     }
     for name in sorted({name for s in scores for name in s.parts}):
         values = [s.parts[name] for s in scores if name in s.parts]
-        figures[f"reward/{name}"] = sum(values) / len(values)
-    return figures
+        metrics[f"reward/{name}"] = sum(values) / len(values)
+    return metrics
 
 
 def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) -> float:
@@ -218,14 +222,14 @@ def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) ->
     first = rollout.minibatches[0]
     num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)
     everyone = of(groups)
-    return everyone.see + everyone.rollout + num_passes * of(sampled.groups).loss
+    return everyone.vision + everyone.rollout + num_passes * of(sampled.groups).loss
 
 
-def rollout_traces(sampled: Sampled, advantage_BG: Tensor, place: Place) -> list[Trace]:
+def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext) -> list[Trace]:
     """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them."""
     rows = [*zip(sampled.groups, advantage_BG.tolist(), strict=True)]
     rows += [(group, [0.0] * len(group.completions)) for group in sampled.replaced]
-    return [_trace(group, number, advantage, place) for group, row in rows for number, advantage in enumerate(row)]
+    return [_trace(group, number, advantage, context) for group, row in rows for number, advantage in enumerate(row)]
 
 
 def mean_ious(sampled: Sampled) -> dict[str, float]:
@@ -246,7 +250,7 @@ def rollout_state(rollout: Rollout) -> dict[str, Any]:
             {
                 "questions": [(item.sample.sample_id, item.task.value, item.position) for item in part.items],
                 "ids": part.ids,
-                "finished": part.finished,
+                "truncated": part.truncated,
                 "advantage": part.advantage_BG.cpu(),
                 "logp_old": None if part.logp_old_BGC is None else part.logp_old_BGC.cpu(),
                 "logp_ref": None if part.logp_ref_BGC is None else part.logp_ref_BGC.cpu(),
@@ -260,57 +264,32 @@ ItemsAgain = Callable[[Sequence[tuple[str, Task, int]]], list[Item]]
 
 
 def restored_rollout(policy: PolicyBackbone, state: dict[str, Any], items_again: ItemsAgain) -> Rollout:
-    """The rollout of ``rollout_state``, with its videos read and seen again."""
+    """The rollout of ``rollout_state``, with its videos read and encoded again."""
     parts = []
     for saved in state["minibatches"]:
         items = items_again([(name, Task(task), position) for name, task, position in saved["questions"]])
         prompts = [policy.encode(item.prompt, item.clip) for item in items]
-        features = None if policy.sees_with_gradient else policy.see(prompts)
+        features = None if policy.features_need_grad else policy.video_features(prompts)
         advantage_BG, logp_old_BGC, logp_ref_BGC = (
             None if saved[name] is None else saved[name].to(policy.device)
             for name in ("advantage", "logp_old", "logp_ref")
         )
         assert advantage_BG is not None
-        ids, finished = saved["ids"], saved["finished"]
-        parts.append(Minibatch(items, prompts, features, ids, finished, advantage_BG, logp_old_BGC, logp_ref_BGC))
+        ids, truncated = saved["ids"], saved["truncated"]
+        parts.append(Minibatch(items, prompts, features, ids, truncated, advantage_BG, logp_old_BGC, logp_ref_BGC))
     return Rollout(parts, state["num_taken"])
 
 
-def _score(item: Item, completion: Completion, settings: GRPOSettings, method: Method) -> RewardParts:
-    return score(
-        completion.text,
-        item.task,
-        method,
-        item.sample.windows,
-        item.sample.duration_s,
-        item.query_verbs,
-        settings.reward,
-        settings.anchors,
-        num_tokens=len(completion.token_ids),
-        length=settings.length,
-    )
-
-
-def _trace(group: Group, number: int, advantage: float, place: Place) -> Trace:
+def _trace(group: Group, number: int, advantage: float, context: StepContext) -> Trace:
     item, scored, completion = group.item, group.scores[number], group.completions[number]
-    windows, answer = item.sample.windows, scored.answer
-    is_grounding = item.task == Task.TVG and bool(windows)
-    return Trace(
-        stage=place.stage,
-        step=place.step,
-        epoch=place.epoch,
-        sample_id=item.sample.sample_id,
-        video=item.sample.video,
-        task=item.task,
-        query=item.sample.query,
-        windows=windows,
-        duration_s=item.sample.duration_s,
-        text=completion.text,
-        well_formed=answer.well_formed,
-        anchors=answer.anchors,
-        answer=answer.span,
-        anchor_ious=tuple(iou_to_windows(a, windows) for a in answer.anchors) if is_grounding else (),
-        answer_iou=iou_to_windows(answer.span, windows) if is_grounding else None,
+    return Trace.of(
+        item.sample,
+        item.task,
+        scored.answer,
+        completion.text,
+        stage=context.stage,
+        step=context.step,
+        epoch=context.epoch,
         rewards=scored.parts,
         reward=scored.total,
         advantage=advantage,

@@ -4,10 +4,10 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
-from tvg_lightning.advantage import AdvantageScale
+from tvg_lightning.advantage import RewardScale
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
-from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -79,22 +79,21 @@ class GRPOSettings:
     num_minibatches, num_iterations: a rollout of num_minibatches times the stage's batch_size prompts is gone
     through num_iterations times, one minibatch an update. 1 and 1 are on-policy.
     ratio_level: "sequence" is GSPO. clip_high > clip_low is clip-higher.
-    mask_cut_off: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
+    mask_truncated: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
+    scale_rewards: by what a group's rewards are divided after their mean is subtracted: the standard deviation of the
+    "group" or of the whole "batch", or "none" (Dr. GRPO).
     resampling_rounds: how often a rollout's groups of equal rewards are replaced by fresh prompts at most
     (DAPO's dynamic sampling; the same number of rounds on every process).
     reference: what the KL is measured against, the "stage"'s first weights or the run's "base".
     """
 
-    reward: RewardWeights = field(default_factory=RewardWeights)
-    anchors: AnchorSettings = field(default_factory=AnchorSettings)
-    length: LengthSettings = field(default_factory=LengthSettings)
-    sampling: SamplingSettings = field(default_factory=SamplingSettings)
+    generation: GenerationSettings = field(default_factory=GenerationSettings)
     num_generations: int = 8
     num_minibatches: int = 1
     num_iterations: int = 1
     resampling_rounds: int = 0
-    mask_cut_off: bool = False
-    advantage: AdvantageScale = "group"
+    mask_truncated: bool = False
+    scale_rewards: RewardScale = "group"
     advantage_eps: float = 1e-4
     ratio_level: RatioLevel = "token"
     reduction: Reduction = "token_mean"
@@ -121,12 +120,8 @@ class GRPOSettings:
         for name in ("clip_low", "clip_high", "advantage_eps"):
             if not self.__dict__[name] > 0:
                 raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
-        if self.sampling.temperature == 0:
-            raise ValueError("grpo.sampling.temperature 0 gives G equal completions: raise it")
-        if self.reward.length > 0:
-            self.length.check_reached(self.sampling.max_new_tokens)
-        if not any(self.reward.as_dict().values()):
-            raise ValueError("grpo.reward: every weight is 0, so there is nothing to learn from: raise one")
+        if self.generation.temperature == 0:
+            raise ValueError("grpo.generation.temperature 0 gives G equal completions: raise it")
 
 
 @dataclass(frozen=True)
@@ -167,13 +162,16 @@ class StageSettings:
     """One stage of a staged run: what is optimised, from which weights, on what, and for how long.
 
     Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller
-    counts).
+    counts). reward, anchors, length: what completions earn in a GRPO stage.
     start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
-    harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``rule``.
+    harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``harvest_rule``.
     """
 
     name: str
     grpo: GRPOSettings | None = None
+    reward: RewardWeights = field(default_factory=RewardWeights)
+    anchors: AnchorSettings = field(default_factory=AnchorSettings)
+    length: LengthSettings = field(default_factory=LengthSettings)
     sft: bool = False  # token-mean cross-entropy of the completions to learn
     steps: int | None = None
     epochs: float | None = None
@@ -183,7 +181,7 @@ class StageSettings:
     mixture: Mixture = field(default_factory=Mixture)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     harvest_from: str | None = None
-    rule: HarvestRule = field(default_factory=HarvestRule)
+    harvest_rule: HarvestRule = field(default_factory=HarvestRule)
 
     @property
     def needs_base(self) -> bool:
@@ -207,8 +205,20 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": batch_size must be at least 1, not {self.batch_size}')
         if self.harvest_from is not None and not self.sft:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
+        if self.sft and any(self.reward.as_dict().values()):
+            raise ValueError(f'stages: "{self.name}": reward is for grpo stages')
         if self.grpo is not None:
-            check_rewarded(self.mixture, self.grpo.reward, f'stages: "{self.name}": mixture')
+            where = f'stages: "{self.name}": '
+            check_reward(self.reward, self.length, self.grpo, where)
+            check_rewarded(self.mixture, self.reward, f"{where}mixture")
+
+
+def check_reward(reward: RewardWeights, length: LengthSettings, grpo: GRPOSettings, where: str = "") -> None:
+    """Some weight counts, and that of the length can be felt."""
+    if not any(reward.as_dict().values()):
+        raise ValueError(f"{where}reward: every weight is 0, so there is nothing to learn from: raise one")
+    if reward.length > 0:
+        length.check_reached(grpo.generation.max_new_tokens)
 
 
 def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
@@ -216,7 +226,7 @@ def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
     shares = asdict(mixture)
     for task in Task:
         if shares[task] > 0 and not reward.applies_to(task):
-            raise ValueError(f"{where} has {task}, but no weight in grpo.reward counts for it")
+            raise ValueError(f"{where} has {task}, but no weight in reward counts for it")
 
 
 def check_stages(stages: list[StageSettings]) -> None:

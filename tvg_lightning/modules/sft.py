@@ -7,15 +7,15 @@ from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
-from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import RolloutEngine, sample
+from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import MethodName
 
 
-def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place, phases: Phases) -> StepResult:
+def sft_step(policy: PolicyBackbone, items: Sequence[Item], context: StepContext, phases: Phases) -> StepResult:
     """Token-mean cross-entropy of every item's target, over the batch of all ranks."""
     phases.enter("loss")
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
@@ -25,10 +25,10 @@ def sft_step(policy: PolicyBackbone, items: Sequence[Item], place: Place, phases
         targets.append([policy.text_to_ids(item.target)])
     logp_B1C, mask_B1C = policy.logp(prompts, targets)
     logp_BC, mask_BC = logp_B1C[:, 0], mask_B1C[:, 0]
-    result = sft_loss(logp_BC, mask_BC, denominator=sum_over_ranks(mask_BC.sum()) / place.world_size)
+    result = sft_loss(logp_BC, mask_BC, denominator=sum_over_ranks(mask_BC.sum()) / context.world_size)
     work = policy.flops(prompts, targets)
     num_tokens = int(result.num_tokens)
-    flops = work.see + work.loss + work.backward
+    flops = work.vision + work.loss + work.backward
     return StepResult(result.loss, {"num_tokens": float(num_tokens)}, flops=flops, num_tokens=num_tokens)
 
 
@@ -44,11 +44,11 @@ class SFTModule(GroundingModule):
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = sample,
+        engine: RolloutEngine = generate,
     ) -> None:
         super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
         self.save_hyperparameters(ignore="engine")
         self.optimizer_settings = optimizer or OptimizerSettings()
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
-        return sft_step(self.policy, items, self.place(), self.phases)
+        return sft_step(self.policy, items, self.step_context(), self.phases)

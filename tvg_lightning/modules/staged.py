@@ -6,6 +6,7 @@ checkpoint, so a resumed run goes on in the right stage.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,11 @@ from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, StageSettings, check_stages
 from tvg_lightning.modules.sft import sft_step
-from tvg_lightning.modules.step import Place, StepResult
+from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.policy.backbone import Weights
-from tvg_lightning.policy.rollout import RolloutEngine, sample
+from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.schema import MethodName
 from tvg_lightning.traces import num_traces
 
@@ -36,7 +38,7 @@ class StagedModule(GroundingModule):
         method: MethodName = "tar_tvg",
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = sample,
+        engine: RolloutEngine = generate,
     ) -> None:
         super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
         check_stages(stages)
@@ -62,12 +64,11 @@ class StagedModule(GroundingModule):
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.objective is not None:
-            return self.objective.step(self.policy, items, self.place(), self.training_set(), self.phases)
-        return sft_step(self.policy, items, self.place(), self.phases)
+            return self.objective.step(self.policy, items, self.step_context(), self.training_set(), self.phases)
+        return sft_step(self.policy, items, self.step_context(), self.phases)
 
-    def place(self) -> Place:
-        place = super().place()
-        return Place(place.seed, self.stage.name, place.step, place.epoch, place.world_size)
+    def step_context(self) -> StepContext:
+        return replace(super().step_context(), stage=self.stage.name)
 
     def enter_stage(self, index: int) -> None:
         """Begin a stage: from the previous stage's weights or from the base, with itself as its reference."""
@@ -81,8 +82,11 @@ class StagedModule(GroundingModule):
 
     def _objective(self) -> GRPOObjective | None:
         """What lasts from step to step of a GRPO stage; None in an SFT stage."""
-        grpo = self.stage.grpo
-        return None if grpo is None else GRPOObjective(grpo, self.method, self.engine)
+        stage = self.stage
+        if stage.grpo is None:
+            return None
+        rewards = Rewards(self.method, stage.reward, stage.anchors, stage.length)
+        return GRPOObjective(stage.grpo, rewards, self.engine)
 
     # ---- how long it is and what it learns from
 

@@ -1,4 +1,4 @@
-"""What one training step needs to know about its place, and what it gives back."""
+"""Where in the run a training step is taken, and what it gives back."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from tvg_lightning.traces import Trace
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the run a step is taken."""
+class StepContext:
+    """Where in the run a step is taken; completions are drawn by ``seed``, ``stage`` and the items' positions."""
 
-    seed: int
-    stage: str
-    step: int  # batches of the run before this one
-    epoch: int
+    seed: int = 0
+    stage: str = "train"
+    step: int = 0  # batches of the run before this one
+    epoch: int = 0
     world_size: int = 1
 
     def uniforms(self, positions: list[int], num_generations: int, length: int) -> Tensor:
@@ -36,13 +36,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """The loss to minimise, the figures to log, a trace of every completion just sampled, and its questions.
+    """The loss to minimise, the metrics to log, a trace of every completion just sampled, and its items.
 
     flops: what the step needs at least, backward pass included; num_tokens: completion tokens learned from.
     """
 
     loss: Tensor
-    logs: dict[str, float]
+    metrics: dict[str, float]
     traces: list[Trace] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     flops: float = 0.0

@@ -96,7 +96,7 @@ def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float
 
 def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
     """What the vision side keeps of all videos: nothing where it is frozen; its merger N H 4 e, and the tower."""
-    if not settings.sees_with_gradient:
+    if not settings.features_need_grad:
         return 0.0
     e, hidden = settings.compute_bytes, vision.hidden_size
     kept = float(settings.patches * hidden * 4 * e)

@@ -50,7 +50,7 @@ def loss_copies(architecture: Architecture, settings: PlanSettings, num_layers: 
 
 def _vision_copies(architecture: Architecture, settings: PlanSettings) -> float:
     """Kept by the graph of a vision side that is trained, from the rollout on."""
-    if not settings.sees_with_gradient:
+    if not settings.features_need_grad:
         return 0.0
     keeps_tower = settings.train_vision_tower and not settings.gradient_checkpointing
     return _BFLOAT * (architecture.merger_matrices + (architecture.tower_matrices_kept if keeps_tower else 0))

@@ -105,7 +105,7 @@ class PlanSettings:
         return self.weight_bytes if self.autocasts else self.compute_bytes
 
     @property
-    def sees_with_gradient(self) -> bool:
+    def features_need_grad(self) -> bool:
         return self.train_vision_tower or self.train_merger
 
     @property

@@ -62,8 +62,8 @@ def step_work(architecture: Architecture, settings: PlanSettings) -> Work:
     one_forward = flops.loss / (2 if settings.reference else 1)
     recompute = one_forward if settings.gradient_checkpointing else 0.0
     if settings.gradient_checkpointing and settings.train_vision_tower:
-        recompute += flops.see
-    return Work(flops.see, flops.read, flops.write, flops.loss, flops.backward, recompute)
+        recompute += flops.vision
+    return Work(flops.vision, flops.prefill, flops.decode, flops.loss, flops.backward, recompute)
 
 
 def decoding_seconds(architecture: Architecture, settings: PlanSettings, gpu: GPU) -> float:

@@ -1,7 +1,7 @@
 """Attention with a log-sum-exp, so that two sets of keys can be attended to one after the other and merged exactly.
 
 Which token sees which is said by a ``RowAttention`` that is handed to the language model with the row
-(``split_attention`` for the loss, ``key_values`` for the rollout). Shape suffixes: K key heads, g query heads of
+(``split_attention`` for the loss, ``kv_cache`` for the rollout). Shape suffixes: K key heads, g query heads of
 each, N tokens of a row, T queries, S keys, D head dimension.
 """
 

@@ -1,7 +1,7 @@
 """PolicyBackbone: the one policy that SFT and GRPO share.
 
-It turns a prompt and a clip into tokens, sees the video once for all that follows, and gives
-log-probabilities of completions; ``rollout.sample`` draws completions from it. Position ids are always ours
+It turns a prompt and a clip into tokens, encodes the video once for all that follows, and gives
+log-probabilities of completions; ``generation.generate`` draws completions from it. Position ids are always ours
 (see mrope).
 Shape suffixes: B prompts, G completions of each, C longest completion, N tokens of a row, M of completions, H
 hidden, V vocabulary.
@@ -17,18 +17,19 @@ from torch.distributed.tensor import DTensor, distribute_tensor
 from transformers import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
-from tvg_lightning.data.feature_cache import ClipFeatures, weights_identity
-from tvg_lightning.data.patches import normalise, patchify
+from tvg_lightning.data.caches.feature_cache import ClipFeatures
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
 from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.four_bit import Linear4bit
+from tvg_lightning.policy.identity import weights_identity
 from tvg_lightning.policy.lean_modules import row_angles
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
+from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.split_attention import DenseAttention, dense_mask
@@ -82,8 +83,9 @@ class PolicyBackbone(nn.Module):
         return self.model.lm_head.weight
 
     @property
-    def sees_with_gradient(self) -> bool:
-        return self.settings.train_vision_tower or self.settings.train_merger
+    def features_need_grad(self) -> bool:
+        """Whether tower or merger are trained, so that features carry a gradient and change with every update."""
+        return self.settings.trains_vision
 
     def train(self, mode: bool = True) -> Self:
         """As ever, except that 4-bit layers stay in training mode, which for them means one thing only.
@@ -98,7 +100,7 @@ class PolicyBackbone(nn.Module):
         return self
 
     def vision_identity(self) -> str:
-        """A digest of tower and merger: other weights, another digest."""
+        """A digest of the weights of tower and merger."""
         return weights_identity(self.model.model.visual.state_dict())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -144,33 +146,34 @@ class PolicyBackbone(nn.Module):
         )
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
 
-    def see(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
-        """The video tokens of every prompt, (tokens, H) each: one pass of the tower for all that follows.
+    def video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+        """The features of every prompt's video tokens, (tokens, H) each: one pass of the tower for all that follows.
 
-        Without gradient unless tower or merger are trained. Features that are known are not computed; those to be
-        kept are computed for each video alone, so that they do not depend on the batch they were first seen in.
+        Without gradient unless tower or merger are trained. Features from a cache are not computed; those that go
+        into one are computed for each video alone, so that they do not depend on the batch.
         """
-        return self._see(prompts)
+        return self._video_features(prompts)
 
-    def _see(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+    def _video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+        """As ``video_features``, for calls from inside: under FSDP2 a method called from outside gathers weights."""
         if all(prompt.features is None and prompt.keep is None for prompt in prompts):
-            return self._look(prompts)
-        assert not self.sees_with_gradient, "a tower that is trained makes other features every time"
-        return [self._known(prompt) for prompt in prompts]
+            return self._compute_features(prompts)
+        assert not self.features_need_grad, "a tower that is trained makes other features every time"
+        return [self._cached_features(prompt) for prompt in prompts]
 
-    def _known(self, prompt: EncodedPrompt) -> Tensor:
+    def _cached_features(self, prompt: EncodedPrompt) -> Tensor:
         if prompt.features is not None:
             return prompt.features.to(self.device)
-        (features,) = self._look([prompt])
+        (features,) = self._compute_features([prompt])
         if prompt.keep is not None:
             prompt.keep(features)
         return features
 
-    def _look(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+    def _compute_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         visual = self.model.model.visual
         patches = torch.cat([prompt.patches for prompt in prompts]).to(self.device)
         grids = torch.tensor([prompt.grid_thw for prompt in prompts], device=self.device)
-        with torch.set_grad_enabled(self.sees_with_gradient and torch.is_grad_enabled()):
+        with torch.set_grad_enabled(self.features_need_grad and torch.is_grad_enabled()):
             features = visual(normalise(patches, self.head.dtype), grid_thw=grids).pooler_output
         lengths = [t * (h // MERGE) * (w // MERGE) for t, h, w in (prompt.grid_thw for prompt in prompts)]
         return list(features.split(lengths))
@@ -183,7 +186,7 @@ class PolicyBackbone(nn.Module):
         is_video_1N1 = (ids_1N == self.model.config.video_token_id)[..., None]
         return embeds_1NH.masked_scatter(is_video_1N1, torch.cat(list(features)).to(embeds_1NH.dtype))
 
-    def read(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
+    def hidden_states(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
         """The language model's last hidden states (N, H) of one row; ``row`` says who sees whom."""
         language_model = self.model.model.language_model
         angles = row_angles(language_model.rotary_emb, embeds_1NH, positions_31N)
@@ -204,10 +207,11 @@ class PolicyBackbone(nn.Module):
         Returns logp (B, G, C), float32, 0 where padded, and the mask (B, G, C), True on real tokens.
         """
         row = pack(prompts, completions)
-        embeds_1NH = self.embed(row.input_ids_1N.to(self.device), self._see(prompts) if features is None else features)
+        features = self._video_features(prompts) if features is None else features
+        embeds_1NH = self.embed(row.input_ids_1N.to(self.device), features)
         is_split = self.settings.attention == "split"
         attention = row.layout if is_split else DenseAttention(dense_mask(row.layout).to(self.device))
-        hidden_NH = self.read(embeds_1NH, row.position_ids_31N.to(self.device), attention)
+        hidden_NH = self.hidden_states(embeds_1NH, row.position_ids_31N.to(self.device), attention)
         logp_M = token_logp(
             hidden_NH[row.predictor_M.to(self.device)],
             self.head,
@@ -222,7 +226,7 @@ class PolicyBackbone(nn.Module):
     def flops(self, prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequence[int]]]) -> StepFlops:
         """The operations that a step on such prompts and completions needs at least, by phase.
 
-        Videos whose features were known need none of the tower.
+        Videos whose features came from a cache need none of the tower.
         """
         settings = self.settings
         return step_flops(

@@ -1,6 +1,6 @@
 """The operations that a GRPO step needs at least, counted from the architecture and the lengths.
 
-Matrix products and attention only, two operations a multiply-add; every video seen once, every prompt read once
+Matrix products and attention only, two operations a multiply-add; every video encoded once, every prompt read once
 for the rollout and once for each loss, completions blind to each other. What is measured against it is work
 done twice, padding, memory traffic and overhead.
 """
@@ -18,19 +18,19 @@ from tvg_lightning.policy.settings import Tuning
 class StepFlops:
     """Operations by phase."""
 
-    see: float
-    read: float  # prompts, for the rollout
-    write: float  # completions, token by token
+    vision: float  # tower and merger
+    prefill: float  # prompts, for the rollout
+    decode: float  # completions, token by token
     loss: float  # all forward passes over the rows
     backward: float
 
     @property
     def rollout(self) -> float:
-        return self.read + self.write
+        return self.prefill + self.decode
 
     @property
     def total(self) -> float:
-        return self.see + self.rollout + self.loss + self.backward
+        return self.vision + self.rollout + self.loss + self.backward
 
 
 def step_flops(
@@ -49,17 +49,18 @@ def step_flops(
     ``num_forwards`` counts passes over the rows: updates, plus one for old and one for reference log-probs.
     A backward pass costs two forward passes; one where only adapters are trained, whose own cost is left out.
     """
-    seen = sum(tower_flops(vision, grid) for grid in grids_thw)
-    read = written = 0.0
+    tower = sum(tower_flops(vision, grid) for grid in grids_thw)
+    prefill = decode = 0.0
     for prompt, completions in zip(prompt_lengths, completion_lengths, strict=True):
-        read += row_flops(text, prompt, []) + head_flops(text, 1)
+        prefill += row_flops(text, prompt, []) + head_flops(text, 1)
         # the last token of a completion is chosen, but not read any more
         unread = [length - 1 for length in completions]
-        written += row_flops(text, prompt, unread) - row_flops(text, prompt, []) + head_flops(text, sum(unread))
+        decode += row_flops(text, prompt, unread) - row_flops(text, prompt, []) + head_flops(text, sum(unread))
     row = sum(map(row_flops, [text] * len(prompt_lengths), prompt_lengths, completion_lengths))
     forward = row + head_flops(text, sum(map(sum, completion_lengths)))
     backward = num_backwards * (2 if tuning == "full" else 1) * forward
-    return StepFlops(seen, read, written, num_forwards * forward, backward + (2 * seen if train_vision_tower else 0))
+    backward += 2 * tower if train_vision_tower else 0
+    return StepFlops(tower, prefill, decode, num_forwards * forward, backward)
 
 
 def row_flops(text: Qwen2_5_VLTextConfig, prompt: int, completions: Sequence[int]) -> float:

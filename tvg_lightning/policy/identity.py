@@ -1,7 +1,7 @@
-"""Which base a run began from: adapters mean nothing on another one."""
+"""Telling weights apart: adapters mean nothing on another base, cached features nothing to another tower."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
@@ -9,6 +9,7 @@ from huggingface_hub import snapshot_download
 from safetensors import safe_open
 from torch import Tensor
 
+from tvg_lightning.data.caches.tensor_store import tensor_bytes
 from tvg_lightning.policy.loading import TINY_FOLDER
 
 _NUM_ROWS = 4  # of every weight: a merged adapter or a further step of training shows in any of them
@@ -42,6 +43,20 @@ def base_fingerprint(checkpoint: str) -> str:
     if not digests:
         raise ValueError(f"policy.checkpoint: {folder} has no safetensors; save the base as such")
     return hashlib.sha256(b"".join(sorted(digests))).hexdigest()
+
+
+def weights_identity(weights: Mapping[str, Tensor]) -> str:
+    """A digest of the names, shapes, dtypes and bytes of weights, such as ``tower.state_dict()``.
+
+    >>> one, two = {"a": torch.zeros(2)}, {"a": torch.tensor([0.0, 1e-9])}
+    >>> weights_identity(one) == weights_identity({"a": torch.zeros(2)}), weights_identity(one) == weights_identity(two)
+    (True, False)
+    """
+    digest = hashlib.blake2b()
+    for name in sorted(weights):
+        digest.update(f"{name} {tuple(weights[name].shape)} {weights[name].dtype};".encode())
+        digest.update(tensor_bytes(weights[name]))
+    return digest.hexdigest()
 
 
 def _digests(file: Path) -> Iterator[bytes]:

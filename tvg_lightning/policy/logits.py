@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings
 
 
 def policy_logits(hidden_NH: Tensor, head_VH: Tensor, suppressed: Tensor, temperature: float) -> Tensor:
@@ -89,28 +89,30 @@ def _chunks(num_rows: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, num_rows, size)]
 
 
-def choose_tokens(logits_NV: Tensor, sampling: SamplingSettings, uniform_N: Tensor | None) -> Tensor:
+def choose_tokens(logits_NV: Tensor, generation: GenerationSettings, uniform_N: Tensor | None) -> Tensor:
     """Draw one token a row, or take the likeliest where temperature is 0. Returns ids (N,).
 
     Drawn by inverting the cumulative distribution at ``uniform_N``, numbers in [0, 1): what a row becomes
     depends on its own number alone, never on its neighbours in the batch.
     """
-    if sampling.temperature == 0:
+    if generation.temperature == 0:
         return logits_NV.argmax(1)
     assert uniform_N is not None, "sampling needs a number for every row"
-    cumulative_NV = _truncated(logits_NV, sampling).double().softmax(1).cumsum(1)
+    cumulative_NV = _truncated(logits_NV, generation).double().softmax(1).cumsum(1)
     threshold_N1 = uniform_N.to(cumulative_NV)[:, None] * cumulative_NV[:, -1:]
     return torch.searchsorted(cumulative_NV, threshold_N1, right=True)[:, 0]
 
 
-def _truncated(logits_NV: Tensor, sampling: SamplingSettings) -> Tensor:
+def _truncated(logits_NV: Tensor, generation: GenerationSettings) -> Tensor:
     """Keep the top_k likeliest tokens, and of those the fewest that together have a mass of top_p."""
-    if sampling.top_k:
-        kth_N1 = logits_NV.topk(min(sampling.top_k, logits_NV.shape[1]), dim=1).values[:, -1:]
+    if generation.top_k:
+        kth_N1 = logits_NV.topk(min(generation.top_k, logits_NV.shape[1]), dim=1).values[:, -1:]
         logits_NV = logits_NV.masked_fill(logits_NV < kth_N1, float("-inf"))
-    if sampling.top_p < 1:
+    if generation.top_p < 1:
         sorted_NV, order_NV = logits_NV.sort(dim=1, descending=True)
         mass_before_NV = sorted_NV.softmax(1).cumsum(1) - sorted_NV.softmax(1)
-        dropped_NV = torch.zeros_like(order_NV, dtype=torch.bool).scatter(1, order_NV, mass_before_NV >= sampling.top_p)
+        dropped_NV = torch.zeros_like(order_NV, dtype=torch.bool).scatter(
+            1, order_NV, mass_before_NV >= generation.top_p
+        )
         logits_NV = logits_NV.masked_fill(dropped_NV, float("-inf"))
     return logits_NV

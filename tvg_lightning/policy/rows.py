@@ -22,8 +22,8 @@ class EncodedPrompt:
     position_ids: Tensor  # (3, L) long
     patches: Tensor  # (N, 1176) uint8, the video as the tower reads it
     grid_thw: tuple[int, int, int]  # in patches
-    features: Tensor | None = None  # what the tower made of the video before; then there are no patches
-    keep: Callable[[Tensor], None] | None = None  # takes what the tower makes of it now
+    features: Tensor | None = None  # the video's, from a cache; then there are no patches
+    keep: Callable[[Tensor], None] | None = None  # takes the features into the cache
 
     @property
     def next_position(self) -> int:
@@ -38,7 +38,7 @@ class PackedRow:
     input_ids_1N: Tensor
     position_ids_31N: Tensor
     layout: RowLayout
-    predictor_M: Tensor  # the place in the row whose hidden state predicts a completion's token
+    predictor_M: Tensor  # the token of the row whose hidden state predicts a completion's token
     target_M: Tensor  # that token
     mask_BGC: Tensor  # bool: True on real completion tokens, in the order of M
 
@@ -62,9 +62,9 @@ def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequen
     ]
     # a completion's first token is predicted by the end of its prompt, every other one by the token before it
     predictors = [
-        place
+        token
         for r, own in enumerate(layout.completions)
-        for place in (layout.prompts[r // num_G].stop - 1, *range(own.start, own.stop))[: own.stop - own.start]
+        for token in (layout.prompts[r // num_G].stop - 1, *range(own.start, own.stop))[: own.stop - own.start]
     ]
     return PackedRow(
         torch.cat([*(prompt.input_ids for prompt in prompts), target_M])[None],

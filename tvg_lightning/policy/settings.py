@@ -36,10 +36,15 @@ class PolicySettings:
     logits_chunk: int = 512  # completion tokens whose logits exist at one time
     seed: int = 0  # of fresh adapters
 
+    @property
+    def trains_vision(self) -> bool:
+        """Whether tower or merger are trained, so that the features of a video change with every update."""
+        return self.train_vision_tower or self.train_merger
+
     def __post_init__(self) -> None:
         if not self.checkpoint:
             raise ValueError('policy.checkpoint is empty: give "tiny", a folder, or a hub name')
-        if self.tuning != "full" and (self.train_vision_tower or self.train_merger):
+        if self.tuning != "full" and self.trains_vision:
             raise ValueError(
                 f"policy.train_vision_tower and policy.train_merger need policy.tuning full, not {self.tuning}: "
                 "adapters are put on the language model only"
@@ -50,7 +55,7 @@ class PolicySettings:
 
 
 @dataclass(frozen=True)
-class SamplingSettings:
+class GenerationSettings:
     """How completions are drawn. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off.
 
     stop: a completion ends, beside at its end token, with the token that completes one of these strings; it

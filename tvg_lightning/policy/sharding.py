@@ -46,14 +46,14 @@ def shard(policy: PolicyBackbone, mesh: DeviceMesh, compute_dtype: torch.dtype) 
     Weights are kept in ``policy.dtype``, gathered and computed with in ``compute_dtype``; gradients are summed in
     float32. With ``policy.cpu_offload`` shards, gradients and the optimizer's states wait in main memory.
     """
-    # inputs are left alone: casting them would copy what a layer hands on through its arguments (key_values.py)
+    # inputs are left alone: casting them would copy what a layer hands on through its arguments (kv_cache.py)
     precision = MixedPrecisionPolicy(compute_dtype, torch.float32, cast_forward_inputs=False)
     offload = CPUOffloadPolicy(pin_memory=mesh.device_type != "cpu") if policy.settings.cpu_offload else OffloadPolicy()
     for block in [*policy.model.model.visual.blocks, *policy.model.model.language_model.layers]:
         fully_shard(block, mesh=mesh, mp_policy=precision, offload_policy=offload)
     # the root too lets go after each pass: between two passes all weights are shards, and can be saved or changed
     fully_shard(policy, mesh=mesh, mp_policy=precision, offload_policy=offload, reshard_after_forward=True)
-    for name in ("see", "logp"):  # what is called from outside, as others call forward
+    for name in ("video_features", "logp"):  # what is called from outside, as others call forward
         register_fsdp_forward_method(policy, name)
 
 

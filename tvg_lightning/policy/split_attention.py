@@ -3,7 +3,7 @@
 Three parts: every prompt causally over itself; all completions of a prompt over that prompt, whose keys are
 stored once; every completion causally over itself. The last two are merged by their log-sum-exps. A prompt with a
 single completion is one causal sequence. Sequences of about one length go together. Shape suffixes as in
-``attention`` and ``places``; B prompts, R = B * G completions, C longest completion.
+``attention`` and ``ragged_index``; B prompts, R = B * G completions, C longest completion.
 """
 
 from dataclasses import dataclass
@@ -16,15 +16,15 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from tvg_lightning.policy.attention import attend, attend_backward, merge
-from tvg_lightning.policy.places import Places, alike
+from tvg_lightning.policy.ragged_index import RaggedIndex, alike
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
     """Queries, and the keys that they see: all of their own set of keys, or, where causal, those up to themselves."""
 
-    queries: Places
-    keys: Places
+    queries: RaggedIndex
+    keys: RaggedIndex
     causal: bool
     adds: bool = False  # to what another part has found for the same queries
 
@@ -66,26 +66,26 @@ def row_layout(prompt_lengths: list[int], completion_lengths: list[list[int]] | 
     completions = _slices(flat, sum(prompt_lengths))
     if all(len(group) == 1 for group in groups):
         whole = [[*_range(prompt), *_range(own)] for prompt, own in zip(prompts, completions, strict=True)]
-        batches = alike([len(places) for places in whole], [0 for _ in whole])
+        batches = alike([len(tokens) for tokens in whole], [0 for _ in whole])
         parts = [_causal([whole[b] for b in batch]) for batch in batches]
     else:
         batches = alike(prompt_lengths, [sum(group) for group in groups])
         parts = [_causal([_range(prompts[b]) for b in batch]) for batch in batches]
         if completions:
             for batch in batches:
-                asked, known = ([_range(places[b]) for b in batch] for places in (answers, prompts))
-                parts.append(Part(Places.of(asked), Places.of(known), causal=False))
+                asked, known = ([_range(slices[b]) for b in batch] for slices in (answers, prompts))
+                parts.append(Part(RaggedIndex.of(asked), RaggedIndex.of(known), causal=False))
             parts.append(_causal([_range(own) for own in completions], adds=True))
     return RowLayout(prompts, answers, completions, tuple(map(tuple, batches)), tuple(parts))
 
 
 def _causal(sequences: list[Any], adds: bool = False) -> Part:
-    places = Places.of(sequences)
-    return Part(places, places, causal=True, adds=adds)
+    index = RaggedIndex.of(sequences)
+    return Part(index, index, causal=True, adds=adds)
 
 
-def _range(places: slice) -> range:
-    return range(places.start, places.stop)
+def _range(part: slice) -> range:
+    return range(part.start, part.stop)
 
 
 def _slices(lengths: list[int], start: int) -> tuple[slice, ...]:
@@ -131,8 +131,8 @@ class _SplitAttention(torch.autograd.Function):
                 queries.batch(grad_KNgD), queries.batch(query_KNgD), keys.batch(key_KND), keys.batch(value_KND),
                 (queries.batch(found_KNgD), lse), ctx.scaling, part.causal, part.seen_by(len(key_KND)),
             )  # fmt: skip
-            for grad, places, share in zip(grads, (queries, keys, keys), shares, strict=True):
-                places.put(places.of_row(grad) + places.flat(share), grad)
+            for grad, index, share in zip(grads, (queries, keys, keys), shares, strict=True):
+                index.put(index.of_row(grad) + index.flat(share), grad)
         return *grads, None, None
 
 
@@ -142,7 +142,7 @@ def repeated_attention(
     """The same with public functions only, for any device: each completion gets a copy of its prompt's keys."""
 
     def over(queries: slice, *keys: slice) -> Tensor:
-        key_KSD, value_KSD = (torch.cat([x[:, places] for places in keys], dim=1) for x in (key_KND, value_KND))
+        key_KSD, value_KSD = (torch.cat([x[:, part] for part in keys], dim=1) for x in (key_KND, value_KND))
         query_1HTD = query_KNgD[:, queries].transpose(1, 2).flatten(0, 1)[None]
         seen = causal_lower_right(query_1HTD.shape[2], key_KSD.shape[1])
         found_1HTD = scaled_dot_product_attention(
@@ -159,7 +159,7 @@ def repeated_attention(
 
 def dense_mask(layout: RowLayout) -> Tensor:
     """The same as a mask (N, N), bool, query by key: quadratic in the row, the reference of the tests."""
-    num_N = max(places.stop for places in (*layout.prompts, *layout.completions))
+    num_N = max(part.stop for part in (*layout.prompts, *layout.completions))
     seen_NN = torch.zeros(num_N, num_N, dtype=torch.bool)
     for prompt in layout.prompts:
         seen_NN[prompt, prompt] = True

@@ -4,17 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tvg_lightning.parsing import read_inverted, read_strict
-from tvg_lightning.rewards.action_recognition import action_recognition_reward
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
 from tvg_lightning.rewards.format import format_reward
+from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
 from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
-from tvg_lightning.rewards.verb_completion import verb_completion_reward
-from tvg_lightning.rewards.video_description import video_description_reward
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Answer, Method, Span, Task
+from tvg_lightning.schema import Answer, Method, Sample, Span, Task
 from tvg_lightning.spans import best_window
 
 _Parts = dict[str, Callable[[], float]]  # called only where the weight is above 0: tagging verbs is not free
@@ -27,6 +25,26 @@ class RewardParts:
     parts: dict[str, float]  # by the names of RewardWeights; only those that count
     total: float
     answer: Answer
+
+
+@dataclass(frozen=True, slots=True)
+class Rewards:
+    """What a completion is scored by."""
+
+    method: Method
+    weights: RewardWeights
+    anchors: AnchorSettings = AnchorSettings()  # noqa: RUF009  # frozen
+    length: LengthSettings = LengthSettings()  # noqa: RUF009  # frozen
+
+    def score(
+        self, text: str, task: Task, sample: Sample, query_verbs: tuple[str, ...], num_tokens: int
+    ) -> RewardParts:
+        """The reward of a completion about a sample; see the function ``score``."""
+        windows, duration_s = sample.windows, sample.duration_s
+        return score(
+            text, task, self.method, windows, duration_s, query_verbs, self.weights, self.anchors,
+            num_tokens=num_tokens, length=self.length,
+        )  # fmt: skip
 
 
 def score(
@@ -59,10 +77,10 @@ def score(
         parts = _grounding_parts(answer, windows, duration_s, anchors)
     else:
         content = read_inverted(text)
-        answer = Answer(well_formed=content is not None, span=None)
+        answer = Answer(follows_format=content is not None, span=None)
         parts = _inversion_parts(task, content, query_verbs)
     parts = {
-        "format": lambda: format_reward(answer.well_formed),
+        "format": lambda: format_reward(answer.follows_format),
         "length": lambda: _length_part(num_tokens, length),
         **parts,
     }
@@ -93,12 +111,7 @@ def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float,
 def _inversion_parts(task: Task, content: str | None, query_verbs: tuple[str, ...]) -> _Parts:
     if not query_verbs:
         raise ValueError(f"reward: a query without a verb cannot be scored as {task}: use tasks.inversion.task_for")
-    own: dict[Task, Callable[[str | None, Sequence[str]], float]] = {
-        Task.VERB_COMPLETION: verb_completion_reward,
-        Task.ACTION_RECOGNITION: action_recognition_reward,
-        Task.VIDEO_DESCRIPTION: video_description_reward,
-    }
-    return {task.value: lambda: own[task](content, query_verbs)}
+    return {task.value: lambda: INVERSION_REWARDS[task](content, query_verbs)}
 
 
 def _length_part(num_tokens: int | None, settings: LengthSettings | None) -> float:

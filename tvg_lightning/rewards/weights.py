@@ -11,7 +11,8 @@ from tvg_lightning.schema import Method, Task
 class RewardWeights:
     """The weight of every reward; 0 leaves a reward out, and all are 0 until a recipe names its own.
 
-    The fields are the names of the files in ``rewards/``, the keys in YAML and the names in the logs.
+    A field is the key in YAML, the name in the logs (``train/reward/iou``) and the stem of the function
+    (``iou_reward``). Its file in ``rewards/`` has the same name; the three of the anchors share ``anchor.py``.
     """
 
     format: float = 0.0

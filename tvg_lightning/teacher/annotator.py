@@ -18,7 +18,7 @@ from tvg_lightning.teacher.settings import QuestionSettings
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run ended early; ``is_fault``: something has to be mended first."""
+    """Why a run ended early; ``is_fault``: something has to be fixed first."""
 
     reason: str
     is_fault: bool
@@ -64,7 +64,7 @@ class Annotator:
     def is_answered(self, key: str) -> bool:
         """Whether the answer is paid for, and not one cut off that may be longer by now."""
         reply = self.ledger.replies.get(key)
-        return reply is not None and not (reply.is_cut_off and reply.max_tokens < self.settings.max_tokens)
+        return reply is not None and not (reply.is_truncated and reply.max_tokens < self.settings.max_tokens)
 
     async def _work(self, waiting: Iterator[Question]) -> None:
         while self.stopped is None and (question := next(waiting, None)) is not None:

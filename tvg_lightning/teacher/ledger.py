@@ -9,11 +9,11 @@ costs at most as many answers twice as there were requests under way (``endpoint
 import fcntl
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tvg_lightning.files import json_lines, repair_last_line
 from tvg_lightning.teacher.reply import Outcome, Reply, Tokens, Verdict, read_reply
 
 
@@ -80,7 +80,8 @@ class Ledger:
 
     def _restore(self) -> None:
         open_tries: dict[str, Tokens] = {}  # a question has one request under way at a time
-        for number, record in self._records():
+        repair_last_line(self.path)  # of a run that died while it wrote
+        for number, record in json_lines(self.path):
             try:
                 self._take(record, open_tries)
             except (LookupError, TypeError, ValueError, AttributeError) as error:
@@ -102,15 +103,3 @@ class Ledger:
         self._count(Tokens(*record["tokens"]))
         if Verdict(record["verdict"]) is Verdict.ANSWERED:
             self.replies[key] = read_reply(record["response"], worst.output)
-
-    def _records(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The lines in order; a torn last one, cut off by a kill, was never written and is removed."""
-        with self.path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.endswith(b"\n"):
-                    self._file.truncate(file.tell() - len(line))
-                    return
-                try:
-                    yield number, json.loads(line)
-                except ValueError as error:
-                    raise ValueError(f"{self.path}:{number}: not JSON ({error}); restore the file") from error

@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from tvg_lightning.data.video import VideoClip, VideoError, VideoSampling, read_clip
+from tvg_lightning.data.video import FrameSettings, VideoClip, VideoError, read_clip
 from tvg_lightning.prompts import grounding_prompt
 from tvg_lightning.schema import Method, Prompt, Sample
 from tvg_lightning.teacher.settings import QuestionSettings
@@ -53,7 +53,7 @@ def make_body(question: Question, model: str, settings: QuestionSettings) -> byt
     if settings.input == "video":
         parts = [_video_part(question.file, settings.max_video_mb)]
     else:
-        parts = _frame_parts(read_clip(question.file, settings.sampling, question.sample.cut), settings)
+        parts = _frame_parts(read_clip(question.file, settings.frames, question.sample.cut), settings)
     messages: list[dict[str, Any]] = []
     if question.prompt.system is not None:
         messages.append({"role": "system", "content": question.prompt.system})
@@ -86,12 +86,12 @@ def _answer_settings(settings: QuestionSettings) -> dict[str, Any]:
 
     So a setting that a later version adds does not make every question another one, paid for anew.
     """
-    plain = asdict(QuestionSettings(sampling=VideoSampling()))
+    plain = asdict(QuestionSettings(frames=FrameSettings()))
     given = asdict(settings)
-    given["sampling"] = {key: value for key, value in given["sampling"].items() if value != plain["sampling"][key]}
+    given["frames"] = {key: value for key, value in given["frames"].items() if value != plain["frames"][key]}
     idle = {"num_answers", "max_video_mb", "max_tokens", "max_tokens_key"}  # change no answer that is whole
     if settings.input == "video":
-        idle |= {"sampling", "jpeg_quality", "image_detail"}
+        idle |= {"frames", "jpeg_quality", "image_detail"}
     return {key: value for key, value in given.items() if key not in idle and value != plain[key]}
 
 

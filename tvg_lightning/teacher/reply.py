@@ -49,7 +49,7 @@ class Reply:
     max_tokens: int  # what it was allowed to have
 
     @property
-    def is_cut_off(self) -> bool:
+    def is_truncated(self) -> bool:
         return self.finish_reason == "length"
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from tvg_lightning.parsing import read_strict
 from tvg_lightning.schema import Method, Sample, Task
-from tvg_lightning.spans import iou_to_windows
 from tvg_lightning.teacher.questions import Question
 from tvg_lightning.teacher.reply import Reply
 from tvg_lightning.traces import Trace, TraceWriter
@@ -54,45 +53,36 @@ class Results:
 def refusal(reply: Reply, method: Method) -> str | None:
     """Why an answer cannot be learned from, a few words before any colon; None for a good one.
 
-    Good is the method's layout with a usable span in it. How near that span is to the truth is for `filter`.
+    Good is the method's format with a usable span in it. How near that span is to the truth is for `filter`.
 
     >>> refusal(Reply("It rises at 3 s.", "stop", "", 7, 99), Method.TVG_R1)
-    'layout'
+    'format'
     """
     if reply.refusal:
         return f"refused by the teacher: {reply.refusal}"
     if reply.finish_reason == "content_filter":
         return "content filter"
-    if reply.is_cut_off:
+    if reply.is_truncated:
         return "cut off at question.max_tokens"
     if not reply.text.strip():
         return "no text"
     answer = read_strict(reply.text, method)
-    if not answer.well_formed:
-        return "layout"
+    if not answer.follows_format:
+        return "format"
     return None if answer.span is not None else "no usable span"
 
 
 def trace_of(sample: Sample, reply: Reply, method: Method, group: int, rollout: int) -> Trace:
     """An answer as a trace of the stage ``teacher``; nothing is rewarded here, so rewards are empty."""
     answer = read_strict(reply.text, method)
-    known = bool(sample.windows)
-    return Trace(
+    return Trace.of(
+        sample,
+        Task.TVG,
+        answer,
+        reply.text,
         stage="teacher",
         step=0,
         epoch=0,
-        sample_id=sample.sample_id,
-        video=sample.video,
-        task=Task.TVG,
-        query=sample.query,
-        windows=sample.windows,
-        duration_s=sample.duration_s,
-        text=reply.text,
-        well_formed=answer.well_formed,
-        anchors=answer.anchors,
-        answer=answer.span,
-        anchor_ious=tuple(iou_to_windows(anchor, sample.windows) for anchor in answer.anchors) if known else (),
-        answer_iou=iou_to_windows(answer.span, sample.windows) if known else None,
         rewards={},
         reward=0.0,
         advantage=0.0,

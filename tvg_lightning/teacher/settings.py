@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.video import FrameSettings
 
 MaxTokensKey = Literal["max_tokens", "max_completion_tokens"]
 _OWN_KEYS = frozenset({"model", "messages", "n", "stream", "max_tokens", "max_completion_tokens", "temperature"})
@@ -67,7 +67,7 @@ class QuestionSettings:
     """
 
     input: Literal["frames", "video"] = "frames"
-    sampling: VideoSampling = field(default_factory=lambda: VideoSampling(uniform_frames=64))
+    frames: FrameSettings = field(default_factory=lambda: FrameSettings(uniform_frames=64))
     jpeg_quality: int = 85
     image_detail: Literal["auto", "low", "high"] | None = None
     max_video_mb: float = 14.0

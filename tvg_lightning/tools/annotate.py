@@ -39,7 +39,7 @@ def main(
         videos: folder of the videos.
         out: folder; gets ledger.jsonl (what was paid for), traces.jsonl (for data.targets) and refused.jsonl.
         endpoint: the server and how it is called.
-        method: whose prompt and layout.
+        method: whose prompt and format.
         question: what is sent for a query.
         budget: limits over all runs into this folder.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.

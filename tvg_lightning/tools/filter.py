@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tvg_lightning import spans
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.data.annotations.fields import read_jsonl
+from tvg_lightning.files import read_jsonl
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import Method, MethodName, Sample

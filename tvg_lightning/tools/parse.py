@@ -15,8 +15,8 @@ def main(method: MethodName = "time_r1", strict: bool = False) -> None:
     JSON string ("...") stands for the text it encodes. Bytes that are not UTF-8 are read as unknown characters.
 
     Args:
-        method: whose answer layout the texts follow.
-        strict: read as the reward does: the one span of the method's own layout, or [].
+        method: whose answer format the texts follow.
+        strict: read as the reward does: the one span of the method's own format, or [].
     """
     try:
         for line in sys.stdin.buffer:

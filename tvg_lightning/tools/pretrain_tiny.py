@@ -30,7 +30,7 @@ from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.questions import ANSWER, RELATE, SEE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
-from tvg_lightning.data.video import VideoClip, VideoSampling, choose_frames, resize_frames, sampled_fps
+from tvg_lightning.data.video import FrameSettings, VideoClip, choose_frames, resize_frames, sampled_fps
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import DEFAULT_SYSTEM
@@ -40,7 +40,7 @@ from tvg_lightning.schema import Prompt, Span
 
 Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the segment shown
 TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
-TINY_SAMPLING = VideoSampling(fps=2.0, max_frames=40, max_pixels=28 * 28)
+TINY_SAMPLING = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
 
 
 @dataclass(frozen=True)
@@ -171,7 +171,7 @@ def _teach_tower(
     log: list[dict[str, float]] = []
     for step in tqdm(range(1, settings.tower_steps + 1), "teaching the tower", disable=None):
         chosen = rng.choices(range(len(drawn)), k=settings.batch_size)
-        seen_TH = torch.cat(policy.see([prompts[i] for i in chosen]))
+        seen_TH = torch.cat(policy.video_features([prompts[i] for i in chosen]))
         truth_T4 = torch.cat([labels[i] for i in chosen])
         groups = [*(torch.cat((c, n[None])) for c, n in zip(classes, nothing_3H, strict=True)), times]
         scores = [16 * normalize(seen_TH, dim=1) @ normalize(group, dim=1).T for group in groups]
@@ -230,7 +230,7 @@ def _loss(policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]], 
     keys = [(drawn.scene.seed, question.segment) for drawn, question in asked]
     new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in features}
     if new:
-        features.update(zip(new, policy.see(list(new.values())), strict=True))
+        features.update(zip(new, policy.video_features(list(new.values())), strict=True))
     answers = [[policy.text_to_ids(question.answer)] for _, question in asked]
     logp_B1C, mask_B1C = policy.logp(prompts, answers, [features[key] for key in keys])
     return sft_loss(logp_B1C[:, 0], mask_B1C[:, 0]).loss

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from tvg_lightning.data.clip_pool import LONGEST_TIMEOUT_S, ClipPool
 from tvg_lightning.data.probing import FileReport, video_files
+from tvg_lightning.data.workers.pool import LONGEST_TIMEOUT_S, ClipPool
 
 
 def main(paths: list[Path], json: bool = False, num_workers: int = 2, timeout_s: float = 60.0) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
 from tvg_lightning.predictions import Prediction, read_predictions
 from tvg_lightning.schema import Method, MethodName
-from tvg_lightning.scoring import Matched, QueryScore, counts, figures, match, score
+from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ def main(
         predictions: QVHighlights submissions, what predict wrote (file or folder), {"qid", "text"} or
             {"qid", "pred": [start, end]} lines, and the like; JSON lines or JSON.
         companion: second file of the data set, where it is not beside the first.
-        method: whose layout the texts have; prose with a time in it is read too.
+        method: whose format the texts have; prose with a time in it is read too.
         strict: count IoU > m for R1@m instead of IoU >= m, as Time-R1 does.
         json: print one JSON object instead of a table.
         per_query: also write every query with its prediction, the window it was scored against, and the IoU.
@@ -45,7 +45,7 @@ def main(
     matched = match(truth, given)
     scores = score(truth, matched.answers)
     tell(given, matched)
-    percent = figures(scores, strict)
+    percent = metrics(scores, strict)
     numbers = {
         **counts(scores),
         "num_unknown": len(matched.unknown),
@@ -80,7 +80,7 @@ def _listed(keys: Iterable[str]) -> str:
 
 
 def table(percent: dict[str, float], numbers: dict[str, int]) -> str:
-    """The figures in two lines, the counts below; those of trouble only where there is any."""
+    """The metrics in two lines, the counts below; those of trouble only where there is any."""
     head = "".join(f"{key:>8}" for key in percent)
     row = "".join(f"{value:8.2f}" for value in percent.values())
     told = ", ".join(f"{num} {key.removeprefix('num_').replace('_', ' ')}" for key, num in numbers.items() if num)
@@ -88,7 +88,7 @@ def table(percent: dict[str, float], numbers: dict[str, int]) -> str:
 
 
 def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
-    """One JSON line a query; ``place`` is null where it has no prediction."""
+    """One JSON line a query; ``location`` is null where it has no prediction."""
     lines = []
     for query in scores:
         record, answer = query.record, query.prediction
@@ -100,7 +100,7 @@ def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
             "prediction": span,
             "window": query.window,
             "iou": query.iou,
-            "place": answer.where() if answer is not None else None,
+            "location": answer.where() if answer is not None else None,
         }
         lines.append(dumps(line, ensure_ascii=False) + "\n")
     path.parent.mkdir(parents=True, exist_ok=True)

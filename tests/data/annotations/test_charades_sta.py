@@ -79,7 +79,7 @@ def test_broken_lengths_name_file_and_line(tmp_path: Path) -> None:
     for length in ("", "long", "-1", "nan"):
         with pytest.raises(ValueError, match=r"lengths\.csv:3: length"):
             read(*save(tmp_path, "", f"id,length\nA,1\nB,{length}\n"))
-    with pytest.raises(ValueError, match="no such annotation file"):
+    with pytest.raises(ValueError, match="no such file"):
         read(tmp_path / "sta.txt", tmp_path / "absent.csv")
 
 

@@ -88,7 +88,7 @@ def test_one_id_twice_is_refused(tmp_path: Path) -> None:
 
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no such annotation file"):
+    with pytest.raises(ValueError, match="no such file"):
         jsonl.read(tmp_path / "absent.jsonl")
     (tmp_path / "latin.jsonl").write_bytes(b'{"query": "caf\xe9"}')
     with pytest.raises(ValueError, match=r"latin\.jsonl: not UTF-8 text \(byte 14\)"):

@@ -6,14 +6,14 @@ from tvg_lightning.data.annotations.records import Record, clean, numbered
 from tvg_lightning.schema import Span
 
 
-def record(place: int, sample_id: str = "a", **changes: object) -> Record:
+def record(location: int, sample_id: str = "a", **changes: object) -> Record:
     given: dict[str, object] = {"video": "g.mp4", "duration_s": 9.0, "query": "a goat", "windows": (Span(1.0, 2.0),)}
-    return Record(place, sample_id, **{**given, **changes})  # type: ignore[arg-type]
+    return Record(location, sample_id, **{**given, **changes})  # type: ignore[arg-type]
 
 
 def test_repeated_ids_are_numbered_and_said() -> None:
     found = list(numbered([record(1), record(2, "b"), record(3, fixed=("mended",)), record(4)]))
-    assert [(r.place, r.sample_id) for r in found] == [(1, "a"), (2, "b"), (3, "a#2"), (4, "a#3")]
+    assert [(r.location, r.sample_id) for r in found] == [(1, "a"), (2, "b"), (3, "a#2"), (4, "a#3")]
     why = "id occurs again: a number is added"
     assert [r.fixed for r in found] == [(), (), ("mended", why), (why,)]
 

@@ -136,14 +136,14 @@ def test_the_layout_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
     asked = grounding_questions(drawn(mix))
     assert mix.poorness is not None and len(asked) / 3000 == pytest.approx(mix.kinds["ground"], abs=0.03)
     followed = sum(q.answer.startswith("<think>") for q, _ in asked)
-    assert followed / len(asked) == pytest.approx(mix.poorness.follows_layout, abs=0.03)
+    assert followed / len(asked) == pytest.approx(mix.poorness.follows_format, abs=0.03)
 
 
 def test_grounding_is_answered_readably(questions: list[Question]) -> None:
     for question, method in grounding_questions(questions):
         answer = read_tolerant(question.answer, method)
         assert question.segment is None
-        assert answer.well_formed == question.answer.startswith("<think>")
+        assert answer.follows_format == question.answer.startswith("<think>")
         for span in (answer.span, *answer.anchors):
             assert span is not None and is_usable(span) and span.start_s >= 0.0 and span.end_s <= SCENE.duration_s
 

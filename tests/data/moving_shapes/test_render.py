@@ -11,7 +11,7 @@ from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_rendered, render, scene_seed
 from tvg_lightning.data.moving_shapes.world import Scene, draw_scene
-from tvg_lightning.data.video import VideoSampling, read_clip
+from tvg_lightning.data.video import FrameSettings, read_clip
 
 SETTINGS = RenderSettings(train=1, held_out=1, compositional=1, seed=458)  # 272 frames in all, none has fewer
 
@@ -84,7 +84,7 @@ def test_annotations_are_read_and_are_those_of_the_scene(rendered: Path, split: 
 def test_every_frame_is_there_at_its_time(rendered: Path, split: str) -> None:
     scene = scene_of(split)
     num_frames = round(scene.duration_s * scene.fps)
-    every = VideoSampling(fps=scene.fps, max_frames=1024, max_pixels=112 * 112)
+    every = FrameSettings(fps=scene.fps, max_frames=1024, max_pixels=112 * 112)
     clip = read_clip(rendered / "videos" / f"{split}_00000.mp4", every)
     assert num_frames % 2 == 0 and clip.frames.shape == (num_frames, 112, 112, 3)
     assert clip.times_s == pytest.approx([k / scene.fps for k in range(num_frames)], abs=1e-3)
@@ -92,7 +92,7 @@ def test_every_frame_is_there_at_its_time(rendered: Path, split: str) -> None:
 
 def test_frames_show_the_scene_at_their_times(rendered: Path) -> None:
     scene = scene_of("train")
-    clip = read_clip(rendered / "videos" / "train_00000.mp4", VideoSampling(fps=2.0, max_pixels=112 * 112))
+    clip = read_clip(rendered / "videos" / "train_00000.mp4", FrameSettings(fps=2.0, max_pixels=112 * 112))
     # 12.5 s at 2 frames a second: 24 frames, an even number, to the nearest of 8 a second
     assert clip.times_s == pytest.approx([k * 12.5 / 24 for k in range(24)], abs=1 / 16)
     for frame, time_s in zip(clip.frames, clip.times_s, strict=True):

@@ -1,6 +1,6 @@
 """Charades-STA as published: lines ``3MSZA 24.3 30.4##person turn a light on.``, lengths in Charades' csv.
 
-Or the json in ActivityNet's layout (see ``per_video``), whose ids are ``3MSZA_0``. In the originals 562 of 3,720
+Or the json in ActivityNet's form (see ``per_video``), whose ids are ``3MSZA_0``. In the originals 562 of 3,720
 test windows and 1,805 of 12,408 training windows end after their video, by up to 1.5 s: they are clipped. Four
 training windows are reversed: they are refused.
 """
@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tvg_lightning.data.annotations import per_video
-from tvg_lightning.data.annotations.fields import read_table, read_text, video_file
+from tvg_lightning.data.annotations.fields import video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import read_table, read_text
 from tvg_lightning.schema import Span
 
 _LINE = re.compile(r"(?P<video>\S+) (?P<start>\S+) (?P<end>\S+?)##(?P<query>.*\S.*)")

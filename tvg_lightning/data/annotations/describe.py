@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from tvg_lightning.data.annotations.records import Place, Record
+from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.data.annotations.report import Note, ReadReport, ReadResult
+from tvg_lightning.files import Location
 from tvg_lightning.schema import Sample, Span
 
 QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
@@ -36,28 +37,28 @@ def durations_s(samples: Sequence[Sample]) -> list[float]:
 def _reasons(records: Sequence[Record], report: ReadReport, examples: int) -> Iterator[str]:
     for what, notes in (("fixed", report.fixed), ("refused", report.refused)):
         for why, num in Counter(why for _, why in notes).most_common():
-            yield _reason(what, why, num, [_name(place) for place, other in notes if other == why], examples)
+            yield _reason(what, why, num, [_name(location) for location, other in notes if other == why], examples)
     if report.clipped:
         why = f"window beyond its video, by up to {_furthest_s(records, report.clipped):.2f} s"
-        changes = [f"{_name(place)} {change}" for place, change in report.clipped]
+        changes = [f"{_name(location)} {change}" for location, change in report.clipped]
         yield _reason("clipped", why, len(changes), changes, examples)
 
 
-def _reason(what: str, why: str, num: int, places: Sequence[str], examples: int) -> str:
-    rest = "; …" if len(places) > examples else ""
-    return f"  {what:<8}{why}: {num}" + (f" ({'; '.join(places[:examples])}{rest})" if examples else "")
+def _reason(what: str, why: str, num: int, locations: Sequence[str], examples: int) -> str:
+    rest = "; …" if len(locations) > examples else ""
+    return f"  {what:<8}{why}: {num}" + (f" ({'; '.join(locations[:examples])}{rest})" if examples else "")
 
 
-def _name(place: Place) -> str:
-    return f"line {place}" if isinstance(place, int) else place
+def _name(location: Location) -> str:
+    return f"line {location}" if isinstance(location, int) else location
 
 
 def _furthest_s(records: Sequence[Record], clipped: Sequence[Note]) -> float:
-    places = {place for place, _ in clipped}
+    locations = {location for location, _ in clipped}
     return max(
         max(window.end_s - record.duration_s, -window.start_s)
         for record in records
-        if record.place in places and record.duration_s is not None
+        if record.location in locations and record.duration_s is not None
         for window in record.windows
     )
 

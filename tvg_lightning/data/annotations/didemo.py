@@ -14,8 +14,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tvg_lightning import spans
-from tvg_lightning.data.annotations.fields import at, identity, number, query, read_items, span, text, video_file
+from tvg_lightning.data.annotations.fields import identity, number, query, span, text, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import at, read_items
 from tvg_lightning.schema import Span
 
 KEYS = ("num_segments", "description", "times", "video", "annotation_id")
@@ -24,13 +25,13 @@ SEGMENT_S = 5.0
 
 def records(annotations: Path) -> Iterator[Record]:
     """All descriptions; ValueError naming file and item where the form is broken."""
-    for place, given in read_items(annotations, KEYS):
-        with at(annotations, place):
+    for location, given in read_items(annotations, KEYS):
+        with at(annotations, location):
             if not (isinstance(given["times"], list) and given["times"]):
                 raise ValueError(f"times must be a list of [first, last] segment, got {given['times']!r}")
             chosen = [_in_seconds(span(pair, "times")) for pair in given["times"]]
             record = Record(
-                place,
+                location,
                 identity(given, "annotation_id"),
                 video_file(text(given, "video")),
                 number(given, "num_segments") * SEGMENT_S,

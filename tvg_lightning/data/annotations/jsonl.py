@@ -13,9 +13,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import at, number, read_jsonl, span, text
+from tvg_lightning.data.annotations.fields import number, span, text
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
+from tvg_lightning.files import at, read_jsonl
 from tvg_lightning.schema import Sample, Span
 
 KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut"})

@@ -9,19 +9,20 @@ hidden. Other keys (saliency scores, clip ids) are not used.
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import at, identity, number, query, read_items, spans, text, video_file
+from tvg_lightning.data.annotations.fields import identity, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import at, read_items
 
 KEYS = ("qid", "query", "vid", "duration")
 
 
 def records(annotations: Path, suffix: str = ".mp4") -> Iterator[Record]:
     """All lines, by their qid; ValueError with file and line where the form is broken."""
-    for place, given in read_items(annotations, KEYS):
-        with at(annotations, place):
+    for location, given in read_items(annotations, KEYS):
+        with at(annotations, location):
             windows = spans(given["relevant_windows"], "relevant_windows") if "relevant_windows" in given else ()
             record = Record(
-                place,
+                location,
                 identity(given, "qid"),
                 video_file(text(given, "vid"), suffix),
                 number(given, "duration"),

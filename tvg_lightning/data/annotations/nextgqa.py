@@ -12,22 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import (
-    at,
-    beside,
-    first_keys,
-    identity,
-    number,
-    query,
-    read_items,
-    read_json,
-    read_table,
-    require,
-    spans,
-    text,
-    video_file,
-)
+from tvg_lightning.data.annotations.fields import beside, identity, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import at, first_keys, read_items, read_json, read_table, require
 
 VIDEO_FOLDERS = "map_vid_vidorID.json"
 
@@ -42,10 +29,10 @@ def records(annotations: Path, questions: Path | None = None) -> Iterator[Record
 
 
 def _listed(annotations: Path) -> Iterator[Record]:
-    for place, given in read_items(annotations, ("id", "video", "question", "duration", "glue")):
-        with at(annotations, place):
+    for location, given in read_items(annotations, ("id", "video", "question", "duration", "glue")):
+        with at(annotations, location):
             record = Record(
-                place,
+                location,
                 identity(given, "id"),
                 video_file(text(given, "video")),
                 number(given, "duration"),

@@ -1,4 +1,4 @@
-"""The layout of ActivityNet Captions, which others took over: one object a video, times and sentences side by side.
+"""The form of ActivityNet Captions, which others took over: one object a video, times and sentences side by side.
 
 ``{"v_abc": {"duration": 55.15, "timestamps": [[0.28, 55.15]], "sentences": ["A man lifts weights."]}}``
 """
@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import VIDEO_SUFFIXES, at, number, read_json, require, span, video_file
+from tvg_lightning.data.annotations.fields import number, span, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import VIDEO_SUFFIXES, at, read_json, require
 from tvg_lightning.schema import Span
 
 

@@ -2,7 +2,7 @@
 
 A reader of a data set only translates its form: ``records(path, …)`` gives a ``Record`` for every annotated
 query, windows as published. ``clean`` then makes the samples to train and evaluate on, clipping and refusing
-with a note; ``score`` takes the records as they are, because published figures are over published windows.
+with a note; ``score`` takes the records as they are, because published metrics are over published windows.
 """
 
 import math
@@ -13,23 +13,22 @@ from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
 from tvg_lightning.data.annotations.video_names import must_be_inside
+from tvg_lightning.files import Location
 from tvg_lightning.schema import Sample, Span
-
-Place = int | str  # where in its file a record stands: the line, or the key in a JSON file
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One annotated query as its file has it. Times are seconds from the start of the (cut) video."""
 
-    place: Place
+    location: Location
     sample_id: str
     video: str  # path of the file, relative to the data's video folder
     duration_s: float | None  # None: no source tells the length of the video
     query: str
     windows: tuple[Span, ...]  # () where the truth is unknown
     cut: Span | None = None
-    fixed: tuple[str, ...] = ()  # what the reader itself had to mend
+    fixed: tuple[str, ...] = ()  # what the reader itself had to repair
 
 
 def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:
@@ -39,23 +38,23 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
     it, for a video that leads out of the folder of videos. Every sample comes this way, so its name can be joined.
     """
     tally = Tally(path)
-    seen: dict[str, Place] = {}
+    seen: dict[str, Location] = {}
     for record in records:
-        first = seen.setdefault(record.sample_id, record.place)
-        if first != record.place:
+        first = seen.setdefault(record.sample_id, record.location)
+        if first != record.location:
             raise ValueError(
-                f"{path}:{record.place}: id {record.sample_id!r} is already that of {first}; make it unique"
+                f"{path}:{record.location}: id {record.sample_id!r} is already that of {first}; make it unique"
             )
         if not videos_outside:
             _check_video(path, record)
-        tally.fixed += [(record.place, why) for why in record.fixed]
-        query = tally.query(record.place, record.query)
+        tally.fixed += [(record.location, why) for why in record.fixed]
+        query = tally.query(record.location, record.query)
         why = _refusal(record, query)
         if why is not None:
-            tally.refused.append((record.place, why))
+            tally.refused.append((record.location, why))
             continue
         assert record.duration_s is not None
-        windows = tally.fit(record.place, record.windows, record.duration_s)
+        windows = tally.fit(record.location, record.windows, record.duration_s)
         if windows is not None:
             tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
     return tally.result()
@@ -79,7 +78,7 @@ def _check_video(path: Path, record: Record) -> None:
         must_be_inside(record.video)
     except ValueError as error:
         raise ValueError(
-            f"{path}:{record.place}: {error}. If you trust this file, set data.videos_outside to true (of the tools: "
+            f"{path}:{record.location}: {error}. If you trust this file, set data.videos_outside to true (tools: "
             "--videos_outside true); else remove the line, or make the name one within the folder"
         ) from error
 

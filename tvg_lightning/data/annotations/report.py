@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tvg_lightning.files import Location
 from tvg_lightning.schema import Sample, Span
 
-Note = tuple[int | str, str]  # where (the line, or the key in a JSON file), and what or why
+Note = tuple[Location, str]  # and what or why
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +24,15 @@ class ReadReport:
 
     @property
     def num_fixed(self) -> int:
-        return len({place for place, _ in self.fixed})
+        return len({location for location, _ in self.fixed})
 
     @property
     def num_clipped(self) -> int:
-        return len({place for place, _ in self.clipped})
+        return len({location for location, _ in self.clipped})
 
     @property
     def num_refused(self) -> int:
-        return len({place for place, _ in self.refused})
+        return len({location for location, _ in self.refused})
 
     def summary(self) -> str:
         """One line for a log: the counts, and the reasons for refusal.
@@ -62,7 +63,7 @@ class Tally:
     clipped: list[Note] = field(default_factory=list)
     refused: list[Note] = field(default_factory=list)
 
-    def fit(self, place: int | str, windows: Sequence[Span], duration_s: float) -> tuple[Span, ...] | None:
+    def fit(self, location: Location, windows: Sequence[Span], duration_s: float) -> tuple[Span, ...] | None:
         """The windows within [0, duration_s]; None, with the record refused, if one of them cannot be true.
 
         One impossible window among several refuses the whole record: without it the truth would be another.
@@ -72,19 +73,19 @@ class Tally:
         for window in windows:
             why = impossible(window, duration_s)
             if why is not None:
-                self.refused.append((place, why))
+                self.refused.append((location, why))
                 return None
             fitted.append(Span(max(window.start_s, 0.0), min(window.end_s, duration_s)))
             if fitted[-1] != window:
-                notes.append((place, f"{tuple(window)} cut to {tuple(fitted[-1])}"))
+                notes.append((location, f"{tuple(window)} cut to {tuple(fitted[-1])}"))
         self.clipped += notes
         return tuple(fitted)
 
-    def query(self, place: int | str, text: str) -> str:
+    def query(self, location: Location, text: str) -> str:
         """The sentence with single blanks and none around it; a change is noted."""
         tidy = " ".join(text.split())
         if tidy != text:
-            self.fixed.append((place, "blanks in the query"))
+            self.fixed.append((location, "blanks in the query"))
         return tidy
 
     def result(self) -> ReadResult:

@@ -12,27 +12,18 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import (
-    at,
-    identity,
-    number,
-    query,
-    read_items,
-    require,
-    spans,
-    text,
-    video_file,
-)
+from tvg_lightning.data.annotations.fields import identity, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import at, read_items, require
 from tvg_lightning.schema import Span
 
 
 def records(annotations: Path) -> Iterator[Record]:
     """All questions; ValueError naming file and line (or item) where the form is broken."""
-    for index, (place, given) in enumerate(read_items(annotations, ("vid", "duration"))):
-        with at(annotations, place):
+    for index, (location, given) in enumerate(read_items(annotations, ("vid", "duration"))):
+        with at(annotations, location):
             record = Record(
-                place,
+                location,
                 identity(given, "qid") if "qid" in given else f"{annotations.stem}:{index}",
                 video_file(text(given, "vid")),
                 number(given, "duration"),

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tvg_lightning.data.annotations import moment_detr, per_video
-from tvg_lightning.data.annotations.fields import first_keys, number
+from tvg_lightning.data.annotations.fields import number
 from tvg_lightning.data.annotations.records import Record, numbered
+from tvg_lightning.files import first_keys
 
 
 def records(annotations: Path) -> Iterator[Record]:

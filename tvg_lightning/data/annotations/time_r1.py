@@ -14,8 +14,9 @@ The folder in front of the name is that of the authors' machine and is left out.
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import at, cut, identity, number, query, read_items, span, text, video_file
+from tvg_lightning.data.annotations.fields import cut, identity, number, query, span, text, video_file
 from tvg_lightning.data.annotations.records import Record, numbered
+from tvg_lightning.files import at, read_items
 
 KEYS = ("video", "duration", "timestamp", "sentence", "qid")
 FOLDER = "./dataset/timer1/videos/timerft_data/"
@@ -27,10 +28,10 @@ def records(annotations: Path) -> Iterator[Record]:
 
 
 def _records(annotations: Path) -> Iterator[Record]:
-    for place, given in read_items(annotations, KEYS):
-        with at(annotations, place):
+    for location, given in read_items(annotations, KEYS):
+        with at(annotations, location):
             record = Record(
-                place,
+                location,
                 identity(given, "qid"),
                 video_file(text(given, "video").removeprefix(FOLDER)),
                 number(given, "duration"),

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import at, identity, number, query, read_items, spans, text, video_file
+from tvg_lightning.data.annotations.fields import identity, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record, numbered
+from tvg_lightning.files import at, read_items
 
 VIDEO_KEYS = ("video", "vid", "video_path")
 QUERY_KEYS = ("query", "question", "sentence", "problem")
@@ -26,12 +27,12 @@ def records(annotations: Path) -> Iterator[Record]:
 
 
 def _records(annotations: Path) -> Iterator[Record]:
-    for index, (place, given) in enumerate(read_items(annotations, ("duration",))):
-        with at(annotations, place):
+    for index, (location, given) in enumerate(read_items(annotations, ("duration",))):
+        with at(annotations, location):
             id_key = next((key for key in ID_KEYS if key in given), None)
             span_key = _key(given, SPAN_KEYS)
             record = Record(
-                place,
+                location,
                 f"{annotations.stem}:{index}" if id_key is None else identity(given, id_key),
                 video_file(text(given, _key(given, VIDEO_KEYS))),
                 number(given, "duration"),

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import at, cut, number, query, read_items, text, video_file
+from tvg_lightning.data.annotations.fields import cut, number, query, text, video_file
 from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import at, read_items
 from tvg_lightning.schema import Span
 
 KEYS = ("path", "question", "answer", "start", "end", "duration")
@@ -25,10 +26,10 @@ _ANSWER = re.compile(rf"\s*(?P<start>{_NUMBER})\s*-\s*(?P<end>{_NUMBER})\s*")
 
 def records(annotations: Path) -> Iterator[Record]:
     """All questions; ValueError naming file and item where the form is broken."""
-    for index, (place, given) in enumerate(read_items(annotations, KEYS)):
-        with at(annotations, place):
+    for index, (location, given) in enumerate(read_items(annotations, KEYS)):
+        with at(annotations, location):
             record = Record(
-                place,
+                location,
                 f"{annotations.stem}:{index}",
                 video_file(text(given, "path").removeprefix(FOLDER)),
                 number(given, "duration"),

@@ -2,7 +2,7 @@
 
 It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know
 the prompts of the methods, but not to answer them: asked in their words for a window it mostly gives a vague one,
-and now and then follows the asked-for layout, with times that are blurred. Like the published base models, it knows
+and now and then follows the asked-for format, with times that are blurred. Like the published base models, it knows
 more than it says, and leaves something to reinforce.
 """
 
@@ -38,7 +38,7 @@ class Question:
 class Poorness:
     """How poor the answers to grounding questions are."""
 
-    follows_layout: float  # share of them in the asked-for layout
+    follows_format: float  # share of them in the asked-for format
     means_the_event: float  # share of those that are about the right event
     rough_s: float  # standard deviation of their first times, in seconds
     fine_s: float  # and of their last ones
@@ -124,7 +124,7 @@ _SIMPLE_QUESTIONS: tuple[Callable[[random.Random, Scene, Event], Question], ...]
 )
 
 
-# ---- inversion tasks, answered truthfully; the layout is followed in most cases
+# ---- inversion tasks, answered truthfully; the format is followed in most cases
 
 
 def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
@@ -147,7 +147,7 @@ def _invert(rng: random.Random, scene: Scene, event: Event) -> Question:
 def _ground(rng: random.Random, scene: Scene, event: Event, poorness: Poorness) -> Question:
     method = rng.choice(METHODS)
     query = query_for(rng, scene, event)
-    follows = rng.random() < poorness.follows_layout
+    follows = rng.random() < poorness.follows_format
     answer = _in_layout(rng, scene, event, method, poorness) if follows else _vague_answer(rng, scene)
     return Question(grounding_prompt(method, query), answer)
 

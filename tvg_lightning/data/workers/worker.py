@@ -19,11 +19,11 @@ from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.digests import FileDigest, digest_of
-from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.caches.digests import FileDigest, digest_of
+from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.caches.tensor_store import tensor_bytes
 from tvg_lightning.data.probing import FileReport, probe
-from tvg_lightning.data.tensor_store import tensor_bytes
-from tvg_lightning.data.video import SegmentError, VideoClip, VideoError, VideoSampling, clip_of, open_video
+from tvg_lightning.data.video import FrameSettings, SegmentError, VideoClip, VideoError, clip_of, open_video
 from tvg_lightning.schema import Span
 
 _LENGTH_BYTES = 8
@@ -37,7 +37,7 @@ class ClipRequest:
     """Frames of a file, or of a segment of it."""
 
     path: str
-    sampling: VideoSampling
+    frames: FrameSettings
     segment: Span | None = None
 
 
@@ -93,7 +93,7 @@ def read(request: ClipRequest, on_opened: Callable[[], None] | None = None) -> V
     index = open_video(request.path)
     if on_opened is not None:
         on_opened()
-    return clip_of(index, request.sampling, request.segment)
+    return clip_of(index, request.frames, request.segment)
 
 
 def keep(job: ClipJob, clip: VideoClip) -> None:

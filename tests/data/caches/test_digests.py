@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.data.conftest import alter_in_place
-from tvg_lightning.data.digests import digest_of
+from tvg_lightning.data.caches.digests import digest_of
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from tests.data.conftest import EACH_CHANGED
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
-TWO_FPS = VideoSampling()
+TWO_FPS = FrameSettings()
 CLIP = VideoClip(torch.arange(4704, dtype=torch.int64).byte().reshape(2, 28, 28, 3), (0.0, 1 / 3), 3.0, "by hand")
 
 
@@ -43,8 +43,8 @@ def test_no_folder_keeps_nothing(tmp_path: Path) -> None:
 
 def test_the_key_changes_with_whatever_changes_the_clip(folder: Path) -> None:
     cache = FrameCache(folder)
-    keys = [cache.key("digest", sampling, None) for sampling in (TWO_FPS, *EACH_CHANGED)]
-    assert len(EACH_CHANGED) == len(fields(VideoSampling))
+    keys = [cache.key("digest", frames, None) for frames in (TWO_FPS, *EACH_CHANGED)]
+    assert len(EACH_CHANGED) == len(fields(FrameSettings))
     keys += [cache.key("digest", TWO_FPS, Span(0.0, 1.0)), cache.key("digest", TWO_FPS, Span(0.0, 2.0))]
     keys.append(cache.key("other", TWO_FPS, None))
     assert len(set(keys)) == len(keys) and None not in keys

@@ -10,17 +10,17 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from tests.policy.conftest import clip
-from tvg_lightning.modules.step import Place
-from tvg_lightning.policy import rollout, split_attention
+from tvg_lightning.modules.step import StepContext
+from tvg_lightning.policy import generation, split_attention
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.rollout import sample
+from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.schema import Prompt
 
 
 def uniforms(num_prompts: int, num_generations: int, length: int) -> torch.Tensor:
-    return Place(0, "test", 0, 0).uniforms(list(range(num_prompts)), num_generations, length)
+    return StepContext(0, "test", 0, 0).uniforms(list(range(num_prompts)), num_generations, length)
 
 
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
@@ -29,8 +29,8 @@ def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: flo
         tiny.encode(Prompt("What happens?"), clip(8, fps)),
         tiny.encode(Prompt("Who spins at all?"), clip(4, fps)),
     ]
-    settings = SamplingSettings(max_new_tokens=12, temperature=0.8)
-    groups = sample(tiny, prompts, tiny.see(prompts), 3, settings, uniforms(2, 3, 12))
+    settings = GenerationSettings(max_new_tokens=12, temperature=0.8)
+    groups = generate(tiny, prompts, tiny.video_features(prompts), 3, settings, uniforms(2, 3, 12))
     with torch.no_grad():
         logp_BGC, mask_BGC = tiny.logp(prompts, [[c.token_ids for c in group] for group in groups], None, 0.8)
     for b, group in enumerate(groups):
@@ -43,7 +43,7 @@ def test_a_rollout_casts_its_weights_once(
     tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under autocast as Lightning opens it: while it writes the matrices are bfloat16, what it writes is the same."""
-    settings, layer = SamplingSettings(max_new_tokens=12), tiny.model.model.language_model.layers[0]
+    settings, layer = GenerationSettings(max_new_tokens=12), tiny.model.model.language_model.layers[0]
     before, seen, read = layer.mlp.up_proj.weight.data_ptr(), [], tiny.read
 
     def watched(*args: Any) -> Tensor:
@@ -52,12 +52,12 @@ def test_a_rollout_casts_its_weights_once(
 
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         with torch.no_grad():
-            features = tiny.see(prompts)
+            features = tiny.video_features(prompts)
         with monkeypatch.context() as patch:
-            patch.setattr(rollout, "cast_once", lambda policy: nullcontext(policy.head))
-            expected = sample(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
+            patch.setattr(generation, "cast_once", lambda policy: nullcontext(policy.head))
+            expected = generate(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
         monkeypatch.setattr(tiny, "read", watched)
-        found = sample(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
+        found = generate(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
     assert found == expected
     assert set(seen) == {(torch.bfloat16, torch.float32, torch.float32)}
     assert layer.mlp.up_proj.weight.dtype == torch.float32 and layer.mlp.up_proj.weight.data_ptr() == before
@@ -67,19 +67,21 @@ def test_prompts_apart_are_prompts_together(
     tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Three prompts in one batch of keys, or each with its own: some rows end early, so that the batches thin out."""
-    settings = SamplingSettings(max_new_tokens=20, stop=("e", "a"))
-    together = sample(tiny, prompts, tiny.see(prompts), 4, settings, uniforms(3, 4, 20))
+    settings = GenerationSettings(max_new_tokens=20, stop=("e", "a"))
+    together = generate(tiny, prompts, tiny.video_features(prompts), 4, settings, uniforms(3, 4, 20))
     monkeypatch.setattr(split_attention, "alike", lambda lengths, _: [[b] for b in range(len(lengths))])
-    apart = sample(tiny, prompts, tiny.see(prompts), 4, settings, uniforms(3, 4, 20))
+    apart = generate(tiny, prompts, tiny.video_features(prompts), 4, settings, uniforms(3, 4, 20))
     assert [[c.token_ids for c in group] for group in together] == [[c.token_ids for c in group] for group in apart]
     assert len({len(c.token_ids) for group in together for c in group}) > 2
 
 
 def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     """Without a cache and from full rows, one prompt at a time: nothing is shared with our way."""
-    ours = sample(tiny, prompts, tiny.see(prompts), 1, SamplingSettings(max_new_tokens=16, temperature=0.0))
+    ours = generate(
+        tiny, prompts, tiny.video_features(prompts), 1, GenerationSettings(max_new_tokens=16, temperature=0.0)
+    )
     for prompt, group in zip(prompts, ours, strict=True):
-        ids, features = prompt.input_ids.tolist(), tiny.see([prompt])
+        ids, features = prompt.input_ids.tolist(), tiny.video_features([prompt])
         positions = prompt.position_ids
         for expected in group[0].token_ids:
             embeds = tiny.embed(torch.tensor([ids]), features)
@@ -93,15 +95,18 @@ def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[E
 
 def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     """Long enough that the room for keys grows; the cached continuation is handed the same position ids."""
-    settings = SamplingSettings(max_new_tokens=150, temperature=0.0)
+    settings = GenerationSettings(max_new_tokens=150, temperature=0.0)
     never = -1  # an end token that is not written, or the answers would be short
     end_id, tiny.end_id = tiny.end_id, never
-    ours = sample(tiny, prompts, tiny.see(prompts), 2, settings)
+    ours = generate(tiny, prompts, tiny.video_features(prompts), 2, settings)
     tiny.end_id = end_id
     for prompt, group in zip(prompts, ours, strict=True):
         assert group[0].token_ids == group[1].token_ids
         cache, found = DynamicCache(config=tiny.text_config), []
-        embeds, positions = tiny.embed(prompt.input_ids[None], tiny.see([prompt])), prompt.position_ids[:, None]
+        embeds, positions = (
+            tiny.embed(prompt.input_ids[None], tiny.video_features([prompt])),
+            prompt.position_ids[:, None],
+        )
         for _ in range(150):
             with torch.no_grad():
                 logits = tiny.model(
@@ -119,12 +124,12 @@ def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[
 def test_rows_that_stop_early_leave_the_others_as_they_were(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     """Stopping at what a row writes in two tokens, and at a letter; what is left is written as if all had gone on."""
     numbers = uniforms(3, 4, 40)
-    hot = SamplingSettings(max_new_tokens=40, temperature=3.0)
-    full = [c for group in sample(tiny, prompts, tiny.see(prompts), 4, hot, numbers) for c in group]
+    hot = GenerationSettings(max_new_tokens=40, temperature=3.0)
+    full = [c for group in generate(tiny, prompts, tiny.video_features(prompts), 4, hot, numbers) for c in group]
     pair = tiny.ids_to_text(full[5].token_ids[8:10])
     stop = (pair, "th")
     settings = replace(hot, stop=stop)
-    cut = [c for group in sample(tiny, prompts, tiny.see(prompts), 4, settings, numbers) for c in group]
+    cut = [c for group in generate(tiny, prompts, tiny.video_features(prompts), 4, settings, numbers) for c in group]
     assert all(pair not in tiny.ids_to_text([token]) for token in full[5].token_ids)
     assert cut[5].text.endswith(pair) or "th" in cut[5].text
     for whole, part in zip(full, cut, strict=True):
@@ -132,28 +137,28 @@ def test_rows_that_stop_early_leave_the_others_as_they_were(tiny: PolicyBackbone
         torch.testing.assert_close(part.logp, whole.logp[: len(part.logp)], rtol=1e-5, atol=1e-5)
         before = tiny.ids_to_text(part.token_ids[:-1])
         assert not any(string in before for string in stop)
-        assert part.finished == (whole.finished or any(string in part.text for string in stop))
+        assert part.truncated == (whole.truncated and not any(string in part.text for string in stop))
     assert len(cut[5].token_ids) <= 10
     assert len({len(c.token_ids) for c in cut}) > 3
 
 
 def test_an_empty_stop_string_is_refused() -> None:
     with pytest.raises(ValueError, match="stop"):
-        SamplingSettings(stop=("</answer>", ""))
+        GenerationSettings(stop=("</answer>", ""))
 
 
 def test_a_completion_does_not_depend_on_its_batch(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    settings = SamplingSettings(max_new_tokens=10)
+    settings = GenerationSettings(max_new_tokens=10)
     numbers = uniforms(3, 2, 10)
-    together = sample(tiny, prompts, tiny.see(prompts), 2, settings, numbers)
+    together = generate(tiny, prompts, tiny.video_features(prompts), 2, settings, numbers)
     for b, prompt in enumerate(prompts):
-        alone = sample(tiny, [prompt], tiny.see([prompt]), 2, settings, numbers[2 * b : 2 * b + 2])
+        alone = generate(tiny, [prompt], tiny.video_features([prompt]), 2, settings, numbers[2 * b : 2 * b + 2])
         assert [c.token_ids for c in alone[0]] == [c.token_ids for c in together[b]]
 
 
 def test_vision_tokens_are_never_sampled(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    hot = SamplingSettings(max_new_tokens=40, temperature=50.0)  # nearly uniform over the vocabulary
-    groups = sample(tiny, prompts, tiny.see(prompts), 8, hot, uniforms(3, 8, 40))
+    hot = GenerationSettings(max_new_tokens=40, temperature=50.0)  # nearly uniform over the vocabulary
+    groups = generate(tiny, prompts, tiny.video_features(prompts), 8, hot, uniforms(3, 8, 40))
     drawn = {token for group in groups for completion in group for token in completion.token_ids}
     assert len(drawn) > 100
     assert not drawn & set(tiny.suppressed_ids.tolist())
@@ -161,6 +166,8 @@ def test_vision_tokens_are_never_sampled(tiny: PolicyBackbone, prompts: list[Enc
 
 def test_rollout_leaves_the_training_mode_as_it_was(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     tiny.train()
-    sample(tiny, prompts[:1], tiny.see(prompts[:1]), 1, SamplingSettings(max_new_tokens=2, temperature=0.0))
+    generate(
+        tiny, prompts[:1], tiny.video_features(prompts[:1]), 1, GenerationSettings(max_new_tokens=2, temperature=0.0)
+    )
     assert tiny.training
     tiny.eval()

@@ -1,4 +1,4 @@
-"""Where in a row some sequences stand, and how they become a batch of one length and go back.
+"""Sequences of a row as a ragged batch: which tokens they have, how they become a padded batch and go back.
 
 Shape suffixes: K key heads, N tokens of the row, P sequences of T tokens at most, M tokens of all of them together.
 """
@@ -14,30 +14,30 @@ _A_CALL = 2**20  # pairs of query and key that cost about as much as another cal
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Sequences of a row. A single one is its slice, and is never copied."""
+class RaggedIndex:
+    """Sequences of a row, by the positions of their tokens. A single one is its slice, and is never copied."""
 
     one: slice | None
     index_PT: Tensor  # anything where padded
     real_PT: Tensor  # bool
-    place_M: Tensor
+    token_M: Tensor
 
     @classmethod
     def of(cls, sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> Self:
-        """Of the places of every sequence's tokens; some may be empty.
+        """Of every sequence's positions in the row; some may be empty.
 
-        >>> places = Places.of([range(0, 2), range(5, 6)])
-        >>> places.batch(torch.arange(6)[None]).tolist(), places.flat(torch.tensor([[7, 8], [9, 0]])).tolist()
+        >>> index = RaggedIndex.of([range(0, 2), range(5, 6)])
+        >>> index.batch(torch.arange(6)[None]).tolist(), index.flat(torch.tensor([[7, 8], [9, 0]])).tolist()
         ([[0, 1], [5, 0]], [[7, 8, 9]])
         """
         lengths_P1 = torch.tensor([[len(sequence)] for sequence in sequences])
         order_T = torch.arange(int(lengths_P1.max()))
         real_PT = (order_T < lengths_P1).to(device)
-        place_M = torch.tensor([place for sequence in sequences for place in sequence], dtype=torch.long, device=device)
-        index_PT = torch.zeros(real_PT.shape, dtype=torch.long, device=device).masked_scatter(real_PT, place_M)
+        token_M = torch.tensor([token for sequence in sequences for token in sequence], dtype=torch.long, device=device)
+        index_PT = torch.zeros(real_PT.shape, dtype=torch.long, device=device).masked_scatter(real_PT, token_M)
         first = sequences[0]
         is_run = len(sequences) == 1 and isinstance(first, range)
-        return cls(slice(first[0], first[-1] + 1) if is_run and first else None, index_PT, real_PT, place_M)
+        return cls(slice(first[0], first[-1] + 1) if is_run and first else None, index_PT, real_PT, token_M)
 
     def batch(self, x_KN: Tensor) -> Tensor:
         """(K, N, …) -> (K * P, T, …)."""
@@ -49,7 +49,7 @@ class Places:
 
     def of_row(self, x_KN: Tensor) -> Tensor:
         """(K, N, …) -> (K, M, …)."""
-        return x_KN[:, self.place_M] if self.one is None else x_KN[:, self.one]
+        return x_KN[:, self.token_M] if self.one is None else x_KN[:, self.one]
 
     def real(self, num_K: int) -> Tensor | None:
         """Which tokens of a batch are real (K * P, T), bool; None where all are."""
@@ -57,7 +57,7 @@ class Places:
 
     def put(self, x_KM: Tensor, row_KN: Tensor) -> None:
         """Write into a row in place."""
-        row_KN[:, self.place_M if self.one is None else self.one] = x_KM
+        row_KN[:, self.token_M if self.one is None else self.one] = x_KM
 
 
 def alike(lengths: Sequence[int], followers: Sequence[int]) -> list[list[int]]:

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 import torch
 
 from tvg_lightning.data.bad_videos import BadVideo
-from tvg_lightning.data.clip_worker import (
+from tvg_lightning.data.caches.digests import FileDigest
+from tvg_lightning.data.caches.tensor_store import tensor_bytes
+from tvg_lightning.data.probing import FileReport, unreadable
+from tvg_lightning.data.video import VideoClip
+from tvg_lightning.data.workers.worker import (
     OPENED,
     ClipReply,
     ClipRequest,
@@ -29,10 +33,6 @@ from tvg_lightning.data.clip_worker import (
     receive,
     send,
 )
-from tvg_lightning.data.digests import FileDigest
-from tvg_lightning.data.probing import FileReport, unreadable
-from tvg_lightning.data.tensor_store import tensor_bytes
-from tvg_lightning.data.video import VideoClip
 
 _START_S = 300.0  # importing torch on a machine that is busy with other things
 GRACE_S = 10.0  # for the kernel to end a killed process
@@ -67,7 +67,7 @@ class _Failure:
     by_others: bool = False
 
 
-class WorkerProcess:
+class WorkerHandle:
     """One process at a time, started when it is needed."""
 
     def __init__(self, timeout_s: float) -> None:
@@ -165,7 +165,7 @@ class WorkerProcess:
     def _start(self) -> socket.socket:
         ours, theirs = socket.socketpair()
         # neither forked nor multiprocessing's spawn: both bring what the main process holds or imports
-        program = f"{_DEAF}; from tvg_lightning.data.clip_worker import main; main({theirs.fileno()}, {os.getpid()})"
+        program = f"{_DEAF}; from tvg_lightning.data.workers.worker import main; main({theirs.fileno()}, {os.getpid()})"
         command = [sys.executable, "-c", program]
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         with self._lock, theirs:

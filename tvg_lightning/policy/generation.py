@@ -1,4 +1,4 @@
-"""Sampling G completions a prompt: the video is encoded and the prompt read once, its keys and values shared.
+"""Generating G completions a prompt: video and prompt are encoded once, keys and values shared.
 
 Shape suffixes: B prompts, R = B * G rows (those of one prompt stand together), N tokens of all prompts.
 """
@@ -12,10 +12,10 @@ from torch import Tensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.casting import cast_once
-from tvg_lightning.policy.key_values import ReadingPrompts, WritingCompletions
+from tvg_lightning.policy.kv_cache import DecodeAttention, PrefillAttention
 from tvg_lightning.policy.logits import choose_tokens, policy_logits
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.policy.settings import SamplingSettings
+from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.policy.sharding import gathered
 from tvg_lightning.policy.split_attention import row_layout
 
@@ -27,11 +27,11 @@ class Completion:
     token_ids: tuple[int, ...]
     text: str
     logp: tuple[float, ...]
-    finished: bool  # False when max_new_tokens cut it off
+    truncated: bool  # whether max_new_tokens cut it off
 
 
 class RolloutEngine(Protocol):
-    """What draws completions: ``sample``, or an engine of your own that gives the policy's log-probs with them."""
+    """What draws completions: ``generate``, or an engine of your own that gives the policy's log-probs with them."""
 
     def __call__(
         self,
@@ -39,7 +39,7 @@ class RolloutEngine(Protocol):
         prompts: Sequence[EncodedPrompt],
         features: Sequence[Tensor],
         num_generations: int,
-        sampling: SamplingSettings,
+        generation: GenerationSettings,
         uniform_RT: Tensor | None = None,
     ) -> list[list[Completion]]: ...
 
@@ -49,19 +49,19 @@ class _Decoding:
     """What changes from token to token; finished rows leave it."""
 
     rows: list[int]  # which of the R rows are still being written
-    memory: WritingCompletions
+    attention: DecodeAttention
     head_VH: Tensor
     position_R: Tensor  # mRoPE id of the next token, the same on all three axes
     logits_RV: Tensor
 
 
 @torch.no_grad()
-def sample(
+def generate(
     policy: PolicyBackbone,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
-    sampling: SamplingSettings,
+    generation: GenerationSettings,
     uniform_RT: Tensor | None = None,
 ) -> list[list[Completion]]:
     """G completions of each prompt. ``uniform_RT`` (B * G, max_new_tokens) are the random numbers; None when greedy."""
@@ -69,37 +69,37 @@ def sample(
     policy.eval()  # with gradient checkpointing, a training model would run its layers as checkpoints
     # gathered once for all tokens: ranks with longer answers take more turns without waiting
     with gathered(policy), cast_once(policy) as head_VH:
-        rows = _sample(policy, head_VH, prompts, features, num_generations, sampling, uniform_RT)
+        rows = _generate(policy, head_VH, prompts, features, num_generations, generation, uniform_RT)
     policy.train(was_training)
     return [rows[i : i + num_generations] for i in range(0, len(rows), num_generations)]
 
 
-def _sample(
+def _generate(
     policy: PolicyBackbone,
     head_VH: Tensor,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
-    sampling: SamplingSettings,
+    generation: GenerationSettings,
     uniform_RT: Tensor | None,
 ) -> list[Completion]:
-    state = _read_prompts(policy, head_VH, prompts, features, num_generations, sampling)
+    state = _prefill(policy, head_VH, prompts, features, num_generations, generation)
     ids: list[list[int]] = [[] for _ in range(len(prompts) * num_generations)]
     logps: list[list[float]] = [[] for _ in ids]
     finished = [False for _ in ids]
-    for t in range(sampling.max_new_tokens):
+    for t in range(generation.max_new_tokens):
         uniform_R = None if uniform_RT is None else uniform_RT[state.rows, t]
-        token_R = choose_tokens(state.logits_RV, sampling, uniform_R)
+        token_R = choose_tokens(state.logits_RV, generation, uniform_R)
         logp_R = state.logits_RV.gather(1, token_R[:, None])[:, 0] - state.logits_RV.logsumexp(1)
         for row, token, logp in zip(state.rows, token_R.tolist(), logp_R.tolist(), strict=True):
             ids[row].append(token)
             logps[row].append(logp)
-            finished[row] = token == policy.end_id or _stops(policy, ids[row], sampling.stop)
-        if t == sampling.max_new_tokens - 1 or all(finished):
+            finished[row] = token == policy.end_id or _stops(policy, ids[row], generation.stop)
+        if t == generation.max_new_tokens - 1 or all(finished):
             break
-        _advance(policy, state, token_R, [not finished[row] for row in state.rows], sampling)
+        _decode_step(policy, state, token_R, [not finished[row] for row in state.rows], generation)
     return [
-        Completion(tuple(row), policy.ids_to_text(row), tuple(logp), done)
+        Completion(tuple(row), policy.ids_to_text(row), tuple(logp), truncated=not done)
         for row, logp, done in zip(ids, logps, finished, strict=True)
     ]
 
@@ -109,42 +109,43 @@ def _stops(policy: PolicyBackbone, ids: Sequence[int], stop: Sequence[str]) -> b
     return any(string in policy.ids_to_text(ids[-len(string.encode()) :]) for string in stop)
 
 
-def _read_prompts(
+def _prefill(
     policy: PolicyBackbone,
     head_VH: Tensor,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
-    sampling: SamplingSettings,
+    generation: GenerationSettings,
 ) -> _Decoding:
-    """Read every prompt once, then share what was read among its completions."""
+    """Encode every prompt once; its keys and values serve all its completions."""
     layout = row_layout([len(prompt.input_ids) for prompt in prompts])
     ids_1N = torch.cat([prompt.input_ids for prompt in prompts])[None].to(policy.device)
     positions_31N = torch.cat([prompt.position_ids for prompt in prompts], dim=1)[:, None].to(policy.device)
-    reading = ReadingPrompts(layout)
-    hidden_NH = policy.read(policy.embed(ids_1N, features), positions_31N, reading)
+    prefill = PrefillAttention(layout)
+    hidden_NH = policy.hidden_states(policy.embed(ids_1N, features), positions_31N, prefill)
     hidden_BH = hidden_NH[[prompt.stop - 1 for prompt in layout.prompts]]
-    logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, sampling.temperature)
+    logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, generation.temperature)
     position_B = torch.tensor([prompt.next_position for prompt in prompts], device=policy.device)
     return _Decoding(
         list(range(len(prompts) * num_generations)),
-        WritingCompletions(reading, num_generations),
+        DecodeAttention(prefill, num_generations),
         head_VH,
         position_B.repeat_interleave(num_generations),
         logits_BV.repeat_interleave(num_generations, dim=0),
     )
 
 
-def _advance(
-    policy: PolicyBackbone, state: _Decoding, token_R: Tensor, is_open: list[bool], sampling: SamplingSettings
+def _decode_step(
+    policy: PolicyBackbone, state: _Decoding, token_R: Tensor, is_open: list[bool], generation: GenerationSettings
 ) -> None:
     """Drop the finished rows, feed the new tokens of the others, and leave the logits of the next ones in the state."""
     if not all(is_open):
-        stay = [place for place, is_row_open in enumerate(is_open) if is_row_open]
-        state.memory.keep(stay)
-        state.rows = [state.rows[place] for place in stay]
+        stay = [number for number, is_row_open in enumerate(is_open) if is_row_open]
+        state.attention.keep(stay)
+        state.rows = [state.rows[number] for number in stay]
         state.position_R, token_R = state.position_R[stay], token_R[stay]
-    state.memory.make_room()
-    hidden_RH = policy.read(policy.embed(token_R[None], ()), state.position_R.expand(3, 1, -1), state.memory)
+    state.attention.make_room()
+    embeds_1RH = policy.embed(token_R[None], ())
+    hidden_RH = policy.hidden_states(embeds_1RH, state.position_R.expand(3, 1, -1), state.attention)
     state.position_R = state.position_R + 1
-    state.logits_RV = policy_logits(hidden_RH, state.head_VH, policy.suppressed_ids, sampling.temperature)
+    state.logits_RV = policy_logits(hidden_RH, state.head_VH, policy.suppressed_ids, generation.temperature)

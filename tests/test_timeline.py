@@ -11,7 +11,8 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from callbacks.timeline import (
+from tvg_lightning.schema import Span
+from tvg_lightning.timeline import (
     ANSWER_COLOUR,
     MAX_ANCHOR_ROWS,
     TRUTH_COLOUR,
@@ -20,7 +21,6 @@ from callbacks.timeline import (
     draw_timeline,
     figure_to_image,
 )
-from tvg_lightning.schema import Span
 
 LONG = "a person in a dark jacket opens the door of the refrigerator, takes a bottle out and drinks from it " * 4
 

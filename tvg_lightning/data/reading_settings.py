@@ -7,11 +7,9 @@ from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.clip_pool import LONGEST_TIMEOUT_S, ClipPool
-from tvg_lightning.data.feature_cache import FeatureCache
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.data.caches.feature_cache import FeatureCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.workers.pool import LONGEST_TIMEOUT_S, ClipPool
 
 
 @dataclass(frozen=True)
@@ -40,19 +38,19 @@ class ReadingSettings:
         if folders["cache"] is not None and folders["cache"] == folders["feature_cache"]:
             raise ValueError(f"data.feature_cache must be another folder than data.cache, {self.cache}")
 
-    def check_policy(self, policy: PolicySettings, is_sharded: bool) -> None:
-        """Refuse a cache of features for a policy whose features change, or whose processes see together."""
+    def check_feature_cache(self, features_change: bool, is_sharded: bool) -> None:
+        """Refuse a cache for features that change with training, or that all processes must compute together."""
         if self.feature_cache is None:
             return
-        if policy.train_vision_tower or policy.train_merger:
+        if features_change:
             raise ValueError(
                 "data.feature_cache: the features of a vision tower or merger that is trained cannot be kept; set it "
                 "to null, or policy.train_vision_tower and policy.train_merger to false"
             )
         if is_sharded:
             raise ValueError(
-                "data.feature_cache: the processes of a sharded policy must see every video together, and cannot skip "
-                "those that one of them knows; set it to null, or take strategy ddp"
+                "data.feature_cache: the processes of a sharded policy must encode every video together, and cannot "
+                "skip those that one of them knows; set it to null, or take strategy ddp"
             )
 
     def pool(self, features: FeatureCache | None) -> ClipPool:
@@ -60,13 +58,15 @@ class ReadingSettings:
         frames = FrameCache(_folder("cache", self.cache), self._cache_bytes)
         return ClipPool(self.num_workers, self.video_timeout_s, frames, features)
 
-    def features(self, policy: PolicyBackbone, device: torch.device, precision: str) -> FeatureCache:
-        """The cache of what this policy sees; its names hold all that moves the last bits of what a tower computes."""
+    def features(self, tower: str, dtype: torch.dtype, device: torch.device, precision: str) -> FeatureCache:
+        """The cache of the features of a tower, known by the digest of its weights.
+
+        Its names hold all that moves the last bits of what a tower computes.
+        """
         folder = _folder("feature_cache", self.feature_cache)
         assert folder is not None
         chip = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-        tower = " ".join([policy.vision_identity(), chip, precision, torch.__version__])
-        return FeatureCache(folder, tower, policy.head.dtype, self._cache_bytes)
+        return FeatureCache(folder, " ".join([tower, chip, precision, torch.__version__]), dtype, self._cache_bytes)
 
     @property
     def _cache_bytes(self) -> int:

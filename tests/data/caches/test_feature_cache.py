@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from tests.data.conftest import EACH_CHANGED
-from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache, weights_identity
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.caches.feature_cache import ClipFeatures, FeatureCache
+from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.schema import Span
 
-TWO_FPS = VideoSampling()
+TWO_FPS = FrameSettings()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
@@ -26,7 +26,7 @@ def test_features_come_back_to_the_last_bit(dtype: torch.dtype, tmp_path: Path) 
 
 def test_the_key_changes_with_whatever_changes_the_features(tmp_path: Path) -> None:
     one = FeatureCache(tmp_path, "tower", torch.float32)
-    keys = [one.key("digest", sampling, None) for sampling in (TWO_FPS, *EACH_CHANGED)]
+    keys = [one.key("digest", frames, None) for frames in (TWO_FPS, *EACH_CHANGED)]
     keys += [one.key("digest", TWO_FPS, segment) for segment in (Span(0.0, 1.0), Span(0.0, 2.0), Span(1.0, 2.0))]
     keys.append(FeatureCache(tmp_path, "other tower", torch.float32).key("digest", TWO_FPS, None))
     keys.append(FeatureCache(tmp_path, "tower", torch.bfloat16).key("digest", TWO_FPS, None))
@@ -40,11 +40,3 @@ def test_the_bound_holds(tmp_path: Path) -> None:
     for k in range(5):
         cache.store(str(k), clip)
     assert len(list((tmp_path / "features").iterdir())) == 2
-
-
-def test_identity_is_of_names_shapes_dtypes_and_bytes() -> None:
-    weight = torch.arange(6, dtype=torch.bfloat16)
-    states = [{"a": weight}, {"b": weight}, {"a": weight.reshape(2, 3)}, {"a": weight.view(torch.int16)}]
-    states += [{"a": weight + 1}, {"a": weight, "b": weight}]
-    assert len({weights_identity(state) for state in states}) == len(states)
-    assert weights_identity({"a": weight, "b": weight}) == weights_identity({"b": weight.clone(), "a": weight})

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tvg_lightning.data import tensor_store
-from tvg_lightning.data.tensor_store import TensorStore, tensor_bytes
+from tvg_lightning.data.caches import tensor_store
+from tvg_lightning.data.caches.tensor_store import TensorStore, tensor_bytes
 
 SIZE = 100_000
 
@@ -51,8 +51,8 @@ def tensors(value: int) -> dict[str, torch.Tensor]:
     return {"x": torch.full((SIZE,), value, dtype=torch.uint8)}
 
 
-def test_a_write_that_is_cut_off_leaves_the_old_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def cut_off(path: Path, content: bytes) -> None:
+def test_a_write_that_is_truncated_leaves_the_old_entry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def truncated(path: Path, content: bytes) -> None:
         with path.open("wb") as file:
             file.write(content[: len(content) // 2])
         raise KeyboardInterrupt
@@ -60,7 +60,7 @@ def test_a_write_that_is_cut_off_leaves_the_old_entry(tmp_path: Path, monkeypatc
     store = TensorStore(tmp_path, 10 * SIZE)
     store.store("k", tensors(1), {})
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "write_bytes", cut_off)
+        patch.setattr(Path, "write_bytes", truncated)
         store.store("k", tensors(2), {})
     entry = store.find("k")
     assert entry is not None and torch.equal(entry[0]["x"], tensors(1)["x"])

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import torch
 
-from tvg_lightning.data.patches import CHANNEL_MEAN, CHANNEL_STD, normalise, patchify
 from tvg_lightning.data.video import resize_frames
+from tvg_lightning.policy.patches import CHANNEL_MEAN, CHANNEL_STD, normalise, patchify
 
 
 @pytest.fixture(scope="module")

@@ -15,13 +15,13 @@ from types import TracebackType
 from typing import Self
 
 from tvg_lightning.data.bad_videos import BadVideo
-from tvg_lightning.data.clip_worker import ClipJob, ClipRequest, DigestJob, Job, ProbeJob, keep, read
-from tvg_lightning.data.digests import FileDigest, digest_of
-from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
-from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.caches.digests import FileDigest, digest_of
+from tvg_lightning.data.caches.feature_cache import ClipFeatures, FeatureCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.probing import FileReport, probe
 from tvg_lightning.data.video import SegmentError, VideoClip, VideoError
-from tvg_lightning.data.worker_process import GRACE_S, Answer, WorkerProcess, bad_video
+from tvg_lightning.data.workers.handle import GRACE_S, Answer, WorkerHandle, bad_video
+from tvg_lightning.data.workers.worker import ClipJob, ClipRequest, DigestJob, Job, ProbeJob, keep, read
 
 LONGEST_TIMEOUT_S = 86_400.0  # a day; the system's own clocks for waiting end at some 24 days
 
@@ -44,7 +44,7 @@ class ClipPool:
     """Reads clips ahead, in ``num_workers`` processes, each video within ``timeout_s`` seconds.
 
     With 0 workers a clip is read here when it is asked for, without protection against hangs and crashes.
-    Clips in ``cache`` are read from there and not decoded; where their ``features`` are known, these come in
+    Clips in ``cache`` are read from there and not decoded; where their ``features`` are cached, these come in
     their place. The bytes of a file, by which the caches know it, are read by a worker, too, with a time-out of their
     own. ``num_killed`` counts the time-outs, ``num_died`` the crashes.
     """
@@ -64,7 +64,7 @@ class ClipPool:
         self.cache, self.features = FrameCache(None) if cache is None else cache, features
         self._caches = _Caches(self.cache, features)
         self._orders: _Orders = SimpleQueue()
-        self._workers = [WorkerProcess(timeout_s) for _ in range(num_workers)]
+        self._workers = [WorkerHandle(timeout_s) for _ in range(num_workers)]
         for worker in self._workers:
             threading.Thread(target=_serve, args=(worker, self._orders, self._caches), daemon=True).start()
         self._close = weakref.finalize(self, _close, self._workers, self._orders)
@@ -120,7 +120,7 @@ class _RaisedTo:
         return True
 
 
-def _serve(worker: WorkerProcess, orders: _Orders, caches: _Caches) -> None:
+def _serve(worker: WorkerHandle, orders: _Orders, caches: _Caches) -> None:
     """One worker's thread: it must not hold the pool, which ends the threads when nobody holds it any more."""
     while (order := orders.get()) is not None and not worker.is_closed:
         asked, future = order
@@ -138,21 +138,21 @@ def _result(asked: ClipRequest | ProbeJob, caches: _Caches, ask: Callable[[Job],
         assert isinstance(report, FileReport)
         return report
     frames, features = caches.frames, caches.features
-    key = place = None
+    frame_key = feature_key = None
     if frames.folder is not None or features is not None:
         digest = ask(DigestJob(asked, caches.digests.get(asked.path)))
         if isinstance(digest, BadVideo):
             return digest
         if isinstance(digest, FileDigest):
             caches.digests[asked.path] = digest
-            key = frames.key(digest.digest, asked.sampling, asked.segment)
-            place = None if features is None else features.key(digest.digest, asked.sampling, asked.segment)
-    if features is not None and place is not None and (seen := features.find(place)) is not None:
-        return seen
-    clip = frames.find(key) or ask(ClipJob(asked, frames.folder, frames.max_bytes, key))
+            frame_key = frames.key(digest.digest, asked.frames, asked.segment)
+            feature_key = None if features is None else features.key(digest.digest, asked.frames, asked.segment)
+    if features is not None and feature_key is not None and (cached := features.find(feature_key)) is not None:
+        return cached
+    clip = frames.find(frame_key) or ask(ClipJob(asked, frames.folder, frames.max_bytes, frame_key))
     assert isinstance(clip, VideoClip | BadVideo)
-    if features is not None and place is not None and isinstance(clip, VideoClip):
-        return features.keeping(place, clip)
+    if features is not None and feature_key is not None and isinstance(clip, VideoClip):
+        return features.keeping(feature_key, clip)
     return clip
 
 
@@ -170,7 +170,7 @@ def _answer_here(job: Job) -> Answer:
     return clip
 
 
-def _close(workers: list[WorkerProcess], orders: _Orders) -> None:
+def _close(workers: list[WorkerHandle], orders: _Orders) -> None:
     for worker in workers:
         worker.close()
         orders.put(None)

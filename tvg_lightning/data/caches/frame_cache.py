@@ -7,11 +7,11 @@ from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.tensor_store import TensorStore
-from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.data.caches.tensor_store import TensorStore
+from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
-_LAYOUT = 2  # raise it when the same settings begin to give other frames, so that old entries are not found
+_VERSION = 2  # raise it when the same settings begin to give other frames, so that old entries are not found
 
 
 class FrameCache:
@@ -38,14 +38,14 @@ class FrameCache:
     def max_bytes(self) -> int:
         return self._store.max_bytes
 
-    def key(self, digest: str, sampling: VideoSampling, segment: Span | None) -> str | None:
+    def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str | None:
         """The name of a clip in the folder, which changes with the file's bytes, any setting, or the segment.
 
         None where there is no folder.
         """
         if self.folder is None:
             return None
-        parts = [_LAYOUT, digest, asdict(sampling), segment]
+        parts = [_VERSION, digest, asdict(settings), segment]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str | None) -> VideoClip | None:

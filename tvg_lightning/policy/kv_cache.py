@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.policy.attention import Attended, attend, merge_found
-from tvg_lightning.policy.places import Places
+from tvg_lightning.policy.ragged_index import RaggedIndex
 from tvg_lightning.policy.split_attention import RowLayout
 
 _FIRST_TOKENS = 64  # room for so many tokens a row to begin with; doubled when it is full
 
 
 @dataclass(frozen=True, slots=True)
-class ReadingPrompts:
-    """Attention while the prompts are read, keeping the keys and values of every layer."""
+class PrefillAttention:
+    """Attention over the prompts in prefill, keeping the keys and values of every layer."""
 
     layout: RowLayout
     keys: list[Tensor] = field(default_factory=list)  # (K, N, D) a layer
@@ -35,19 +35,19 @@ class ReadingPrompts:
 
 @dataclass(slots=True)
 class _PromptBatch:
-    """Prompts of about one length, and the rows that are being written to them."""
+    """Prompts of about one length, and the rows whose completions are being written."""
 
     numbers: tuple[int, ...]
     keys: list[Tensor]  # (K * P, S, D) a layer
     values: list[Tensor]
     seen_QS: Tensor | None
-    rows: Places | None = None  # None when all are finished
+    rows: RaggedIndex | None = None  # None when all are finished
 
 
-class WritingCompletions:
+class DecodeAttention:
     """Attention of one new token a row: over its prompt and over what the row has written so far."""
 
-    def __init__(self, prompts: ReadingPrompts, num_generations: int) -> None:
+    def __init__(self, prompts: PrefillAttention, num_generations: int) -> None:
         num_K, _, num_D = prompts.keys[0].shape
         self._num_rows = [num_generations for _ in prompts.layout.prompts]
         shape = (num_K, sum(self._num_rows), _FIRST_TOKENS, num_D)
@@ -64,14 +64,14 @@ class WritingCompletions:
                 parts[:] = [torch.cat((x, torch.empty_like(x)), dim=2) for x in parts]
 
     def keep(self, stay: Sequence[int]) -> None:
-        """Drop the rows that are finished; ``stay``: the places of the others, in order."""
+        """Drop the rows that are finished; ``stay``: the numbers of the others, in order."""
         ends = list(accumulate(self._num_rows))
         self._num_rows = [
-            sum(end - num <= place < end for place in stay) for end, num in zip(ends, self._num_rows, strict=True)
+            sum(end - num <= number < end for number in stay) for end, num in zip(ends, self._num_rows, strict=True)
         ]
-        places = torch.tensor(stay, device=self._keys[0].device)
+        index = torch.tensor(stay, device=self._keys[0].device)
         for parts in (self._keys, self._values):
-            parts[:] = [x.index_select(1, places) for x in parts]
+            parts[:] = [x.index_select(1, index) for x in parts]
         self._find_rows()
 
     def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
@@ -109,12 +109,12 @@ class WritingCompletions:
         ends = list(accumulate(self._num_rows))
         for batch in self._batches:
             rows = [range(ends[b] - self._num_rows[b], ends[b]) for b in batch.numbers]
-            batch.rows = Places.of(rows, self._keys[0].device) if any(rows) else None
+            batch.rows = RaggedIndex.of(rows, self._keys[0].device) if any(rows) else None
 
 
-def _prompt_batch(prompts: ReadingPrompts, numbers: tuple[int, ...]) -> _PromptBatch:
+def _prompt_batch(prompts: PrefillAttention, numbers: tuple[int, ...]) -> _PromptBatch:
     key = prompts.keys[0]
     ranges = [range(prompts.layout.prompts[b].start, prompts.layout.prompts[b].stop) for b in numbers]
-    places = Places.of(ranges, key.device)
-    keys, values = ([places.batch(x) for x in parts] for parts in (prompts.keys, prompts.values))
-    return _PromptBatch(numbers, keys, values, places.real(len(key)))
+    index = RaggedIndex.of(ranges, key.device)
+    keys, values = ([index.batch(x) for x in parts] for parts in (prompts.keys, prompts.values))
+    return _PromptBatch(numbers, keys, values, index.real(len(key)))

@@ -12,11 +12,11 @@ from typing import Protocol, Self
 import torch
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos
-from tvg_lightning.data.clip_pool import Clip, ClipPool
-from tvg_lightning.data.feature_cache import FeatureCache
-from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.caches.feature_cache import FeatureCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.items import Item, ItemMaker, Question
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip, VideoSampling
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
+from tvg_lightning.data.workers.pool import Clip, ClipPool
 from tvg_lightning.parallel import of_all_ranks
 from tvg_lightning.schema import Method
 
@@ -34,7 +34,7 @@ class Reader(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Figures:
+class _ReadingMetrics:
     """Of one process; of each cache the hits and the requests."""
 
     bad_videos: int
@@ -67,9 +67,9 @@ class ItemReader:
         self._wait_s = 0.0
 
     @classmethod
-    def in_this_process(cls, videos: str | Path, method: Method, sampling: VideoSampling | None = None) -> Self:
+    def in_this_process(cls, videos: str | Path, method: Method, frames: FrameSettings | None = None) -> Self:
         """Without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
-        maker = ItemMaker(Path(videos), method, sampling or VideoSampling())
+        maker = ItemMaker(Path(videos), method, frames or FrameSettings())
         return cls(maker, ClipPool(0), BadVideos(None, ()), prefetch=0)
 
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]:
@@ -85,9 +85,9 @@ class ItemReader:
 
     def evaluation(self, batches: Iterable[Sequence[Question]]) -> Iterator[list[Item]]:
         """One item for each question; with an ``error`` in it where its video cannot be read."""
-        return self._read(([iter([question]) for question in batch] for batch in batches), self._in_the_dark)
+        return self._read(([iter([question]) for question in batch] for batch in batches), self._with_placeholder)
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """What a person wants to see of it, by all processes, each of which must ask at the same place.
 
         ``bad_videos`` by the process that knows of most: they share one log. ``wait_s``, since they were last
@@ -98,7 +98,7 @@ class ItemReader:
             caches["frame_cache"] = self.pool.cache
         if self.pool.features is not None:
             caches["feature_cache"] = self.pool.features
-        ours = _Figures(
+        ours = _ReadingMetrics(
             len(self.bad),
             self.pool.num_killed,
             self.pool.num_died,
@@ -174,21 +174,21 @@ class ItemReader:
             f"{_named(self._known(question))}; {self.bad.log} says why the others cannot"
         )
 
-    def _in_the_dark(self, question: Question) -> Item:
-        """An item that keeps its batch in step, and whose answer is not looked at."""
+    def _with_placeholder(self, question: Question) -> Item:
+        """An item that keeps its batch in step, and whose answer does not count."""
         bad = self._known(question)
         log.warning("sample %s counts as not answered: %s", question.sample.sample_id, _named(bad))
-        return self.maker.make(question, _DARKNESS, bad.reason)
+        return self.maker.make(question, _PLACEHOLDER, bad.reason)
 
 
-_DARKNESS = VideoClip(
+_PLACEHOLDER = VideoClip(
     torch.zeros(TEMPORAL_PATCH, SIDE_FACTOR, SIDE_FACTOR, 3, dtype=torch.uint8), (0.0, 1.0), 1.0, "none"
 )
 
 
-def _together(parts: Sequence[_Figures]) -> dict[str, float]:
-    """The figures of all processes; all have the same caches."""
-    figures = {
+def _together(parts: Sequence[_ReadingMetrics]) -> dict[str, float]:
+    """The metrics of all processes; all have the same caches."""
+    metrics = {
         "bad_videos": float(max(part.bad_videos for part in parts)),
         "killed": float(sum(part.killed for part in parts)),
         "died": float(sum(part.died for part in parts)),
@@ -196,8 +196,8 @@ def _together(parts: Sequence[_Figures]) -> dict[str, float]:
     }
     for cache in parts[0].caches:
         hits, requests = (sum(counts) for counts in zip(*(part.caches[cache] for part in parts), strict=True))
-        figures[f"{cache}_hit_rate"] = hits / max(1, requests)
-    return figures
+        metrics[f"{cache}_hit_rate"] = hits / max(1, requests)
+    return metrics
 
 
 def _named(bad: BadVideo) -> str:

@@ -1,4 +1,4 @@
-"""What the vision tower made of a clip, on disk: a frozen tower makes the same of it in every epoch.
+"""Features of clips on disk: a frozen vision tower computes the same ones in every epoch.
 
 A hit needs neither the frames nor the tower: all that a prompt needs of them is kept.
 """
@@ -6,7 +6,6 @@ A hit needs neither the frames nor the tower: all that a prompt needs of them is
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,13 +13,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tvg_lightning.data.tensor_store import TensorStore, tensor_bytes
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, VideoClip, VideoSampling
+from tvg_lightning.data.caches.tensor_store import TensorStore
+from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
 log = logging.getLogger(__name__)
 
-_LAYOUT = 1  # raise it when the same settings begin to give other features
+_VERSION = 1  # raise it when the same settings begin to give other features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +46,13 @@ class ClipFeatures:
 class FeatureCache:
     """Features of clips under one state of the vision tower; see TensorStore for what is safe.
 
-    Only for a tower and merger that are not trained: ``weights`` (from ``weights_identity``) and the dtype
-    are part of every name, so that another tower finds nothing of this one's.
+    Only for a tower and merger that are not trained: ``tower``, a digest of all that decides what they compute, and
+    the dtype are part of every name, so that another tower finds nothing of this one's.
     """
 
-    def __init__(self, folder: Path, weights: str, dtype: torch.dtype, max_bytes: int = 50 * 2**30) -> None:
+    def __init__(self, folder: Path, tower: str, dtype: torch.dtype, max_bytes: int = 50 * 2**30) -> None:
         self._store = TensorStore(folder, max_bytes)
-        self._tower = [_LAYOUT, weights, str(dtype)]
+        self._tower = [_VERSION, tower, str(dtype)]
 
     @property
     def hits(self) -> int:
@@ -67,9 +66,9 @@ class FeatureCache:
     def max_bytes(self) -> int:
         return self._store.max_bytes
 
-    def key(self, digest: str, sampling: VideoSampling, segment: Span | None) -> str:
-        """A name that changes with the file's bytes, the sampling, the segment, the tower, the dtype."""
-        parts = [*self._tower, digest, asdict(sampling), segment]
+    def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str:
+        """A name that changes with the file's bytes, the frames, the segment, the tower, the dtype."""
+        parts = [*self._tower, digest, asdict(settings), segment]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def find(self, key: str) -> ClipFeatures | None:
@@ -104,17 +103,3 @@ class FeatureCache:
             "times_s": torch.tensor(clip.times_s, dtype=torch.float64),
         }
         self._store.store(key, tensors, {"fps": clip.fps.hex()})
-
-
-def weights_identity(weights: Mapping[str, Tensor]) -> str:
-    """A digest of the names, shapes, dtypes and bytes of weights, such as ``tower.state_dict()``.
-
-    >>> one, two = {"a": torch.zeros(2)}, {"a": torch.tensor([0.0, 1e-9])}
-    >>> weights_identity(one) == weights_identity({"a": torch.zeros(2)}), weights_identity(one) == weights_identity(two)
-    (True, False)
-    """
-    digest = hashlib.blake2b()
-    for name in sorted(weights):
-        digest.update(f"{name} {tuple(weights[name].shape)} {weights[name].dtype};".encode())
-        digest.update(tensor_bytes(weights[name]))
-    return digest.hexdigest()

@@ -15,17 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
-from tvg_lightning.data.clip_pool import ClipPool
-from tvg_lightning.data.clip_worker import ClipRequest
-from tvg_lightning.data.frame_cache import FrameCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.item_reader import ItemReader
 from tvg_lightning.data.items import Item, ItemMaker, Question
-from tvg_lightning.data.reader import ItemReader
-from tvg_lightning.data.video import VideoClip, VideoSampling
+from tvg_lightning.data.video import FrameSettings, VideoClip
+from tvg_lightning.data.workers.pool import ClipPool
+from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.parallel import of_all_ranks
 from tvg_lightning.schema import Method, Sample, Span, Task
 
 CLIP = VideoClip(torch.full((2, 28, 28, 3), 7, dtype=torch.uint8), (0.0, 0.5), 2.0, "table")
-MAKER = ItemMaker(Path("v"), Method.TAR_TVG, VideoSampling())
+MAKER = ItemMaker(Path("v"), Method.TAR_TVG, FrameSettings())
 
 
 class TablePool(ClipPool):
@@ -158,9 +158,9 @@ def test_in_evaluation_nothing_is_replaced(caplog: pytest.LogCaptureFixture) -> 
 def test_figures() -> None:
     reader = read(TablePool(bad=[1]))
     list(reader.training(drawn([0, 1, 2, 3])))
-    figures = reader.figures()
-    assert figures.pop("wait_s") > 0 and figures == {"bad_videos": 1.0, "killed": 0.0, "died": 0.0}
-    assert reader.figures()["wait_s"] == 0.0
+    metrics = reader.metrics()
+    assert metrics.pop("wait_s") > 0 and metrics == {"bad_videos": 1.0, "killed": 0.0, "died": 0.0}
+    assert reader.metrics()["wait_s"] == 0.0
 
 
 def _read_as(rank: int, folder: str) -> None:
@@ -172,9 +172,9 @@ def _read_as(rank: int, folder: str) -> None:
     reader = read(pool, BadVideos(Path(folder) / f"{rank}.jsonl", ()))
     list(reader.training(drawn([0, 1, 2, 3] if rank else [0, 2, 3, 4])))
     waited_s = of_all_ranks(reader._wait_s)
-    figures = reader.figures()
-    figures["waited_longest"] = float(figures.pop("wait_s") == max(waited_s))
-    (Path(folder) / str(rank)).write_text(json.dumps(figures), encoding="utf-8")
+    metrics = reader.metrics()
+    metrics["waited_longest"] = float(metrics.pop("wait_s") == max(waited_s))
+    (Path(folder) / str(rank)).write_text(json.dumps(metrics), encoding="utf-8")
     dist.destroy_process_group()
 
 

@@ -11,18 +11,20 @@ import psutil
 import pytest
 import torch
 
-from tvg_lightning.data import clip_pool, digests, worker_process
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
-from tvg_lightning.data.clip_pool import ClipPool
-from tvg_lightning.data.clip_worker import ClipRequest
-from tvg_lightning.data.feature_cache import ClipFeatures, FeatureCache
-from tvg_lightning.data.frame_cache import FrameCache
-from tvg_lightning.data.video import VideoClip, VideoSampling, read_clip
-from tvg_lightning.data.worker_process import WorkerProcess, WorkerStartError
+from tvg_lightning.data.caches import digests
+from tvg_lightning.data.caches.feature_cache import ClipFeatures, FeatureCache
+from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.video import FrameSettings, VideoClip, read_clip
+from tvg_lightning.data.workers import handle
+from tvg_lightning.data.workers import pool as pool_module
+from tvg_lightning.data.workers.handle import WorkerHandle, WorkerStartError
+from tvg_lightning.data.workers.pool import ClipPool
+from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.schema import Span
 
 WriteVideo = Callable[..., Path]
-TWO_FPS = VideoSampling()
+TWO_FPS = FrameSettings()
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def read(pool: ClipPool, requests: list[ClipRequest]) -> list[object]:
 
 
 def children() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if "clip_worker" in " ".join(child.cmdline())]
+    return [child for child in psutil.Process().children() if "workers.worker" in " ".join(child.cmdline())]
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
@@ -88,7 +90,7 @@ def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dic
 def test_a_part_that_hangs_says_nothing_of_the_others(write_video: WriteVideo) -> None:
     path = str(write_video("stalls.mp4", [k / 10 for k in range(30)]))
     with ClipPool(1, timeout_s=3.0) as pool:
-        bad = pool.submit(ClipRequest(path, VideoSampling(decoder="pyav"), Span(0.5, 1.5))).result()
+        bad = pool.submit(ClipRequest(path, FrameSettings(decoder="pyav"), Span(0.5, 1.5))).result()
     assert isinstance(bad, BadVideo) and "more than 3 s" in bad.reason
     assert bad.opens and bad.segment == Span(0.5, 1.5)
 
@@ -110,7 +112,7 @@ def test_clips_in_the_cache_are_not_decoded(
     with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool:
         first = pool.submit(request).result()
         pool.submit(ClipRequest(videos[1], TWO_FPS)).result()  # by then the first is kept
-    monkeypatch.setattr(clip_pool, "ClipJob", None)  # whoever has one decoded now fails
+    monkeypatch.setattr(pool_module, "ClipJob", None)  # whoever has one decoded now fails
     cache = FrameCache(tmp_path / "cache")
     with ClipPool(num_workers, cache=cache) as pool:
         again = pool.submit(request).result()
@@ -239,12 +241,12 @@ def test_a_pool_that_nobody_holds_ends(videos: list[str]) -> None:
 def test_workers_die_with_their_parent_even_if_they_hang(damaged: dict[str, str]) -> None:
     program = f"""
 import time, psutil
-from tvg_lightning.data.clip_pool import ClipPool
-from tvg_lightning.data.clip_worker import ClipRequest
-from tvg_lightning.data.video import VideoSampling
+from tvg_lightning.data.workers.pool import ClipPool
+from tvg_lightning.data.workers.worker import ClipRequest
+from tvg_lightning.data.video import FrameSettings
 pool = ClipPool(1)
-pool.submit(ClipRequest({damaged["absent"]!r}, VideoSampling())).result()
-pool.submit(ClipRequest({damaged["hangs"]!r}, VideoSampling()))
+pool.submit(ClipRequest({damaged["absent"]!r}, FrameSettings())).result()
+pool.submit(ClipRequest({damaged["hangs"]!r}, FrameSettings()))
 time.sleep(0.3)
 print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)
@@ -272,7 +274,7 @@ def test_whatever_goes_wrong_is_raised_where_the_clip_is_asked_for(
     def broken(*_: object) -> None:
         raise OverflowError("timeout doesn't fit into C timeval")
 
-    monkeypatch.setattr(clip_pool, "_result", broken)
+    monkeypatch.setattr(pool_module, "_result", broken)
     with ClipPool(1) as pool:
         for path in videos:
             with pytest.raises(OverflowError, match="timeval"):
@@ -285,7 +287,7 @@ def test_an_answer_half_heard_is_not_taken_for_the_next(videos: list[str], monke
 
     with ClipPool(1) as pool:
         with monkeypatch.context() as patch, pytest.raises(MemoryError):
-            patch.setattr(worker_process, "_answer", no_room)
+            patch.setattr(handle, "_answer", no_room)
             pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
         assert same(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), read_clip(videos[1], TWO_FPS))
         assert (pool.num_killed, pool.num_died) == (0, 0)
@@ -315,7 +317,7 @@ def test_one_that_does_not_end_keeps_no_other_alive() -> None:
 
 def test_an_end_that_its_thread_has_seen_is_no_error() -> None:
     """The thread lets go of its process while the pool closes it."""
-    worker = WorkerProcess(1.0)
+    worker = WorkerHandle(1.0)
 
     class Gone(Undying):
         def kill(self) -> None:

@@ -3,10 +3,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from tvg_lightning.data.feature_cache import FeatureCache
-from tvg_lightning.data.reading import ReadingSettings
-from tvg_lightning.data.video import VideoSampling
-from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.data.caches.feature_cache import FeatureCache
+from tvg_lightning.data.reading_settings import ReadingSettings
+from tvg_lightning.data.video import FrameSettings
 
 
 @pytest.mark.parametrize(
@@ -50,17 +49,17 @@ def test_a_tilde_is_the_users_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         assert pool.cache.folder == tmp_path / "frames"
 
 
-@pytest.mark.parametrize("trained", ["train_vision_tower", "train_merger"])
-def test_features_that_change_are_not_kept(trained: str) -> None:
-    with pytest.raises(ValueError, match=rf"data\.feature_cache: .*{trained}"):
-        ReadingSettings(feature_cache="f").check_policy(PolicySettings(**{trained: True}), is_sharded=False)  # type: ignore[arg-type]
-    ReadingSettings().check_policy(PolicySettings(**{trained: True}), is_sharded=True)  # type: ignore[arg-type]
+@pytest.mark.parametrize("named", ["train_vision_tower", "train_merger"])
+def test_features_that_change_are_not_kept(named: str) -> None:
+    with pytest.raises(ValueError, match=rf"data\.feature_cache: .*{named}"):
+        ReadingSettings(feature_cache="f").check_feature_cache(features_change=True, is_sharded=False)
+    ReadingSettings().check_feature_cache(features_change=True, is_sharded=True)
 
 
 def test_features_that_shards_compute_together_are_not_kept() -> None:
     with pytest.raises(ValueError, match=r"data\.feature_cache: .*sharded"):
-        ReadingSettings(feature_cache="f").check_policy(PolicySettings(), is_sharded=True)
-    ReadingSettings(feature_cache="f").check_policy(PolicySettings(tuning="qlora"), is_sharded=False)
+        ReadingSettings(feature_cache="f").check_feature_cache(features_change=False, is_sharded=True)
+    ReadingSettings(feature_cache="f").check_feature_cache(features_change=False, is_sharded=False)
 
 
 def test_the_pool_is_as_told(tmp_path: Path) -> None:
@@ -72,28 +71,16 @@ def test_the_pool_is_as_told(tmp_path: Path) -> None:
     assert ReadingSettings().pool(None).cache.folder is None
 
 
-class Tower:
-    """What is asked of a policy about its vision tower."""
-
-    head = torch.zeros(1)
-
-    def __init__(self, identity: str = "tower") -> None:
-        self.identity = identity
-
-    def vision_identity(self) -> str:
-        return self.identity
-
-
 def test_features_are_those_of_one_tower_on_one_device(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Precision, chip and version of torch move the last bits, so they are part of the name, too."""
     settings = ReadingSettings(feature_cache=str(tmp_path / "f"), cache_max_gb=0.25)
 
-    def key(tower: Tower, device: str = "cpu", precision: str = "32-true") -> str | None:
-        cache = settings.features(tower, torch.device(device), precision)  # type: ignore[arg-type]
+    def key(tower: str = "tower", device: str = "cpu", precision: str = "32-true") -> str:
+        cache = settings.features(tower, torch.float32, torch.device(device), precision)
         assert cache.max_bytes == 2**28
-        return cache.key("digest", VideoSampling(), None)
+        return cache.key("digest", FrameSettings(), None)
 
-    keys = [key(Tower()), key(Tower("other")), key(Tower(), "meta"), key(Tower(), precision="bf16-mixed")]
-    assert key(Tower()) == keys[0]
+    keys = [key(), key("other"), key(device="meta"), key(precision="bf16-mixed")]
+    assert key() == keys[0]
     monkeypatch.setattr(torch, "__version__", "1.0")
-    assert len({*keys, key(Tower())}) == 5
+    assert len({*keys, key()}) == 5
