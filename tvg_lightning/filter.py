@@ -50,7 +50,7 @@ class TimeR1Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class TeacherSplit:
     """What TVG-R1 makes of a teacher's answers: traces to imitate, samples for RL, and how many are dropped."""
 
     cold_start: list[Trace]
@@ -83,7 +83,7 @@ def means(answers: Iterable[tuple[str, float]]) -> dict[str, float]:
     return {name: sum(values) / len(values) for name, values in found.items()}
 
 
-def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: TVGR1Rule) -> Split:
+def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: TVGR1Rule) -> TeacherSplit:
     """TVG-R1's split of a training set by a teacher's answers.
 
     A well-formed answer with IoU > eps1 goes to the cold start, once a text; a sample without such an answer
@@ -100,7 +100,7 @@ def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: T
     rest = [sample for sample in samples if sample.sample_id in ious and sample.sample_id not in imitated]
     reinforce = [sample for sample in rest if ious[sample.sample_id] >= rule.eps2]
     num_unanswered = sum(sample.sample_id not in ious for sample in samples)
-    return Split(cold_start, reinforce, len(rest) - len(reinforce), num_unanswered)
+    return TeacherSplit(cold_start, reinforce, len(rest) - len(reinforce), num_unanswered)
 
 
 def draw_by_difficulty(samples: Sequence[Sample], ious: Mapping[str, float], rule: TimeR1Rule) -> list[Sample]:

@@ -44,11 +44,11 @@ def test_a_rollout_casts_its_weights_once(
 ) -> None:
     """Under autocast as Lightning opens it: while it writes the matrices are bfloat16, what it writes is the same."""
     settings, layer = GenerationSettings(max_new_tokens=12), tiny.model.model.language_model.layers[0]
-    before, seen, read = layer.mlp.up_proj.weight.data_ptr(), [], tiny.read
+    before, seen, whole = layer.mlp.up_proj.weight.data_ptr(), [], tiny.hidden_states
 
     def watched(*args: Any) -> Tensor:
         seen.append((layer.mlp.up_proj.weight.dtype, layer.input_layernorm.weight.dtype, tiny.head.dtype))
-        return read(*args)
+        return whole(*args)
 
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         with torch.no_grad():
@@ -56,7 +56,7 @@ def test_a_rollout_casts_its_weights_once(
         with monkeypatch.context() as patch:
             patch.setattr(generation, "cast_once", lambda policy: nullcontext(policy.head))
             expected = generate(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
-        monkeypatch.setattr(tiny, "read", watched)
+        monkeypatch.setattr(tiny, "hidden_states", watched)
         found = generate(tiny, prompts, features, 3, settings, uniforms(len(prompts), 3, 12))
     assert found == expected
     assert set(seen) == {(torch.bfloat16, torch.float32, torch.float32)}
