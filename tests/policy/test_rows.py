@@ -136,8 +136,26 @@ def test_a_row_has_no_padding(prompts: list[EncodedPrompt]) -> None:
     ends = [places.stop - 1 for places in row.layout.prompts]
     # three completions of the first prompt: the first token of each is predicted by the prompt's last
     start = row.layout.completions[0].start
-    assert row.predictor_M[:5].tolist() == [ends[0], start, start + 1, ends[0], ends[0]]
-    assert row.input_ids_1N[0, row.predictor_M[-1]] == 101
+    predictors = row.predictors(torch.arange(row.input_ids_1N.shape[1])[:, None])[:, 0]
+    assert predictors[:5].tolist() == [ends[0], start, start + 1, ends[0], ends[0]]
+    assert row.input_ids_1N[0, predictors[-1]] == 101
+
+
+def test_the_gradient_of_a_prompts_end_is_summed_in_a_fixed_order(prompts: list[EncodedPrompt]) -> None:
+    """Sixteen completions share it; with two threads, indexing gives another sum nearly every time."""
+    row = pack(prompts[:1], [[[20 + g] * 12 for g in range(16)]])
+    generator = torch.Generator().manual_seed(0)
+    hidden_NH = torch.randn(row.input_ids_1N.shape[1], 512, generator=generator, requires_grad=True)
+    weight_MH = torch.randn(16 * 12, 512, generator=generator)
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        sums = [torch.autograd.grad((row.predictors(hidden_NH) * weight_MH).sum(), hidden_NH)[0] for _ in range(100)]
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(one, sums[0]) for one in sums)
+    end = row.layout.prompts[0].stop - 1
+    assert sums[0][end].tolist() == pytest.approx(weight_MH[::12].sum(0).tolist(), abs=1e-5)
 
 
 def test_chunked_logits_change_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:

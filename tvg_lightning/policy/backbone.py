@@ -84,11 +84,11 @@ class PolicyBackbone(nn.Module):
 
     @property
     def features_need_grad(self) -> bool:
-        """Whether tower or merger are trained, so that features carry a gradient and change with every update."""
+        """True where tower or merger are trained, so that features carry a gradient and change with every update."""
         return self.settings.trains_vision
 
     def train(self, mode: bool = True) -> Self:
-        """As ever, except that 4-bit layers stay in training mode, which for them means one thing only.
+        """Set the mode as usual, but keep 4-bit layers in training mode.
 
         In evaluation mode bitsandbytes repacks their weights on CPUs with bf16 instructions, and never back:
         the next training step then fails in its backward pass.
@@ -104,7 +104,7 @@ class PolicyBackbone(nn.Module):
         return weights_identity(self.model.model.visual.state_dict())
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        """As ever (``to``, ``bfloat16`` …), except that the rotary frequencies keep their precision.
+        """Move or cast as usual (``to``, ``bfloat16`` …), but keep the precision of the rotary frequencies.
 
         ``precision: bf16-true`` casts every buffer; in bfloat16 the angle at position 8,000 is off by 1.4 rad.
         """
@@ -155,7 +155,7 @@ class PolicyBackbone(nn.Module):
         return self._video_features(prompts)
 
     def _video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
-        """As ``video_features``, for calls from inside: under FSDP2 a method called from outside gathers weights."""
+        """Compute ``video_features``, for calls from inside: under FSDP2 a method called from outside gathers weights."""
         if all(prompt.features is None and prompt.keep is None for prompt in prompts):
             return self._compute_features(prompts)
         assert not self.features_need_grad, "a tower that is trained makes other features every time"
@@ -187,7 +187,7 @@ class PolicyBackbone(nn.Module):
         return embeds_1NH.masked_scatter(is_video_1N1, torch.cat(list(features)).to(embeds_1NH.dtype))
 
     def hidden_states(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
-        """The language model's last hidden states (N, H) of one row; ``row`` says who sees whom."""
+        """The language model's last hidden states (N, H) of one row; ``row`` decides which token sees which."""
         language_model = self.model.model.language_model
         angles = row_angles(language_model.rotary_emb, embeds_1NH, positions_31N)
         hidden_1NH = embeds_1NH
@@ -213,7 +213,7 @@ class PolicyBackbone(nn.Module):
         attention = row.layout if is_split else DenseAttention(dense_mask(row.layout).to(self.device))
         hidden_NH = self.hidden_states(embeds_1NH, row.position_ids_31N.to(self.device), attention)
         logp_M = token_logp(
-            hidden_NH[row.predictor_M.to(self.device)],
+            row.predictors(hidden_NH),
             self.head,
             row.target_M.to(self.device),
             self.suppressed_ids,

@@ -1,7 +1,7 @@
 """One row without padding for a batch: B prompts, then the G completions of each, blind to each other.
 
-A prompt is read once, whatever G is; ``split_attention`` says who sees whom. Shape suffixes: B prompts, G
-completions of each, C longest completion, N tokens of the row, M tokens of all completions, 3 the axes of
+A prompt is read once, whatever G is; ``split_attention`` decides which token sees which. Shape suffixes: B prompts,
+G completions of each, C longest completion, N tokens of the row, M tokens of all completions, 3 the axes of
 mRoPE.
 """
 
@@ -38,9 +38,31 @@ class PackedRow:
     input_ids_1N: Tensor
     position_ids_31N: Tensor
     layout: RowLayout
-    predictor_M: Tensor  # the token of the row whose hidden state predicts a completion's token
-    target_M: Tensor  # that token
+    target_M: Tensor  # the completions' tokens
     mask_BGC: Tensor  # bool: True on real completion tokens, in the order of M
+
+    def predictors(self, hidden_NH: Tensor) -> Tensor:
+        """The hidden states that predict the completions' tokens, (M, H).
+
+        The end of a prompt predicts the first token of all its completions; every other token is predicted by the one
+        before it. The shares of the completions in the gradient of their prompt's end are summed in a fixed order:
+        indexing with an index that holds it G times would sum them in the order in which threads arrive.
+        """
+        ends_B, starts_R = (torch.tensor(tokens, device=hidden_NH.device) for tokens in (self._ends, self._starts))
+        end_RH = hidden_NH[ends_B][:, None].expand(-1, len(starts_R) // len(ends_B), -1).flatten(0, 1)
+        before_MH = hidden_NH[-len(self.target_M) :].roll(1, dims=0)
+        return before_MH.index_copy(0, starts_R, end_RH)
+
+    @property
+    def _ends(self) -> list[int]:
+        """The last token of each prompt, in the row."""
+        return [prompt.stop - 1 for prompt in self.layout.prompts]
+
+    @property
+    def _starts(self) -> list[int]:
+        """The first token of each completion, among all of the completions' tokens."""
+        first = self.layout.completions[0].start
+        return [own.start - first for own in self.layout.completions]
 
 
 def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequence[int]]]) -> PackedRow:
@@ -60,17 +82,10 @@ def pack(prompts: Sequence[EncodedPrompt], completions: Sequence[Sequence[Sequen
         for prompt, group in zip(prompts, completions, strict=True)
         for completion in group
     ]
-    # a completion's first token is predicted by the end of its prompt, every other one by the token before it
-    predictors = [
-        token
-        for r, own in enumerate(layout.completions)
-        for token in (layout.prompts[r // num_G].stop - 1, *range(own.start, own.stop))[: own.stop - own.start]
-    ]
     return PackedRow(
         torch.cat([*(prompt.input_ids for prompt in prompts), target_M])[None],
         torch.cat([*(prompt.position_ids for prompt in prompts), *positions], dim=1)[:, None],
         layout,
-        torch.tensor(predictors, dtype=torch.long),
         target_M,
         torch.arange(int(length_BG1.max())) < length_BG1,
     )
