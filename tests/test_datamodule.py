@@ -267,10 +267,11 @@ def training_set(data):
 
 
 def test_drawn_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
-    """Eight spares: those that fall on sample 2 are of the sample after it, under the position of the one drawn."""
+    """Eight items: those that fall on sample 2 are of the sample after it, under the position of the one drawn."""
     items = training_set(one_bad).draw("key", 8)
     places = [item.position % 4 for item in items]
     assert 2 in places and [int(item.sample.sample_id) for item in items] == [3 if k == 2 else k for k in places]
+    assert [item.replaces for item in items] == ["2" if k == 2 else None for k in places]
     again = training_set(one_bad).draw("key", 8)
     assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
     assert one_bad.metrics()["data/bad_videos"] == 1.0

@@ -95,3 +95,28 @@ def test_only_samples_of_the_pass_take_the_place_of_others() -> None:
     drawn, *others = batches.candidates(3)[0]
     assert {drawn.index, *(other.index for other in others)} == {1, 2, 5} and len(others) == 2
     assert {(other.epoch, other.position) for other in others} == {(1, 6)}
+
+
+def test_what_cannot_be_read_leaves_the_pool_and_the_count() -> None:
+    """Two of six cannot be read: they are not 'not answered', and do not stand for the samples that a batch needs."""
+    difficulty = OnlineDifficulty(DifficultyBand(), num_samples=6, fewest=3)
+    for index in (0, 1, 2, 5):  # 1, 2 and 5 lie in the band
+        difficulty.report(index, IOUS[index])
+    difficulty.unreadable = {3, 4}
+    state = difficulty.state_dict()
+    difficulty.close_pass()
+    assert difficulty.kept[-1] == [1, 2, 5]
+    difficulty.report(1, 1.0)
+    difficulty.close_pass()
+    assert difficulty.kept[-1] == [1, 2, 5], "two are too few, and those that cannot be read do not fill up"
+    again = OnlineDifficulty(DifficultyBand(), num_samples=6, fewest=3)
+    again.load_state_dict(state)
+    again.close_pass()
+    assert again.kept[-1] == [1, 2, 5]
+
+
+def test_with_too_few_that_can_be_read_the_pool_stays() -> None:
+    difficulty = OnlineDifficulty(DifficultyBand(), num_samples=4, fewest=3)
+    difficulty.unreadable = {0, 1}
+    difficulty.close_pass()
+    assert difficulty.kept[-1] == [0, 1, 2, 3], "their places are taken by others, as in every pass"

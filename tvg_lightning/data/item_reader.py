@@ -1,11 +1,11 @@
-"""From questions to items: clips are read ahead, and what cannot be read is replaced in training, named elsewhere."""
+"""Items read from questions: clips are read ahead; a bad video is replaced in training and named in evaluation."""
 
 import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -26,7 +26,7 @@ Candidates = Iterator[Question]  # the question drawn, then those that may take 
 
 
 class Reader(Protocol):
-    """What the loaders need of an ItemReader."""
+    """The part of an ItemReader that the loaders use."""
 
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]: ...
 
@@ -35,7 +35,7 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _ReadingMetrics:
-    """Of one process; of each cache the hits and the requests."""
+    """Metrics of one process; of each cache the hits and the requests."""
 
     bad_videos: int
     killed: int
@@ -68,7 +68,7 @@ class ItemReader:
 
     @classmethod
     def in_this_process(cls, videos: str | Path, method: Method, frames: FrameSettings | None = None) -> Self:
-        """Without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
+        """A reader without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
         maker = ItemMaker(Path(videos), method, frames or FrameSettings())
         return cls(maker, ClipPool(0), BadVideos(None, ()), prefetch=0)
 
@@ -88,10 +88,10 @@ class ItemReader:
         return self._read(([iter([question]) for question in batch] for batch in batches), self._with_placeholder)
 
     def metrics(self) -> dict[str, float]:
-        """What a person wants to see of it, by all processes, each of which must ask at the same place.
+        """Metrics of reading over all processes, each of which must call this at the same point.
 
-        ``bad_videos`` by the process that knows of most: they share one log. ``wait_s``, since they were last
-        asked for, of the one that waited longest: the others waited for it. All else is counted together.
+        ``bad_videos``: of the process that knows of most, as they share one log. ``wait_s``: since the last call, of
+        the process that waited longest, as the others waited for it. All else is counted together.
         """
         caches: dict[str, FrameCache | FeatureCache] = {}
         if self.pool.cache.folder is not None:
@@ -146,7 +146,9 @@ class ItemReader:
             clip = self._outcome(question, future)
             if not isinstance(clip, BadVideo):
                 self.bad.note_good()
-                return self.maker.make(question, clip)
+                item = self.maker.make(question, clip)
+                is_first = question is wanted.first
+                return item if is_first else replace(item, replaces=wanted.first.sample.sample_id)
             self._ask(wanted, next(wanted.others, None))
         return where_none(wanted.first)
 

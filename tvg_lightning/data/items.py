@@ -1,4 +1,4 @@
-"""From a sample to what the policy is asked: task, prompt, frames, and what its rewards must know."""
+"""Items made from samples: task, prompt, frames, and what the rewards must know."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from tvg_lightning.tasks.verbs import remove_first_verb, verb_lemmas
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Which sample comes next: number ``index``, in ``epoch``, as question ``position`` of the stage."""
+    """The sample that comes next: number ``index``, in ``epoch``, as question ``position`` of the stage."""
 
     epoch: int
     index: int
@@ -25,7 +25,7 @@ class Draw:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What shall be asked about a sample, before anything is read. ``position`` is that of the item to come."""
+    """A question about a sample, before anything is read. ``position`` is that of the item to come."""
 
     sample: Sample
     task: Task
@@ -46,9 +46,8 @@ class Item:
     position: int
     target: str | None = None  # the completion to learn, for SFT
     is_repeated: bool = False  # asked only to keep the ranks in step: its answer does not count
-    error: str | None = (
-        None  # why its video could not be read; the clip is then a placeholder, the answer worth nothing
-    )
+    replaces: str | None = None  # the sample drawn here, whose video cannot be read
+    error: str | None = None  # why its video cannot be read; the clip is a placeholder then, the answer worth nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ class ItemMaker:
     templates: PromptTemplates | None = None  # None: the method's own words
 
     def request(self, question: Question) -> ClipRequest:
-        """An inversion task sees the true segment only; grounding sees the whole (possibly cut) video."""
+        """Frames of the true segment for an inversion task, of the whole (possibly cut) video for grounding."""
         sample = question.sample
         segment = sample.cut if question.task == Task.TVG else _in_file(sample, true_segment(sample))
         return ClipRequest(str(self.videos / sample.video), self.frames, segment)
@@ -71,7 +70,9 @@ class ItemMaker:
         sample, task = question.sample, question.task
         verbs = verb_lemmas(sample.query) if task != Task.TVG else ()
         prompt = self._prompt(sample, task)
-        return Item(sample, task, prompt, clip, verbs, question.position, question.target, question.is_repeated, error)
+        return Item(
+            sample, task, prompt, clip, verbs, question.position, question.target, question.is_repeated, error=error
+        )
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:

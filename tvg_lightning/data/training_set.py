@@ -1,7 +1,7 @@
 """The training samples of a stage, as GRPO's step asks for them: drawn by a key, read again, reported as answered."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain, repeat
@@ -52,10 +52,15 @@ class TrainingSet:
         return items
 
     def report_ious(self, ious: Mapping[str, float]) -> None:
-        """How well training has just answered its grounding samples: mean IoU by sample id."""
+        """Note how well training has just answered its grounding samples: mean IoU by sample id."""
         if self.difficulty is not None:
             for sample_id, iou in ious.items():
                 self.difficulty.report(self._number_of[sample_id], iou)
+
+    def report_unreadable(self, items: Iterable[Item]) -> None:
+        """Note the samples whose videos cannot be read, by the items that took their places."""
+        if self.difficulty is not None:
+            self.difficulty.unreadable.update(self._number_of[i.replaces] for i in items if i.replaces is not None)
 
     @cached_property
     def _number_of(self) -> dict[str, int]:

@@ -107,6 +107,7 @@ class GRPOObjective:
         advantage_BG = advantages(sampled.groups, settings, policy.device)
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
+        training_set.report_unreadable(everyone)
         traces = rollout_traces(sampled, advantage_BG, context)
         flops = rollout_flops(policy, sampled, rollout)
         return rollout, StepResult(torch.zeros(()), rollout_metrics(sampled), traces, everyone, flops)
