@@ -1,4 +1,4 @@
-"""How a GRPO step grows with the number of completions and with the prompt, beside the least operations it needs.
+"""Cost of a GRPO step as completions and prompt grow, beside the least operations that it needs.
 
     python -m benchmarks.grpo_growth
 

@@ -33,7 +33,7 @@ PEERS = Path("benchmarks/peers")
 
 
 def run_case(work: Work, rounds: int, folder: Path, peers: Path) -> dict[str, Any]:
-    """Both sides in turns, and what share of the machine's peak ours reaches."""
+    """Measurements of both sides, taken in turns, and the share of the machine's peak that ours reaches."""
     peak = measured_peak(work.threads, work.dtype)
     sides = in_turns([("ours", None), ("trl", peers)], work, rounds, folder)
     peak = max(peak, measured_peak(work.threads, work.dtype))  # before and after: a busy moment hides the peak

@@ -54,7 +54,7 @@ def write_config(folder: Path, data: Path, steps: int) -> Path:
 
 @dataclass
 class Job:
-    """The run, from its last checkpoint where there is one; its processes are a process group."""
+    """A run that goes on from its last checkpoint, if there is one; its processes are one process group."""
 
     config: Path
     folder: Path
@@ -100,7 +100,7 @@ class Job:
             time.sleep(0.01)
 
     def _kill_after(self, process: subprocess.Popen[bytes], seconds: float, dice: random.Random) -> bool:
-        """Whether it was still alive to be killed."""
+        """Kill the run after ``seconds``; False where it ended by itself before."""
         try:
             process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -121,12 +121,12 @@ class Job:
 
 
 def traces_of(folder: Path) -> dict[str, bytes]:
-    """Of every stage and process, and the harvest made of them."""
+    """Contents of the files of traces and harvests, by file name."""
     return {path.name: path.read_bytes() for name in ("traces", "harvest") for path in (folder / name).glob("*.jsonl")}
 
 
 def differences(whole: Path, cut: Path) -> list[str]:
-    """What the killed run did not end up with alike."""
+    """Names of the weights and of the files of traces that differ between two runs."""
     ours, theirs = (torch.load(f / "checkpoints" / "final.ckpt", weights_only=True)["state_dict"] for f in (whole, cut))
     found = [name for name in ours.keys() ^ theirs.keys()]
     found += [name for name in ours.keys() & theirs.keys() if not torch.equal(ours[name], theirs[name])]

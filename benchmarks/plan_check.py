@@ -1,9 +1,9 @@
-"""Is the plan right? Real steps on a CPU, their peaks of resident memory phase by phase, and what the plan says.
+"""A check of the plan: real steps on a CPU, their peaks of resident memory phase by phase, beside the planned ones.
 
 ``python -m benchmarks.plan_check`` prints a markdown table. Every case runs in a process of its own. Unless
-``--default_malloc`` is said, the C library gets every block above 64 KiB from the system and gives it back at
+``--default_malloc`` is given, the C library gets every block above 64 KiB from the system and gives it back at
 once, so that what is resident is what is held; with it, the table shows what its usual reuse of blocks adds.
-Likewise, unless ``--keep_kernels`` is said, oneDNN compiles its bfloat16 kernels anew for every call instead of
+Likewise, unless ``--keep_kernels`` is given, oneDNN compiles its bfloat16 kernels anew for every call instead of
 keeping one for each of the many shapes of a rollout: they are the CPU's, no part of a policy.
 """
 
@@ -83,7 +83,7 @@ class Compared:
 
     @property
     def off(self) -> float:
-        """By how much the plan's peak is over (or, negative, under) the measured one."""
+        """The share by which the plan's peak is above the measured one; negative where it is below."""
         return max(self.planned.values()) / max(self.measured.values()) - 1
 
 
@@ -152,7 +152,7 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
 
 
 def compare(case: Case, config: Path) -> Compared:
-    """In this process, above what it holds after a very small step of the same kind has loaded all the code."""
+    """A case in this process, above what it holds after a very small step of the same kind has loaded all the code."""
     small = replace(case.settings, num_generations=2, max_new_tokens=2, frames=2, max_pixels=784)
     measure(Case(_TINY, small), config_file(_TINY))
     gc.collect()

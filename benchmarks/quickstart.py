@@ -20,7 +20,7 @@ ROOT = Path("runs/seeds")
 
 
 def fresh_folders(seeds: Sequence[int], root: Path) -> dict[int, Path]:
-    """Where each seed's run will lie; a ValueError, before any is trained, where something lies there already."""
+    """The folder of each seed's run; a ValueError, before any is trained, where one exists already."""
     folders = {seed: root / str(seed) for seed in seeds}
     taken = [str(folder) for folder in folders.values() if folder.exists()]
     if taken:
@@ -50,7 +50,7 @@ def table(summaries: list[list[dict[str, Any]]], split: str | None = None) -> st
 
 
 def _spread(values: list[float | None], digits: int = 3) -> str:
-    """Mean ± standard deviation of the seeds that have the figure; of a single one there is no deviation."""
+    """Mean ± standard deviation of the seeds that have the metric; of a single one there is no deviation."""
     known = [value for value in values if value is not None]
     if not known:
         return ""

@@ -1,4 +1,4 @@
-"""How often each tagger finds the verb that was published: plain HanTa, HanTa repaired, spaCy where it is installed.
+"""Agreement of each tagger with the published verbs: plain HanTa, HanTa repaired, spaCy where it is installed.
 
     python -m benchmarks.verbs LABELS.json
 

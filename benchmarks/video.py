@@ -5,7 +5,7 @@
     python -m benchmarks.video memory
 
 speed: 64 frames of at most 128 * 28 * 28 pixels, decoded, resized and cut into patches. Both sides and every way
-take turns in one process, which is held on one core with one thread of torch; a figure is the median of --repeats
+take turns in one process, which is held on one core with one thread of torch; a number is the median of --repeats
 turns, in seconds of CPU time a video (all threads), with the least and the most in brackets; a ratio is the median of
 the turns' own ratios, the peer's time through ours. OUT.md has the tables for docs/video.md, OUT.json every turn.
 The cold column is a first epoch (decoding, and writing into the frame cache), the warm one every later epoch (reading
@@ -145,14 +145,14 @@ def whole(path: Path) -> torch.Tensor:
 
 
 def frames_of(pool: ClipPool, request: ClipRequest) -> torch.Tensor:
-    """As a training process without workers reads them: out of the cache, or decoded and kept."""
+    """Frames as a training process without workers reads them: from the cache, or decoded and stored."""
     clip = pool.submit(request).result()
     assert isinstance(clip, VideoClip)
     return clip.frames
 
 
 def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[str, Callable[[], Any]]:
-    """What is measured for a file, by its column."""
+    """The functions to time for a file, by column of the tables."""
     cold, request = folder / "cold", ClipRequest(str(path), SAMPLING)
     warm = ClipPool(0, cache=FrameCache(folder / "warm"))
     num_frames = len(read_clip(path, SAMPLING).times_s)
@@ -215,7 +215,7 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
 
 
 def tables(report: dict[str, Any]) -> str:
-    """What a report says, for docs/video.md."""
+    """A report as Markdown tables, for docs/video.md."""
     lines = ["| file | frames | read by | peer s | cold s | peer / cold | warm s | peer / warm |", "|" + "---|" * 8]
     growth = ["| file | s | cold s | decord s | PyAV s | every frame s | every frame / cold |", "|" + "---|" * 7]
     ratios: dict[str, list[float]] = {"cold": [], "warm": []}

@@ -38,7 +38,7 @@ class AnchorTrace(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """A fresh run must not add to an older one's traces; a resumed one goes on from its checkpoint.
 
-        Every process sees to its own file, the first also to those of processes that are no more.
+        Every process truncates its own file, the first also those of processes that no longer exist.
         """
         for path in self._folder(trainer).glob("*-rank*.jsonl"):
             rank = int(path.stem.rpartition("-rank")[2])
@@ -83,7 +83,7 @@ class AnchorTrace(Callback):
         self._close()
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """What was sampled for a step that failed is what one wants to see: it is written all the same."""
+        """Write what was sampled for a step that failed, too: those are the traces to look at."""
         assert isinstance(pl_module, GroundingModule)
         if pl_module.last_step is not None:
             self._write(trainer, pl_module.last_step)
@@ -157,5 +157,5 @@ class AnchorTrace(Callback):
 
 
 def _frames(item: Item) -> Frames | None:
-    """What the policy saw; None where it was given features from a cache, and nothing was decoded."""
+    """The frames that the policy saw; None where it was given features from a cache, and nothing was decoded."""
     return item.clip.frames.numpy() if isinstance(item.clip, VideoClip) else None

@@ -9,7 +9,7 @@ from lightning.pytorch.callbacks import Callback
 
 
 class PredictionWriter(Callback):
-    """``<run>/predictions-rank<r>.jsonl``: the text, what was read from it, and the times of the frames."""
+    """``<run>/predictions-rank<r>.jsonl``: the text, the answer read from it, and the times of the frames."""
 
     def __init__(self, folder: str | None = None) -> None:
         self.folder = folder

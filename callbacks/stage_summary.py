@@ -54,7 +54,7 @@ class StageSummary(Callback):
         self._stage_began = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """After the evaluation at the end of an epoch, and before StageSwitch moves on."""
+        """Add a row after the evaluation at the end of an epoch, before StageSwitch moves on."""
         assert isinstance(pl_module, GroundingModule)
         if trainer.sanity_checking or not trainer.is_last_batch or trainer.state.fn != TrainerFn.FITTING:
             return

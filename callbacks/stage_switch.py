@@ -74,7 +74,7 @@ class StageSwitch(Callback):
         return None
 
     def on_plateau(self, module: StagedModule) -> bool:
-        """Whether the last window's mean reward is not min_gain above that of the window before."""
+        """True where the last window's mean reward is not min_gain above that of the window before."""
         plateau = module.stage.plateau
         if plateau is None or len(self._rewards) < 2 * plateau.window:
             return False

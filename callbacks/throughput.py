@@ -1,4 +1,4 @@
-"""How fast a run is, and what it needs: seconds and peak memory by phase, tokens a second, share of the peak."""
+"""Speed and memory of a run: seconds and peak memory by phase, tokens a second, share of the peak."""
 
 import time
 
@@ -15,8 +15,8 @@ class Throughput(Callback):
     """Logs ``speed/…`` and ``memory/…`` every step.
 
     MFU is the operations that the step needs at least (``policy/flops.py``) over its seconds, as a share of
-    ``peak_tflops``; None measures that peak at the start, with large matrix products in the type of the run's. There
-    is no figure for padding: rows have none.
+    ``peak_tflops``; None measures that peak at the start, with large matrix products in the run's dtype. There is no
+    metric for padding: rows have none.
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:

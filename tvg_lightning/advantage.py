@@ -8,7 +8,7 @@ RewardScale = Literal["group", "batch", "none"]
 
 
 def group_advantage(rewards_BG: Tensor, scale: RewardScale = "group", eps: float = 1e-4) -> Tensor:
-    """How much better each completion is than its group, in standard deviations.
+    """The advantage of each completion over its group, in standard deviations.
 
     ``(r - mean_G) / (std + eps)``; GRPO (arXiv 2402.03300). "group": the group's std. "batch": the std of all
     B * G rewards given. "none": not divided (Dr. GRPO, arXiv 2503.20783). The std is the unbiased one
@@ -36,7 +36,7 @@ def group_advantage(rewards_BG: Tensor, scale: RewardScale = "group", eps: float
 
 
 def constant_groups(rewards_BG: Tensor) -> Tensor:
-    """Which groups have equal rewards throughout and so teach nothing; (B, G) to bool (B,).
+    """True for constant groups, whose rewards are all equal and so teach nothing; (B, G) to bool (B,).
 
     >>> import torch
     >>> constant_groups(torch.tensor([[1.0, 1.0], [0.0, 1.0]]))

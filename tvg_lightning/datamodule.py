@@ -53,7 +53,7 @@ class Split:
 
 @dataclass(frozen=True)
 class DataPlan:
-    """What training wants now, where it differs from the datamodule's own settings.
+    """The batches that training asks for, where they differ from the datamodule's own settings.
 
     num_batches None: as many as show every sample once. updates_per_batch: how often each batch is given
     before the next is read. goes_on: the trainer's epochs follow each other through the data, instead of each
@@ -196,7 +196,7 @@ class TVGDataModule(L.LightningDataModule):
         self.teardown("")
 
     def _read(self, key: str, path: str, limit: int | None = None) -> None:
-        """The samples of a file, and whether the videos of those that are wanted are there."""
+        """Read the samples of a file, and check that the videos of those that are wanted are there."""
         assert self.trainer is not None
         if path not in self._samples:
             try:
@@ -305,7 +305,7 @@ class TVGDataModule(L.LightningDataModule):
     # ---- reading videos
 
     def reader(self) -> ItemReader:
-        """What reads the videos of the run: made when it is first needed, for it may ask the policy who it is."""
+        """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
             maker = ItemMaker(self.videos, self.method, self.frames, self.templates)
@@ -313,7 +313,7 @@ class TVGDataModule(L.LightningDataModule):
         return self._reader
 
     def metrics(self) -> dict[str, float]:
-        """How the videos of this process are read, for the log: bad ones, hits of the caches, time waited."""
+        """Metrics of reading videos, for the log: bad ones, hits of the caches, time waited."""
         metrics = {} if self._reader is None else self._reader.metrics()
         return {f"data/{name}": value for name, value in metrics.items()}
 

@@ -22,7 +22,7 @@ VIDEO_SUFFIXES = (
 
 @contextmanager
 def at(file: Path, location: Location) -> Iterator[None]:
-    """What is wrong inside is said with its file and location."""
+    """Add file and location to the message of a ValueError raised inside."""
     try:
         yield
     except ValueError as error:
@@ -163,7 +163,7 @@ def require(given: Any, keys: Collection[str]) -> None:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a JSON value is a number that a float can hold; true and false are none."""
+    """True for a JSON value that is a number that a float can hold; true and false are none."""
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300)
 
 

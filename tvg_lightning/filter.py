@@ -41,7 +41,7 @@ class TimeR1Rule:
             raise ValueError(f"rule: mean and a std above 0 are needed, not {self.mean} and {self.std}")
 
     def weight(self, iou: float) -> float:
-        """How likely a sample is drawn, up to a factor: ``exp(-(IoU - mean)^2 / (2 std^2))``, 0 at IoU 0.
+        """Likelihood that a sample is drawn, up to a factor: ``exp(-(IoU - mean)^2 / (2 std^2))``, 0 at IoU 0.
 
         >>> TimeR1Rule().weight(0.3), TimeR1Rule().weight(0.0)
         (1.0, 0.0)
@@ -51,7 +51,7 @@ class TimeR1Rule:
 
 @dataclass(frozen=True, slots=True)
 class TeacherSplit:
-    """What TVG-R1 makes of a teacher's answers: traces to imitate, samples for RL, and how many are dropped."""
+    """TVG-R1's split by a teacher's answers: traces to imitate, samples for RL, and how many are dropped."""
 
     cold_start: list[Trace]
     reinforce: list[Sample]
@@ -86,7 +86,7 @@ def means(answers: Iterable[tuple[str, float]]) -> dict[str, float]:
 def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: TVGR1Rule) -> TeacherSplit:
     """TVG-R1's split of a training set by a teacher's answers.
 
-    A well-formed answer with IoU > eps1 goes to the cold start, once a text; a sample without such an answer
+    An answer in the format with IoU > eps1 goes to the cold start, once a text; a sample without such an answer
     and a mean IoU >= eps2 goes to RL. With one answer a sample, as in the paper, that is its rule: above eps1
     imitated, below eps2 dropped, the rest reinforced.
     """

@@ -1,4 +1,4 @@
-"""Stage 1 of TAR-TVG ends here: which traces are good enough to teach a fresh model (arXiv 2508.07683)."""
+"""The end of TAR-TVG's stage 1: choosing the traces good enough to teach a fresh model (arXiv 2508.07683)."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ from tvg_lightning.traces import Trace
 
 @dataclass(frozen=True)
 class HarvestRule:
-    """When a trace is kept.
+    """Conditions for keeping a trace.
 
     Reconstruction: the paper keeps traces by anchor-quality thresholds, no public source states them.
     """
@@ -36,7 +36,7 @@ class HarvestRule:
 
 
 def refusal(trace: Trace, rule: HarvestRule) -> str | None:
-    """Why the rule leaves this trace out, in a few words that can be counted; None when it is kept.
+    """The reason why the rule leaves this trace out, in a few words that can be counted; None when it is kept.
 
     Kept: format = 1, K >= 2, u_1 < u_2 <= u_answer, IoU(answer) >= tau, IoU(A_K) >= tau, with u the soft IoU.
     Measured anew from the spans, not read from the record, so a hand-made trace is judged alike.
@@ -62,7 +62,7 @@ def refusal(trace: Trace, rule: HarvestRule) -> str | None:
 
 
 def is_refining(anchors: Sequence[Span], answer: Span | None, windows: Sequence[Span]) -> bool:
-    """Whether a thought closes in on the truth: every anchor better than the one before, the answer not worse.
+    """True where a thought closes in on the truth: every anchor better than the one before, the answer not worse.
 
     ``u_1 < ... < u_K <= u_answer``, K >= 2, u the soft IoU with the window that fits best; reconstruction: for
     two anchors this is the harvest's rule, for more it asks the same of every step. False with fewer than two

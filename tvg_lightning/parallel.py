@@ -31,7 +31,7 @@ def rows_of_all_ranks(rows_BG: Tensor) -> tuple[Tensor, slice]:
 
 
 def mean_over_ranks(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Each figure's mean over the processes that have it; some have none of a task."""
+    """Each metric's mean over the processes that have it; some have none of a task."""
     values: dict[str, list[float]] = {}
     for part in of_all_ranks(dict(metrics)):
         for name, value in part.items():
@@ -40,7 +40,7 @@ def mean_over_ranks(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def of_all_ranks(ours: T) -> list[T]:
-    """What every process has, in the order of the ranks."""
+    """The objects of all processes, in the order of the ranks."""
     if not _is_parallel():
         return [ours]
     parts: list[Any] = [None] * dist.get_world_size()
@@ -54,7 +54,7 @@ def merged_over_ranks(metrics: Mapping[int, float]) -> dict[int, float]:
 
 
 def rank_and_world_size() -> tuple[int, int]:
-    """This process among all."""
+    """The rank of this process, and the number of processes."""
     return (dist.get_rank(), dist.get_world_size()) if _is_parallel() else (0, 1)
 
 

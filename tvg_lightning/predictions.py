@@ -49,7 +49,7 @@ class Prediction:
 
 
 def read_predictions(path: Path, method: Method) -> list[Prediction]:
-    """Every answer of a file or of the files of a folder; ``method`` says how a text is laid out.
+    """Every answer of a file or of the files of a folder; ``method`` says the format of a text.
 
     ValueError, naming the file and the line, for what is no answer in any of the forms above.
     """
@@ -63,7 +63,7 @@ def read_predictions(path: Path, method: Method) -> list[Prediction]:
 
 
 def _objects(file: Path) -> Iterator[tuple[Location, Mapping[str, Any]]]:
-    """Every object of a file that holds an answer, with where it stands."""
+    """Every object of a file that holds an answer, with its location."""
     if not file.is_file():
         raise ValueError(f"{file}: no such file of predictions")
     if not _is_one_value(read_text(file).strip()):
@@ -80,7 +80,7 @@ def _objects(file: Path) -> Iterator[tuple[Location, Mapping[str, Any]]]:
 
 
 def _is_one_value(content: str) -> bool:
-    """Whether a text is one JSON value; several lines of JSON are not."""
+    """True where a text is one JSON value; several lines of JSON are not."""
     try:
         return json.JSONDecoder().raw_decode(content)[1] == len(content)
     except ValueError:

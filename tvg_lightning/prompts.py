@@ -128,5 +128,5 @@ def inversion_prompt(
 
 
 def _clean(query: str) -> str:
-    """On one line, without the full stop that would clash with the sentence around it."""
+    """The query on one line, without the full stop that would clash with the sentence around it."""
     return " ".join(query.split()).removesuffix(".").rstrip()

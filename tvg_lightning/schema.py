@@ -16,7 +16,7 @@ class Span(NamedTuple):
 
 
 class Task(StrEnum):
-    """What the policy is asked: grounding, or one of Invert4TVG's three inversions of it."""
+    """The task that the policy is given: grounding, or one of Invert4TVG's three inversions of it."""
 
     TVG = "tvg"
     VERB_COMPLETION = "verb_completion"
@@ -25,7 +25,7 @@ class Task(StrEnum):
 
 
 class Method(StrEnum):
-    """Whose prompt and answer format are used for the grounding task."""
+    """The method whose prompt and answer format are used for the grounding task."""
 
     TAR_TVG = "tar_tvg"
     TVG_R1 = "tvg_r1"
@@ -60,7 +60,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What was read from one completion; bad text gives None and (), never an exception."""
+    """The answer read from one completion; bad text gives None and (), never an exception."""
 
     follows_format: bool  # the whole text follows the method's format
     span: Span | None  # the final answer; None when there is none that can be used

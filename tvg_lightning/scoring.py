@@ -22,7 +22,7 @@ _LAST_NUMBER = re.compile(r"(?:.*_)?(\d+)", re.DOTALL)
 
 @dataclass(slots=True)
 class Matched:
-    """Which prediction answers which record."""
+    """Predictions by the records that they answer."""
 
     answers: dict[int, Prediction] = field(default_factory=dict)  # by the record's index
     unknown: list[Prediction] = field(default_factory=list)  # for no record of the file
@@ -33,7 +33,7 @@ class Matched:
 
 @dataclass(frozen=True, slots=True)
 class QueryScore:
-    """What one query scored: the IoU with the true window of highest IoU; 0 without a usable prediction."""
+    """The score of one query: the IoU with the true window of highest IoU; 0 without a usable prediction."""
 
     record: Record
     prediction: Prediction | None  # None: missing
@@ -107,7 +107,7 @@ def metrics(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, flo
 
 
 def counts(scores: Sequence[QueryScore]) -> dict[str, int]:
-    """How many queries were scored, and for how many of them there was nothing to score."""
+    """Numbers of queries: scored, without a prediction, and without a usable one."""
     answers = [query.prediction for query in scores]
     return {
         "num_queries": len(scores),
@@ -142,19 +142,19 @@ def _question(video: str, query: str) -> tuple[str, str]:
 
 
 def _video_name(video: str) -> str:
-    """Without folder and suffix; ``_210.0_360.0`` at the end of a QVHighlights name is no suffix."""
+    """The name without folder and suffix; ``_210.0_360.0`` at the end of a QVHighlights name is no suffix."""
     name = video.replace("\\", "/").rpartition("/")[2]
     stem, dot, suffix = name.rpartition(".")
     return stem if (dot + suffix).lower() in VIDEO_SUFFIXES else name
 
 
 def _plain(query: str) -> str:
-    """Without what people change in a sentence: blanks, case, the full stop."""
+    """The sentence without what people change in it: blanks, case, the full stop."""
     return " ".join(query.split()).casefold().rstrip(" .")
 
 
 def _in_order(indices: Sequence[int], answers: Sequence[Prediction]) -> list[tuple[int, Prediction]]:
-    """Which of the records of one question gets which of the answers to it."""
+    """The records of one question, by index, each with its answer."""
     if len(indices) == len(answers):
         return list(zip(indices, answers, strict=True))
     if len(indices) == 1:

@@ -7,7 +7,7 @@ from tvg_lightning.schema import Span
 
 
 def is_usable(span: Span | None) -> bool:
-    """Whether a span can be scored: present, both times finite, start before end.
+    """True where a span can be scored: present, both times finite, start before end.
 
     >>> is_usable(Span(1.0, 2.0)), is_usable(Span(2.0, 2.0)), is_usable(None)
     (True, False, False)

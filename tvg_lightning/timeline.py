@@ -88,7 +88,7 @@ def draw_refinement(
     answer_ious: Sequence[float | None],
     title: str = "Mean IoU of the anchors and the answer",
 ) -> Figure:
-    """How good each anchor and the answer were on average, from stage to stage.
+    """Mean IoU of each anchor and of the answer, from stage to stage.
 
     ``anchor_ious[k]`` belongs to anchor k + 1 and has one number a stage, None (or NaN) where no completion
     had that anchor; the curve then has a hole. The last number of a curve stands in the legend.
@@ -300,7 +300,7 @@ def _draw_spans(axes: Axes, y: int, row: _Row, duration_s: float) -> None:
 
 
 def _free(start_in: float, width_in: float, obstacles_in: Sequence[tuple[float, ...]]) -> bool:
-    """Whether a label there stays on the axis and touches nothing."""
+    """True where a label there stays on the axis and touches nothing."""
     end_in = start_in + width_in
     on_axis = start_in >= 0 and end_in <= AXES_WIDTH_IN
     return on_axis and all(end_in < left or start_in > right for left, right in obstacles_in)

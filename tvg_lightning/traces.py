@@ -1,4 +1,4 @@
-"""The trace of one completion, one JSON line on disk: what was asked, said, read from it and paid for it.
+"""The trace of one completion, one JSON line on disk: the query, the text, the answer read from it and its rewards.
 
 A file belongs to one run and one process; steps only rise in it. A torn last line, of a run that died while it wrote,
 was never written (``files``).
@@ -125,7 +125,7 @@ def read_traces(path: Path | str) -> Iterator[Trace]:
 
 
 def num_traces(path: Path | str) -> int:
-    """How many traces a file has."""
+    """The number of traces in a file."""
     return sum(1 for _ in read_traces(path))
 
 

@@ -58,7 +58,7 @@ def joined(results: Sequence[Measured]) -> dict[str, Any]:
 
 
 def same_work(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Both sides read and wrote as many tokens with as many parameters."""
+    """Assert that both sides read and wrote as many tokens with as many parameters."""
     for key in ("prompt_tokens", "vision_tokens", "new_tokens", "parameters"):
         assert one[key] == other[key], f"{key}: {one[key]} and {other[key]}"
 
@@ -96,7 +96,7 @@ def machine() -> dict[str, Any]:
 
 
 def keep(benchmark: str, cases: list[dict[str, Any]], out: Path) -> None:
-    """Put a benchmark's metrics beside those of the others."""
+    """Write a benchmark's results beside those of the others."""
     results = json.loads(out.read_text(encoding="utf-8")) if out.exists() else {}
     results[benchmark] = {"machine": machine(), "cases": cases}
     out.parent.mkdir(parents=True, exist_ok=True)

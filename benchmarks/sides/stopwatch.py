@@ -1,4 +1,4 @@
-"""How long the steps of a transformers Trainer take."""
+"""Durations of the steps of a transformers Trainer."""
 
 import time
 from typing import Any

@@ -34,7 +34,7 @@ from benchmarks.sides.work import (
 )
 from tvg_lightning.policy.chat import DEFAULT_SYSTEM
 
-# the layout of tvg_lightning.policy.chat, with a picture in the place of the video
+# the chat template of tvg_lightning.policy.chat, with a picture in the place of the video
 CHAT_TEMPLATE = (
     "<|im_start|>system\n" + DEFAULT_SYSTEM + "<|im_end|>\n"
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
@@ -45,7 +45,7 @@ CHAT_TEMPLATE = (
 
 
 class ImageProcessor(Qwen2_5_VLProcessor):
-    """Without the part for videos, which needs torchvision."""
+    """Qwen's processor without the part for videos, which needs torchvision."""
 
     def __init__(self, image_processor: Any = None, tokenizer: Any = None, chat_template: str | None = None) -> None:
         self.image_token = "<|image_pad|>"

@@ -43,7 +43,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one side took: seconds of every step after the first, its phases, and the most memory it ever held."""
+    """Measurements of one side: seconds of every step after the first, its phases, and the most memory it ever held."""
 
     prompt_tokens: int
     vision_tokens: int
@@ -141,7 +141,7 @@ def measured_peak(threads: int, dtype: str, size: int = 2048, tries: int = 10) -
 
 
 def least_operations(work: Work, prompt_tokens: int) -> StepFlops:
-    """Of one step of this work, however it is done."""
+    """The operations that one step of this work needs at least, however it is done."""
     config = model_config()
     assert isinstance(config.text_config, Qwen2_5_VLTextConfig)
     assert isinstance(config.vision_config, Qwen2_5_VLVisionConfig)
@@ -165,5 +165,5 @@ def read_work() -> tuple[Work, Path]:
 
 
 def tell(measured: Measured) -> None:
-    """The result, as the last line."""
+    """Write the result as the last line."""
     sys.stdout.write("\n" + json.dumps(asdict(measured)) + "\n")

@@ -1,4 +1,4 @@
-"""Videos that cannot be read: written down, passed over by a fixed rule, and no more of them than agreed."""
+"""Videos that cannot be read: logged, replaced by a fixed rule, and no more of them than allowed."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ _HOPELESS = 20  # so many in a row, and none that could be read: it is not the f
 
 
 class TooManyBadVideosError(ValueError):
-    """So many videos cannot be read that the run is not worth going on with."""
+    """Too many videos cannot be read for the run to go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,22 +48,22 @@ class BadVideos:
         self._refuse_too_many()
 
     def find(self, path: str, segment: Span | None = None) -> BadVideo | None:
-        """What is known to be bad about a part of a video, that is: what reading it would find again.
+        """The known fault of a part of a video, which reading it would find again; None where none is known.
 
         A part is never judged by another part of the same file, or draws would depend on which was tried first.
         """
         return self._files.get(path) or self._parts.get((path, segment))
 
     def __len__(self) -> int:
-        """How many files; a part counts for its file."""
+        """Number of bad files; a part counts for its file."""
         return len(self._paths())
 
     def note_good(self) -> None:
-        """One could be read."""
+        """Note that a video could be read."""
         self._is_one_good = True
 
     def note(self, bad: BadVideo, position: int) -> None:
-        """Write one down, as met at ``position`` of the run; TooManyBadVideosError if it is one too many."""
+        """Log a bad video, met at ``position`` of the run; TooManyBadVideosError if it is one too many."""
         if self.find(bad.path, bad.segment) is not None:
             return
         self._num_new += bad.path in self.videos
@@ -99,7 +99,7 @@ class BadVideos:
 
 
 def read_bad_videos(log: Path) -> list[BadVideo]:
-    """What a log says; no file is an empty log. A torn line is passed over: its video will be found bad again."""
+    """Bad videos of a log; no file is an empty log. A torn line is passed over: its video will be found bad again."""
     bad: list[BadVideo] = []
     for _, record in json_lines(log, many_writers=True) if log.is_file() else ():
         try:
@@ -112,7 +112,7 @@ def read_bad_videos(log: Path) -> list[BadVideo]:
 
 
 def replacements(order: Sequence[int], place: int) -> Iterator[int]:
-    """What is drawn instead of ``order[place]``: those after it in the epoch's shuffle, then from its start.
+    """The draws that may replace ``order[place]``: those after it in the epoch's shuffle, then from its start.
 
     The first that can be read is taken. Whether a file can be read does not depend on the run, so the draw does
     not depend on when, or by which process, the bad ones were found.

@@ -1,4 +1,4 @@
-"""Which questions make up a batch: the same for any number of ranks, and for a run that was interrupted."""
+"""Batches of questions: the same for any number of ranks, and for a run that was interrupted."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from tvg_lightning.data.items import Draw, EvaluationQuestions, Item, TargetQues
 
 @dataclass(frozen=True, slots=True)
 class Sharding:
-    """This process among all."""
+    """The rank of this process, and the number of processes."""
 
     rank: int = 0
     world_size: int = 1
@@ -170,5 +170,5 @@ class EvaluationLoader:
 
 
 def batches_in_epoch(num_samples: int, batch_size: int, world_size: int) -> int:
-    """How many batches show every sample at least once."""
+    """The number of batches that show every sample at least once."""
     return math.ceil(num_samples / (batch_size * world_size))

@@ -3,7 +3,7 @@
 PyAV lists the frames from the packets, without decoding, so both decoders agree on which frames there are
 and when. Both start time at the file's first frame and apply the stored rotation; their frames are the same
 to the last bit. decord decodes every frame up to the one asked for; PyAV can leave out those that no other
-needs, and so costs less the farther apart the frames lie (docs/video.md has the metrics).
+needs, and so costs less the farther apart the frames lie (docs/video.md has the numbers).
 """
 
 from bisect import bisect_right
@@ -113,7 +113,7 @@ def decord_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Te
     """The frames ``taken`` by decord; refuses files in which decord's frames are not those asked for.
 
     After a jump into an open group of pictures the decoder drops frames, decord 0.6.0 counts on regardless,
-    and returns frames later than those asked for (by 3 to 10 in our files) without a word.
+    and returns frames later than those asked for (by 3 to 10 in our files) without an error.
     """
     if not index.exact_jumps:
         raise UnreadableError("not used, its jumps would miss in this file")
@@ -157,7 +157,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
 
 
 def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
-    """Where to jump to, and which frames are found from there: group by group where each stands alone."""
+    """Jumps, each with the frames to find from it: one a group of pictures, where the groups stand alone."""
     if not index.exact_jumps:
         return [(keys[0], keys)]
     groups: dict[int, list[int]] = {}
@@ -169,7 +169,7 @@ def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
 def _find(index: FrameIndex, stretches: list[_Stretch], resize: Resize) -> dict[int, Tensor]:
     """The wanted frames by their key, (1,H,W,3) each.
 
-    Fewer if a jump did not end at a key frame before them: begun elsewhere, a decoder may return ruins.
+    Fewer if a jump did not end at a key frame before them: begun elsewhere, a decoder may return damaged frames.
     """
     found: dict[int, Tensor] = {}
     reformatter = VideoReformatter()  # one for all: each builds its tables anew
@@ -225,7 +225,7 @@ def _video_stream(container: Any) -> Any:
 
 
 def _packets(container: Any, stream: Any) -> Iterator[_Packet]:
-    """What is needed of each packet, without its bytes: a film's would not fit in memory."""
+    """The needed fields of each packet, without its bytes: a film's would not fit in memory."""
     is_h264 = stream.codec_context.name == "h264"
     for packet in container.demux(stream):
         if packet.is_corrupt:
@@ -237,7 +237,7 @@ def _packets(container: Any, stream: Any) -> Iterator[_Packet]:
 
 
 def _refuse_cut(path: Path, packets: list[_Packet], container: Any, stream: Any) -> None:
-    """A file cut between two packets, or in its sound, shows only in what its header promises.
+    """Refuse a file cut between two packets, or in its sound, which shows only in what its header promises.
 
     Matroska promises no length of its pictures, only when the last of all streams ends: the sound may go on for longer.
     """
@@ -255,14 +255,14 @@ def _refuse_cut(path: Path, packets: list[_Packet], container: Any, stream: Any)
 
 
 def _end_s(path: Path) -> float:
-    """When the last packet of all streams ends."""
+    """The time in seconds at which the last packet of all streams ends."""
     with _open(path) as container:
         ends = [(p.pts + (p.duration or 0)) * p.time_base for p in container.demux() if p.pts is not None and p.size]
     return float(max(ends, default=0.0))
 
 
 def _are_closed(packets: Iterable[_Packet]) -> bool:
-    """Whether every group of pictures stands alone: opened by an entry, nothing after it shown before it."""
+    """True where every group of pictures stands alone: opened by an entry, nothing after it shown before it."""
     opened_at: int | None = None
     for packet in packets:
         if packet.is_key:
@@ -275,7 +275,7 @@ def _are_closed(packets: Iterable[_Packet]) -> bool:
 
 
 def _holds_idr(packet: bytes) -> bool:
-    """Whether one of H.264's length-prefixed units is of type 5, a picture that makes the decoder forget.
+    """True where one of H.264's length-prefixed units is of type 5, a picture that makes the decoder start afresh.
 
     A key frame without one is a mere recovery point, as intra refresh and open groups have.
 

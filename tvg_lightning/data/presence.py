@@ -1,4 +1,4 @@
-"""Whether the videos that annotations name are there, asked before any weight loads."""
+"""A check, before any weight loads, that the videos that annotations name are there."""
 
 import math
 import os
@@ -9,7 +9,7 @@ _MOST = 500  # files looked for: a busy network disk takes some milliseconds for
 
 
 def missing_videos(key: str, folder: Path, names: Iterable[str]) -> str | None:
-    """What to say where some of the files that the annotations of ``key`` name are missing; ValueError where all are.
+    """A warning where some files that the annotations of ``key`` name are missing, else None; ValueError where all are.
 
     Up to 500 different names are all looked for; of more, every second, third, … in their alphabetical order.
     """

@@ -1,4 +1,4 @@
-"""What a video file is, and whether it can be read: without a model, before a long job."""
+"""Properties of a video file, and whether it can be read: without a model, before a long job."""
 
 import os
 from dataclasses import dataclass

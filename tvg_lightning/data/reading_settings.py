@@ -1,4 +1,4 @@
-"""What a user decides about the reading of videos, and the pool and caches that follow from it."""
+"""Settings of reading videos, and the pool and caches that follow from them."""
 
 import math
 import os

@@ -1,7 +1,7 @@
 """Frames of a video file, or of a segment of it, each with its true presentation time.
 
-Which frames, how large, and the clip that results. Frames are resized once, here, to the size that the vision
-tower sees; what reads the file is in ``decoders`` and does not show in the clip.
+The choice of frames, their size, and the clip that results. Frames are resized once, here, to the size that the
+vision tower reads; what reads the file is in ``decoders`` and does not show in the clip.
 """
 
 import math
@@ -38,7 +38,7 @@ class SegmentError(VideoError):
 
 @dataclass(frozen=True)
 class FrameSettings:
-    """Which frames are taken, how large they become, and what reads them.
+    """Settings of the frames: which are taken, how large they become, and the decoder that reads them.
 
     ``fps`` frames a second, at least ``min_frames`` and at most ``max_frames``, spread over the whole video
     or segment; ``uniform_frames`` replaces all three by a fixed number (TVG-R1: 64). A frame gets ``min_pixels``
@@ -98,7 +98,7 @@ class FrameSettings:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoClip:
-    """The frames that the policy sees, and when they are.
+    """The frames that the policy sees, and their times.
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
     the segment, or from the file's first frame; ``fps`` is the rate of the frames taken, by their true times.
@@ -122,7 +122,7 @@ class VideoClip:
 
 
 def sample_times(duration_s: float, settings: FrameSettings) -> list[float]:
-    """When to look at a video of ``duration_s`` seconds: an even number of equal steps, the first at 0.
+    """The times to sample in a video of ``duration_s`` seconds: an even number of equal steps, the first at 0.
 
     n = uniform_frames, or fps * duration rounded to even within [min_frames, max_frames]; the k-th time is
     k * duration / n. Starting at 0 puts pair k at k * seconds_per_grid, which is what the position ids say.

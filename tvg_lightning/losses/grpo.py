@@ -86,7 +86,7 @@ def grpo_loss(
 
 
 def loss_denominator(mask_NT: Tensor, reduction: Reduction, max_length: int | None = None) -> Tensor:
-    """What the summed loss is divided by; at least 1. Denominators of micro-batches add up to the batch's.
+    """The divisor of the summed loss; at least 1. Denominators of micro-batches add up to the batch's.
 
     "token_mean": sampled tokens (DAPO, arXiv 2503.14476). "sequence_mean": completions, each first averaged
     over its own tokens (GRPO). "constant": completions times ``max_length`` (Dr. GRPO, arXiv 2503.20783), so

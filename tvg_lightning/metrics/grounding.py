@@ -19,14 +19,14 @@ ACCURACY_KEYS: Mapping[Task, str] = {
 class GroundingMetrics(Metric):
     """mIoU, R1@m, format rate, anchors, accuracy of the three inversion tasks, and how long the answers are.
 
-    Every figure is its own sum / count. Grounding: mIoU, R1@m, format_rate and refining_rate (the share whose
+    Every metric is its own sum / count. Grounding: mIoU, R1@m, format_rate and refining_rate (the share whose
     anchors close in on the truth, ``harvest.is_refining``) over all grounding samples, those without anchors
     included. ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
     later anchor's mean is over other samples than an earlier one's. Accuracies: over the samples of that task
     (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``completion_length``, in tokens, and ``truncated``, the
-    share that ended for want of tokens: over the samples of all tasks. Anchors after ``max_anchors`` have no
+    share that max_new_tokens ended: over the samples of all tasks. Anchors after ``max_anchors`` have no
     mean of their own.
-    A figure without a sample is left out of the result, so a run without inversion tasks logs none.
+    A metric without a sample is left out of the result, so a run without inversion tasks logs none.
     """
 
     is_differentiable = False

@@ -1,4 +1,4 @@
-"""Mean IoU and R1@m as torchmetrics shells: a sum and a count, so any split over processes gives one figure.
+"""Mean IoU and R1@m as torchmetrics shells: a sum and a count, so any split over processes gives one result.
 
 The IoUs come from ``spans.iou_to_windows``; nothing is measured a second time here. A prediction that is
 missing or unusable is an IoU of 0 and stays in the denominator.
@@ -28,7 +28,7 @@ def as_float64(values: Tensor | Sequence[float], name: str) -> Tensor:
 
 
 def recall_hits(ious_B: Tensor, thresholds: Sequence[float], strict: bool = False) -> Tensor:
-    """How many IoUs reach each threshold: (len(thresholds),) float64.
+    """The number of IoUs that reach each threshold: (len(thresholds),) float64.
 
     R1@m counts IoU >= m; ``strict`` counts IoU > m, as Time-R1's evaluation does.
 

@@ -31,7 +31,7 @@ class Evaluated:
     anchor_ious: tuple[float, ...]
     score: float | None
     num_tokens: int  # of the whole text, the end token included
-    truncated: bool  # whether max_new_tokens cut it off
+    truncated: bool  # ended by max_new_tokens
 
 
 @torch.no_grad()
@@ -49,7 +49,7 @@ def evaluate(
 
 
 def unanswered(item: Item) -> Evaluated:
-    """Whose video cannot be read: no answer, which is worth 0 and stays in the denominator."""
+    """The result where the video cannot be read: no answer, which is worth 0 and stays in the denominator."""
     has_truth = item.task != Task.TVG or bool(item.sample.windows)
     return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
 
@@ -91,7 +91,7 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
 
 
 def prediction_record(evaluated: Evaluated) -> dict[str, object]:
-    """What ``predict`` gives for one query. Times are seconds from the start of the (cut) video."""
+    """The record that ``predict`` gives for one query. Times are seconds from the start of the (cut) video."""
     sample, answer, error = evaluated.item.sample, evaluated.answer, evaluated.item.error
     record: dict[str, object] = {
         "qid": sample.sample_id,

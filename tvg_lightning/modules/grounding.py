@@ -1,4 +1,4 @@
-"""What every training module shares: policy, evaluation, optimizer, log. Only the step differs."""
+"""The part that all training modules share: policy, evaluation, optimizer, log. Only the step differs."""
 
 import logging
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class GroundingModule(L.LightningModule):
             evaluation,
             seed,
         )
-        self.engine = engine  # writes the completions
+        self.engine = engine  # generates the completions
         self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
         self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
@@ -70,11 +70,11 @@ class GroundingModule(L.LightningModule):
         raise NotImplementedError
 
     def data_plan(self) -> DataPlan | None:
-        """What the datamodule shall give for training; None leaves it to the datamodule's own settings."""
+        """The batches to ask of the datamodule for training; None leaves them to the datamodule's own settings."""
         return None
 
     def feature_identity(self) -> tuple[str, torch.dtype]:
-        """What a cache of features must be told apart by, once weights are loaded."""
+        """Digest of the vision weights and dtype of the features, which a cache goes by; once weights are loaded."""
         return self.policy.vision_identity(), self.policy.head.dtype
 
     def datamodule(self) -> TVGDataModule:
@@ -83,13 +83,13 @@ class GroundingModule(L.LightningModule):
         return datamodule
 
     def training_set(self) -> TrainingSet:
-        """That of the running stage, once the datamodule has been asked for its batches."""
+        """The training set of the running stage, once the datamodule has been asked for its batches."""
         training_set = self.datamodule().training_set
         assert training_set is not None
         return training_set
 
     def optimizer_names(self) -> list[str]:
-        """Of all optimizers that the run will have."""
+        """Names of all optimizers that the run will have."""
         return [self.optimizer_settings.name]
 
     def num_steps(self) -> int:
@@ -236,11 +236,11 @@ class GroundingModule(L.LightningModule):
         return [name_of[id(parameter)] for group in groups for parameter in group["params"]]
 
     def step_context(self) -> StepContext:
-        """Where in the run the coming step is taken."""
+        """The step context of the coming step."""
         return StepContext(
             self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size
         )
 
     def _batch_index(self) -> int:
-        """Which batch of the run this is, from 0, over all epochs."""
+        """Index of this batch in the run, from 0, over all epochs."""
         return int(self.trainer.fit_loop.total_batch_idx)

@@ -1,4 +1,4 @@
-"""Where the time and the memory of a training step go, phase by phase."""
+"""Time and memory of a training step, phase by phase."""
 
 import time
 
@@ -18,17 +18,17 @@ class Phases:
         self._device = torch.device("cpu")
 
     def start(self, device: torch.device) -> None:
-        """A new step, in no phase yet."""
+        """Begin a new step, in no phase yet."""
         self.seconds, self.peak_gib, self._name, self._device = {}, {}, None, device
 
     def enter(self, name: str) -> None:
-        """From here on it is another phase; a phase that comes again adds to itself."""
+        """Begin another phase; a phase that comes again adds to itself."""
         self.end()
         start_peak(self._device)
         self._name, self._began_s = name, time.perf_counter()
 
     def end(self) -> None:
-        """The phase that runs is over."""
+        """End the phase that runs."""
         if self._name is None:
             return
         if self._device.type == "cuda":

@@ -44,7 +44,7 @@ class Group:
 
     @property
     def is_constant(self) -> bool:
-        """Whether all rewards are equal, so that the group teaches nothing."""
+        """True where all rewards are equal, so that the group teaches nothing."""
         return max(self.rewards) == min(self.rewards)
 
 
@@ -77,7 +77,7 @@ class Rollout:
 
 @dataclass(slots=True)
 class Sampled:
-    """What came out of generation: the groups to learn from, and those that were replaced for being constant."""
+    """The result of generation: the groups to learn from, and those that were replaced for being constant."""
 
     groups: list[Group]
     replaced: list[Group]
@@ -85,7 +85,7 @@ class Sampled:
 
 @dataclass(frozen=True, slots=True)
 class Sampler:
-    """What answers and scores the prompts of one step."""
+    """Answers and scores the prompts of one step."""
 
     policy: PolicyBackbone
     settings: GRPOSettings
@@ -190,7 +190,7 @@ def prepare(
 
 
 def rollout_metrics(sampled: Sampled) -> dict[str, float]:
-    """What a person wants to see of all that was sampled: rewards by part, their deviation, lengths, certainty."""
+    """Metrics of all that was sampled: rewards by part, their deviation, lengths, negative log-likelihood."""
     groups = [*sampled.groups, *sampled.replaced]
     completions = [c for group in groups for c in group.completions]
     scores = [s for group in groups for s in group.scores]
@@ -243,7 +243,7 @@ def mean_ious(sampled: Sampled) -> dict[str, float]:
 
 
 def rollout_state(rollout: Rollout) -> dict[str, Any]:
-    """What a checkpoint keeps of a rollout whose updates are not all made: no pixels, they can be read again."""
+    """The part of a rollout with updates left that a checkpoint keeps: no pixels, they can be read again."""
     return {
         "num_taken": rollout.num_taken,
         "minibatches": [

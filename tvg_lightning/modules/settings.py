@@ -1,4 +1,4 @@
-"""What a user decides about training; every value is checked before any weight loads."""
+"""Settings of training; every value is checked before any weight loads."""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -18,7 +18,7 @@ OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"
 
 @dataclass(frozen=True)
 class PartSettings:
-    """What the optimizer does differently for one part of the policy; None is as for the language model."""
+    """Settings of the optimizer for one part of the policy; None is as for the language model."""
 
     lr: float | None = None
     weight_decay: float | None = None
@@ -126,7 +126,7 @@ class GRPOSettings:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """How validation, test and predict answer: greedily, read tolerantly.
+    """Settings of validation, test and predict, where answers are greedy and read tolerantly.
 
     strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
     own.
@@ -185,7 +185,7 @@ class StageSettings:
 
     @property
     def needs_base(self) -> bool:
-        """Whether the run's first weights must be kept for this stage."""
+        """True where the run's first weights must be kept for this stage."""
         grpo = self.grpo
         measures_against_it = grpo is not None and grpo.beta > 0 and grpo.reference == "base"
         return self.start_from == "base" or measures_against_it
@@ -214,7 +214,7 @@ class StageSettings:
 
 
 def check_reward(reward: RewardWeights, length: LengthSettings, grpo: GRPOSettings, where: str = "") -> None:
-    """Some weight counts, and that of the length can be felt."""
+    """Refuse weights that are all 0, and one of the length that can have no effect."""
     if not any(reward.as_dict().values()):
         raise ValueError(f"{where}reward: every weight is 0, so there is nothing to learn from: raise one")
     if reward.length > 0:
@@ -222,7 +222,7 @@ def check_reward(reward: RewardWeights, length: LengthSettings, grpo: GRPOSettin
 
 
 def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
-    """Every task that is mixed in has a weight that counts for it."""
+    """Refuse a mixture with a task for which no weight counts."""
     shares = asdict(mixture)
     for task in Task:
         if shares[task] > 0 and not reward.applies_to(task):
@@ -230,7 +230,7 @@ def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
 
 
 def check_stages(stages: list[StageSettings]) -> None:
-    """Names are unique, and a harvest comes from an earlier GRPO stage."""
+    """Refuse names that are used twice, and a harvest from anything but an earlier GRPO stage."""
     if not stages:
         raise ValueError("stages is empty: give at least one stage")
     seen: dict[str, StageSettings] = {}

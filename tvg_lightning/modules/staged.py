@@ -81,7 +81,7 @@ class StagedModule(GroundingModule):
             self.objective.begin(self.policy, self.base)
 
     def _objective(self) -> GRPOObjective | None:
-        """What lasts from step to step of a GRPO stage; None in an SFT stage."""
+        """The objective of a GRPO stage, which lasts from step to step; None in an SFT stage."""
         stage = self.stage
         if stage.grpo is None:
             return None
@@ -128,7 +128,7 @@ class StagedModule(GroundingModule):
         return 1 if self.stage.grpo is None else self.stage.grpo.updates_per_rollout
 
     def harvest_file(self, stage_name: str) -> Path:
-        """Where the harvest for an SFT stage lies."""
+        """The file with the harvest for an SFT stage."""
         return Path(self.trainer.default_root_dir) / "harvest" / f"{stage_name}.jsonl"
 
     def _targets(self) -> Path | None:

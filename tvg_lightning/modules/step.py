@@ -1,4 +1,4 @@
-"""Where in the run a training step is taken, and what it gives back."""
+"""The context of a training step in its run, and the result of the step."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from tvg_lightning.traces import Trace
 
 @dataclass(frozen=True, slots=True)
 class StepContext:
-    """Where in the run a step is taken; completions are drawn by ``seed``, ``stage`` and the items' positions."""
+    """The position of a step in the run; completions are drawn by ``seed``, ``stage`` and the items' positions."""
 
     seed: int = 0
     stage: str = "train"

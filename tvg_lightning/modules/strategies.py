@@ -1,4 +1,4 @@
-"""What the words of ``--trainer.strategy`` stand for here, where Lightning means something else by them."""
+"""Strategies by the words of ``--trainer.strategy``, where Lightning means something else by them."""
 
 from lightning.pytorch.strategies import DDPStrategy, ModelParallelStrategy, Strategy
 from lightning.pytorch.utilities import rank_zero_info

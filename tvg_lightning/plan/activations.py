@@ -1,4 +1,4 @@
-"""Bytes that the passes of this project's engine keep for their backward pass, and the most that come and go.
+"""Bytes that the passes of this project's engine keep for their backward pass, and the most transient ones.
 
 By counting tensors in the code. Letters: N tokens, H hidden, I intermediate size, A query heads, K key heads, D
 numbers a head, V vocabulary; e bytes of a product's number (``compute_bytes``), s of one that embeddings, norms and
@@ -22,10 +22,10 @@ def key_value_width(text: Qwen2_5_VLTextConfig) -> int:
 
 
 def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """What one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
+    """Bytes that one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
-    value, gate and up (by autocast from float32; peft casts it up, autocast down). f findings of attention, 1; or 2,
+    value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2,
     as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
     and up. s: the inputs of both norms. 4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r
     numbers, + e 6 r.
@@ -44,7 +44,7 @@ def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
 
 
 def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """The most that comes and goes in the backward pass of one layer, at its MLP: N (e (4 I + H) + s H).
+    """The most transient bytes in the backward pass of one layer, at its MLP: N (e (4 I + H) + s H).
 
     act(gate), computed again, and the gradients of the product and both its factors; the gradient that comes
     in and the one that goes round the MLP.
@@ -55,7 +55,7 @@ def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -
 
 
 def decoder(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
-    """What the language model keeps of a row: all layers, or with checkpointing their inputs, N H s each; and its ends.
+    """Bytes that the language model keeps of a row: layers, or with checkpointing their inputs, N H s each; and ends.
 
     The ends: the last norm's input (N H s), the states that predict (M H e), M tokens of completions.
     """
@@ -83,7 +83,7 @@ def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings)
 
 
 def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """What one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
+    """Bytes that one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
 
     i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. The
     inputs of both norms; query, key and value before the rotation, query and key after it; the result, and once more
@@ -95,7 +95,7 @@ def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float
 
 
 def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """What the vision side keeps of all videos: nothing where it is frozen; its merger N H 4 e, and the tower."""
+    """Bytes that the vision side keeps of all videos: none where it is frozen; its merger N H 4 e, and the tower."""
     if not settings.features_need_grad:
         return 0.0
     e, hidden = settings.compute_bytes, vision.hidden_size
@@ -108,7 +108,7 @@ def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
 
 
 def seeing(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
-    """The most that the tower holds for a while: patches in float32 three times (12 a number), or, if more, an MLP.
+    """The most transient bytes of the tower: patches in float32 three times (12 a number), or, if more, an MLP.
 
     At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each.
     """

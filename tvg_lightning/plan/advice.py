@@ -1,4 +1,4 @@
-"""What to change where a step does not fit, with what each change would give."""
+"""Changes to make where a step does not fit, with the peak that each would give."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""What a step holds on one GPU, phase by phase, in bytes."""
+"""Memory that a step holds on one GPU, phase by phase, in bytes."""
 
 from dataclasses import asdict, dataclass
 
@@ -6,7 +6,7 @@ from tvg_lightning.plan import activations, parameters
 from tvg_lightning.plan.architecture import Architecture
 from tvg_lightning.plan.settings import PlanSettings
 
-_FIRST_ROOM = 64  # tokens that the store of the completions' keys begins with; it doubles
+_FIRST_ROOM = 64  # tokens that the completions' key/value cache begins with; it doubles
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Held:
 
 
 def phases(architecture: Architecture, settings: PlanSettings) -> dict[str, Held]:
-    """What is held at the worst moment of every phase; a step needs the largest of the totals."""
+    """Bytes held at the worst moment of every phase; a step needs the largest of the totals."""
     return {
         "rollout": _rollout(architecture, settings),
         "backward begins": _backward_begins(architecture, settings),
@@ -48,7 +48,7 @@ def peak(architecture: Architecture, settings: PlanSettings) -> float:
 
 
 def fits(peak_bytes: float, settings: PlanSettings) -> bool:
-    """Whether that leaves the headroom free.
+    """True where the peak leaves the headroom free.
 
     >>> fits(70 * 2**30, PlanSettings(gpu_memory_gib=79)), fits(72 * 2**30, PlanSettings(gpu_memory_gib=79))
     (True, False)
@@ -57,7 +57,7 @@ def fits(peak_bytes: float, settings: PlanSettings) -> bool:
 
 
 def features(architecture: Architecture, settings: PlanSettings) -> float:
-    """The videos' tokens."""
+    """Bytes of the video features."""
     return float(settings.batch_size * settings.video_tokens * architecture.text.hidden_size * settings.compute_bytes)
 
 
@@ -65,7 +65,7 @@ def features(architecture: Architecture, settings: PlanSettings) -> float:
 
 
 def _held(architecture: Architecture, settings: PlanSettings, gradients: bool, **others: float) -> Held:
-    """With what lives through the whole step."""
+    """Bytes held in a phase, with what lives through the whole step."""
     has_gradients = gradients or settings.keeps_gradients
     return Held(
         parameters.weights(architecture, settings),
@@ -78,9 +78,9 @@ def _held(architecture: Architecture, settings: PlanSettings, gradients: bool, *
 
 
 def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
-    """Temporary is the largest of: seeing the videos, reading the prompts, and writing.
+    """Temporary is the largest of: encoding the videos, prefill, and decode.
 
-    While it writes, logits become probabilities in float64 (20 V a row) and the store of keys doubles.
+    In decode, logits become probabilities in float64 (20 V a row) and the key/value cache doubles.
     """
     text = architecture.text
     num_rows = settings.batch_size * settings.num_generations
@@ -136,7 +136,7 @@ def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
 
 
 def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
-    """The most that comes and goes at the head, cast where that is done: logits on both ways, and its gradient."""
+    """The most transient bytes at the head, cast where that is done: logits on both ways, and its gradient."""
     text = architecture.text
     gradient = parameters.head_gradient_as_made(architecture, settings)
     at_work = max(activations.logits_forward(text, settings), gradient + activations.logits_backward(text, settings))
@@ -162,7 +162,7 @@ def _one_layer(architecture: Architecture, settings: PlanSettings) -> float:
 
 
 def _update(architecture: Architecture, settings: PlanSettings) -> Held:
-    """One fused operation on a GPU; on a CPU the root and the quotient of the largest weight come and go."""
+    """One fused operation on a GPU; on a CPU the root and the quotient of the largest weight are transient."""
     on_cpu = settings.device == "cpu" and settings.optimizer == "adamw"
     largest = architecture.largest_trained * settings.trained_bytes / settings.num_shards
     temporary = 2.0 * largest if on_cpu else 0.0

@@ -64,7 +64,7 @@ def cast_head(architecture: Architecture, settings: PlanSettings) -> float:
 
 
 def head_gradient(architecture: Architecture, settings: PlanSettings) -> float:
-    """Whole; of shards it is in the type that they are gathered in."""
+    """Bytes of the head's whole gradient; of shards it is in the type that they are gathered in."""
     if settings.tuning != "full":
         return 0.0
     return float(architecture.head * (settings.compute_bytes if settings.is_sharded else settings.trained_bytes))
@@ -77,5 +77,5 @@ def head_gradient_as_made(architecture: Architecture, settings: PlanSettings) ->
 
 
 def summed(num_parameters: int, settings: PlanSettings) -> float:
-    """Whole gradients of what is cut: as they are made, and in float32 as they are summed over the GPUs."""
+    """Bytes of whole gradients of shards: as they are made, and in float32 as they are summed over the GPUs."""
     return float(num_parameters * (settings.compute_bytes + _FLOAT)) if settings.is_sharded else 0.0

@@ -1,4 +1,4 @@
-"""What a plan is asked about: a policy, a way to train it, the lengths of a step, and the GPUs."""
+"""The input of a plan: a policy, a way to train it, the lengths of a step, and the GPUs."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -76,12 +76,12 @@ class PlanSettings:
 
     @property
     def autocasts(self) -> bool:
-        """Whether products cast what they read; shards are cast when they are gathered."""
+        """True where products cast what they read; shards are cast when they are gathered."""
         return self.precision == "bf16-mixed" and not self.is_sharded
 
     @property
     def weight_dtype(self) -> Literal["float32", "bfloat16"]:
-        """Of all weights but adapters."""
+        """The dtype of all weights but adapters."""
         is_float = self.precision == "32-true" or (self.precision == "bf16-mixed" and self.tuning == "full")
         return "float32" if is_float else "bfloat16"
 
@@ -91,17 +91,17 @@ class PlanSettings:
 
     @property
     def trained_bytes(self) -> int:
-        """Of one trained number, of its gradient, its reference, and each of its states."""
+        """Bytes of one trained number, of its gradient, its reference, and each of its states."""
         return 2 if self.precision == "bf16-true" else 4
 
     @property
     def compute_bytes(self) -> int:
-        """Of what products read and give."""
+        """Bytes of a number that products read or give."""
         return 4 if self.precision == "32-true" else 2
 
     @property
     def stream_bytes(self) -> int:
-        """Of what embeddings and norms give, and of what layers add to: as their weights are, gathered or not."""
+        """Bytes of a number that embeddings and norms give and layers add to: as their weights are, gathered or not."""
         return self.weight_bytes if self.autocasts else self.compute_bytes
 
     @property
@@ -110,12 +110,12 @@ class PlanSettings:
 
     @property
     def keeps_gradients(self) -> bool:
-        """Whether gradients take their place through the whole step: in ddp's buckets, or as they add up."""
+        """True where gradients take their place through the whole step: in ddp's buckets, or as they add up."""
         return self.strategy == "ddp" or self.accumulate_grad_batches > 1
 
     @property
     def num_shards(self) -> int:
-        """Into how many parts weights, gradients and optimizer states are cut."""
+        """The number of parts that weights, gradients and optimizer states are cut into."""
         return self.gpus if self.is_sharded else 1
 
     @property
@@ -139,15 +139,15 @@ class PlanSettings:
 
     @property
     def prompt_tokens(self) -> int:
-        """Of one prompt, its video included."""
+        """Tokens of one prompt, its video included."""
         return self.text_tokens + self.video_tokens
 
     @property
     def completion_tokens(self) -> int:
-        """Of all completions, each as long as it may be."""
+        """Tokens of all completions, each as long as it may be."""
         return self.batch_size * self.num_generations * self.max_new_tokens
 
     @property
     def row_tokens(self) -> int:
-        """Of the packed row that the loss is taken over: a prompt stands in it once."""
+        """Tokens of the packed row that the loss is taken over: a prompt stands in it once."""
         return self.batch_size * self.prompt_tokens + self.completion_tokens

@@ -26,7 +26,7 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class GPU:
-    """What a GPU can do; the defaults are an H100's, bfloat16 without sparsity. mfu: the share that is reached."""
+    """Speed of a GPU; the defaults are an H100's, bfloat16 without sparsity. mfu: the share that is reached."""
 
     peak_tflops: float = 989.0
     memory_tb_per_s: float = 3.35

@@ -14,10 +14,10 @@ Attended = tuple[Tensor, Tensor]  # what was found (K, T, g, D), and its log-sum
 
 
 class RowAttention(Protocol):
-    """Who sees whom in a row without batch dimension."""
+    """Attention in a row without batch dimension; it decides which token sees which."""
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
-        """What every query finds, (K, N, g, D)."""
+        """The output of every query, (K, N, g, D)."""
 
 
 def attend(
@@ -102,14 +102,14 @@ def merge(one: Attended, other: Attended) -> Attended:
 
 
 def merge_found(one: Attended, other: Attended) -> Tensor:
-    """What attention over both sets finds (K, T, g, D): each result weighed by its set's share of the sum."""
+    """The output of attention over both sets (K, T, g, D): each result weighed by its set's share of the sum."""
     share_KTg1 = (one[1] - other[1]).sigmoid()[..., None]
     found_KTgD = torch.lerp(other[0].to(share_KTg1.dtype), one[0].to(share_KTg1.dtype), share_KTg1)
     return found_KTgD.to(one[0].dtype)
 
 
 def _as_mask(seen_KS: Tensor | None, dtype: torch.dtype) -> Tensor | None:
-    """What is added to the scores (K, 1, 1, S)."""
+    """The mask to add to the scores (K, 1, 1, S)."""
     if seen_KS is None:
         return None
     return torch.zeros(seen_KS.shape, dtype=dtype).masked_fill(~seen_KS, float("-inf"))[:, None, None]

@@ -155,7 +155,7 @@ class PolicyBackbone(nn.Module):
         return self._video_features(prompts)
 
     def _video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
-        """Compute ``video_features``, for calls from inside: under FSDP2 a method called from outside gathers weights."""
+        """``video_features`` for calls from inside: under FSDP2 a method called from outside gathers weights."""
         if all(prompt.features is None and prompt.keep is None for prompt in prompts):
             return self._compute_features(prompts)
         assert not self.features_need_grad, "a tower that is trained makes other features every time"

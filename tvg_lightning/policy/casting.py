@@ -15,7 +15,7 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 
 @contextmanager
 def cast_once(policy: PolicyBackbone) -> Iterator[Tensor]:
-    """The language model's matrices in autocast's type for a while; gives the head so. Nothing to do without autocast.
+    """Cast the language model's matrices to autocast's type for a while; yields the head in it. Idle without autocast.
 
     Only what autocast would cast itself: norms and embeddings stay. The head is a copy, for it may be the embedding.
     """

@@ -1,4 +1,4 @@
-"""Qwen's chat layout around one video and one question, as token ids."""
+"""Qwen's chat template around one video and one question, as token ids."""
 
 from transformers import PreTrainedTokenizerBase
 

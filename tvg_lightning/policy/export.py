@@ -1,4 +1,4 @@
-"""From a training checkpoint to the folders that stock transformers and PEFT load.
+"""Export of a training checkpoint to the folders that stock transformers and PEFT load.
 
 A checkpoint is read with ``weights_only``: tensors and plain values, no code. What is written is safetensors.
 """
@@ -37,7 +37,7 @@ _MODEL = "policy.model."  # where the model's weights stand in a checkpoint of a
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a checkpoint says of the policy: its settings and the weights that were saved, by the model's names."""
+    """The policy in a checkpoint: its settings and the weights that were saved, by the model's names."""
 
     settings: PolicySettings
     weights: Weights

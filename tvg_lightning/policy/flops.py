@@ -44,7 +44,7 @@ def step_flops(
     num_forwards: int = 1,
     num_backwards: int = 1,
 ) -> StepFlops:
-    """Of one step over B prompts with G completions each; grids in patches, lengths in tokens.
+    """Operations of one step over B prompts with G completions each; grids in patches, lengths in tokens.
 
     ``num_forwards`` counts passes over the rows: updates, plus one for old and one for reference log-probs.
     A backward pass costs two forward passes; one where only adapters are trained, whose own cost is left out.

@@ -1,4 +1,4 @@
-"""Generating G completions a prompt: video and prompt are encoded once, keys and values shared.
+"""Generation of G completions a prompt: video and prompt are encoded once, keys and values shared.
 
 Shape suffixes: B prompts, R = B * G rows (those of one prompt stand together), N tokens of all prompts.
 """
@@ -27,11 +27,11 @@ class Completion:
     token_ids: tuple[int, ...]
     text: str
     logp: tuple[float, ...]
-    truncated: bool  # whether max_new_tokens cut it off
+    truncated: bool  # ended by max_new_tokens
 
 
 class RolloutEngine(Protocol):
-    """What draws completions: ``generate``, or an engine of your own that gives the policy's log-probs with them."""
+    """Generates completions: ``generate``, or an engine of your own that gives the policy's log-probs with them."""
 
     def __call__(
         self,
@@ -46,9 +46,9 @@ class RolloutEngine(Protocol):
 
 @dataclass(slots=True)
 class _Decoding:
-    """What changes from token to token; finished rows leave it."""
+    """The state that changes from token to token; finished rows leave it."""
 
-    rows: list[int]  # which of the R rows are still being written
+    rows: list[int]  # those of the R rows that still decode
     attention: DecodeAttention
     head_VH: Tensor
     position_R: Tensor  # mRoPE id of the next token, the same on all three axes
@@ -105,7 +105,7 @@ def _generate(
 
 
 def _stops(policy: PolicyBackbone, ids: Sequence[int], stop: Sequence[str]) -> bool:
-    """Does the newest token complete one of the strings? A token is at least one byte, so few of them tell."""
+    """True where the newest token completes one of the strings. A token is at least one byte, so few of them tell."""
     return any(string in policy.ids_to_text(ids[-len(string.encode()) :]) for string in stop)
 
 

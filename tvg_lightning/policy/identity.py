@@ -16,7 +16,7 @@ _NUM_ROWS = 4  # of every weight: a merged adapter or a further step of training
 
 
 def base_folder(checkpoint: str, patterns: list[str]) -> Path:
-    """Where the files of a checkpoint lie: its folder, or the local copy of the hub's files of these patterns."""
+    """The folder with the files of a checkpoint: its own, or the local copy of the hub's files of these patterns."""
     if checkpoint == "tiny":
         return TINY_FOLDER
     folder = Path(checkpoint)
@@ -70,7 +70,7 @@ def _digests(file: Path) -> Iterator[bytes]:
 
 
 def _spread(num_rows: int) -> list[int]:
-    """At most ``_NUM_ROWS`` rows, evenly spread.
+    """Indices of at most ``_NUM_ROWS`` rows, evenly spread.
 
     >>> _spread(9), _spread(2)
     ([0, 2, 5, 8], [0, 1])

@@ -1,6 +1,6 @@
-"""Keys and values of a rollout: a prompt's are stored once for all its completions, a completion's own as they come.
+"""Key/value cache of a rollout: a prompt's is stored once for all its completions, a completion's own as it grows.
 
-Shape suffixes as in ``attention``; R rows that are still being written (those of one prompt stand together),
+Shape suffixes as in ``attention``; R rows that still decode (those of one prompt stand together),
 T tokens that fit.
 """
 
@@ -35,7 +35,7 @@ class PrefillAttention:
 
 @dataclass(slots=True)
 class _PromptBatch:
-    """Prompts of about one length, and the rows whose completions are being written."""
+    """Prompts of about one length, and the rows that still decode their completions."""
 
     numbers: tuple[int, ...]
     keys: list[Tensor]  # (K * P, S, D) a layer
@@ -45,7 +45,7 @@ class _PromptBatch:
 
 
 class DecodeAttention:
-    """Attention of one new token a row: over its prompt and over what the row has written so far."""
+    """Attention of one new token a row: over its prompt and over the row's own tokens so far."""
 
     def __init__(self, prompts: PrefillAttention, num_generations: int) -> None:
         num_K, _, num_D = prompts.keys[0].shape
@@ -57,7 +57,7 @@ class DecodeAttention:
         self._find_rows()
 
     def make_room(self) -> None:
-        """To be called before every new token."""
+        """Make room for one token more a row; called before every new token."""
         self._num_tokens += 1
         if self._num_tokens > self._keys[0].shape[2]:
             for parts in (self._keys, self._values):
@@ -98,7 +98,7 @@ class DecodeAttention:
 
     @staticmethod
     def _over(batch: _PromptBatch, layer: int, query_KRgD: Tensor, scaling: float) -> Attended:
-        """What the rows of one batch of prompts find in those."""
+        """Attention of the rows of one batch of prompts over those prompts."""
         assert batch.rows is not None
         query_QGgD = batch.rows.batch(query_KRgD)
         column = query_QGgD.flatten(1, 2)[:, :, None]

@@ -68,7 +68,7 @@ def _unit(x_NH: Tensor, scale_N1: Tensor) -> Tensor:
 
 
 class LeanAttention(Qwen2_5_VLAttention):
-    """The language model's, where a row says which token sees which; without a row it is the published one."""
+    """Attention of the language model, where a row decides which token sees which; without a row, the published one."""
 
     def forward(  # type: ignore[override]  # what it has more than the published one comes by name
         self,
@@ -142,7 +142,7 @@ class LeanPatchEmbedding(nn.Module):
 
 
 def make_lean(model: Qwen2_5_VLForConditionalGeneration) -> None:
-    """Put them into a model; weights are shared, not copied."""
+    """Put these modules into a model; weights are shared, not copied."""
     tower, layers = model.model.visual, model.model.language_model.layers
     tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
     for layer in (*tower.blocks, *layers):

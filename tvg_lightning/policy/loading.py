@@ -1,4 +1,4 @@
-"""From settings to a model and its tokenizer: the packaged tiny policy, a checkpoint, or an architecture alone."""
+"""A model and its tokenizer from settings: the packaged tiny policy, a checkpoint, or an architecture alone."""
 
 from pathlib import Path
 
@@ -59,7 +59,7 @@ def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     source = str(TINY_FOLDER) if settings.checkpoint.endswith(".json") else _source(settings)
     folder = Path(source)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
-        # transformers would make an empty one without a word
+        # transformers would make an empty one without an error
         raise ValueError(f"policy.checkpoint: {folder} has no tokenizer.json; copy it there from the base model")
     try:
         return AutoTokenizer.from_pretrained(source)

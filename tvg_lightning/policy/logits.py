@@ -1,4 +1,4 @@
-"""From hidden states to the log-probabilities of tokens, and to new tokens.
+"""Log-probabilities of tokens, and new tokens, from hidden states.
 
 Temperature and suppressed tokens belong to the policy, not to the sampler alone: both enter here, so the
 rollout and the loss speak of the same distribution. Shape suffixes: N tokens, H hidden, V vocabulary.
@@ -78,7 +78,7 @@ class _TokenLogp(torch.autograd.Function):
 
 
 def _add_product(sum_VH: Tensor, left_Vn: Tensor, right_nH: Tensor) -> None:
-    """In place, without a tensor for the product where the types are the same."""
+    """Add a product in place, without a tensor for it where the types are the same."""
     if sum_VH.dtype == left_Vn.dtype:
         sum_VH.addmm_(left_Vn, right_nH)
     else:

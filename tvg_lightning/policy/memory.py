@@ -1,4 +1,4 @@
-"""The most memory held since a moment of one's choice, so that every phase of a step has its own peak."""
+"""Peak memory since a chosen moment, so that every phase of a step has its own peak."""
 
 from pathlib import Path
 

@@ -24,7 +24,7 @@ class RaggedIndex:
 
     @classmethod
     def of(cls, sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> Self:
-        """Of every sequence's positions in the row; some may be empty.
+        """The index of sequences, each given by its positions in the row; some may be empty.
 
         >>> index = RaggedIndex.of([range(0, 2), range(5, 6)])
         >>> index.batch(torch.arange(6)[None]).tolist(), index.flat(torch.tensor([[7, 8], [9, 0]])).tolist()
@@ -52,7 +52,7 @@ class RaggedIndex:
         return x_KN[:, self.token_M] if self.one is None else x_KN[:, self.one]
 
     def real(self, num_K: int) -> Tensor | None:
-        """Which tokens of a batch are real (K * P, T), bool; None where all are."""
+        """True for real tokens of a batch (K * P, T), bool; None where all are."""
         return None if len(self.real_PT) == 1 else self.real_PT.repeat(num_K, 1)
 
     def put(self, x_KM: Tensor, row_KN: Tensor) -> None:
@@ -61,7 +61,7 @@ class RaggedIndex:
 
 
 def alike(lengths: Sequence[int], followers: Sequence[int]) -> list[list[int]]:
-    """Which sequences to make one batch of: padding, in pairs of tokens, must cost less than a quarter, or a call.
+    """Sequences to make batches of, by number: padding, in pairs of tokens, must cost less than a quarter, or a call.
 
     ``followers``: how many tokens besides its own see a sequence.
 

@@ -1,4 +1,4 @@
-"""What a user decides about the policy; refused before any weight loads when it cannot be."""
+"""Settings of the policy; impossible ones are refused before any weight loads."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,7 +10,7 @@ Attention = Literal["split", "dense"]
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """Which weights, and which of them are trained.
+    """The policy's weights, and which of them are trained.
 
     checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any Qwen2.5-VL
     checkpoint.
@@ -38,7 +38,7 @@ class PolicySettings:
 
     @property
     def trains_vision(self) -> bool:
-        """Whether tower or merger are trained, so that the features of a video change with every update."""
+        """True where tower or merger are trained, so that the features of a video change with every update."""
         return self.train_vision_tower or self.train_merger
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """How completions are drawn. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off.
+    """Settings of generation. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off.
 
     stop: a completion ends, beside at its end token, with the token that completes one of these strings; it
     keeps the string.

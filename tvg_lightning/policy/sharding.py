@@ -58,7 +58,7 @@ def shard(policy: PolicyBackbone, mesh: DeviceMesh, compute_dtype: torch.dtype) 
 
 
 def back_to_main_memory(policy: PolicyBackbone) -> None:
-    """Where ``policy.cpu_offload`` wants the shards, after something moved the whole module; buffers stay."""
+    """Move shards back under ``policy.cpu_offload``, after something moved the whole module; buffers stay."""
     if policy.settings.cpu_offload:
         policy._apply(lambda tensor: tensor.cpu() if isinstance(tensor, DTensor) else tensor)
 

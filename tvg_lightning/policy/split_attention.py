@@ -29,13 +29,13 @@ class Part:
     adds: bool = False  # to what another part has found for the same queries
 
     def seen_by(self, num_K: int) -> Tensor | None:
-        """Which keys are real (K * P, S); None where all are, or where padding is behind every query."""
+        """True for real keys (K * P, S); None where all are, or where padding is behind every query."""
         return None if self.causal else self.keys.real(num_K)
 
 
 @dataclass(frozen=True, slots=True)
 class RowLayout:
-    """Where the tokens of a row stand: prompt 1 to B, then the completions of prompt 1, …, of prompt B.
+    """The order of tokens in a row: prompt 1 to B, then the completions of prompt 1, …, of prompt B.
 
     >>> layout = row_layout([5, 3], [[2, 1], [1, 2]])
     >>> layout.prompts, layout.answers
@@ -139,7 +139,7 @@ class _SplitAttention(torch.autograd.Function):
 def repeated_attention(
     query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, layout: RowLayout, scaling: float
 ) -> Tensor:
-    """The same with public functions only, for any device: each completion gets a copy of its prompt's keys."""
+    """Split attention with public functions only, for any device: each completion gets a copy of its prompt's keys."""
 
     def over(queries: slice, *keys: slice) -> Tensor:
         key_KSD, value_KSD = (torch.cat([x[:, part] for part in keys], dim=1) for x in (key_KND, value_KND))
@@ -158,7 +158,7 @@ def repeated_attention(
 
 
 def dense_mask(layout: RowLayout) -> Tensor:
-    """The same as a mask (N, N), bool, query by key: quadratic in the row, the reference of the tests."""
+    """Split attention as a mask (N, N), bool, query by key: quadratic in the row, the reference of the tests."""
     num_N = max(part.stop for part in (*layout.prompts, *layout.completions))
     seen_NN = torch.zeros(num_N, num_N, dtype=torch.bool)
     for prompt in layout.prompts:

@@ -6,7 +6,7 @@ from tvg_lightning.tasks.verbs import lemma
 
 
 def action_recognition_reward(content: str | None, query_verbs: Sequence[str]) -> float:
-    """Whether the one verb given is among the query's, by dictionary form.
+    """Reward for giving one verb that is among the query's, by dictionary form.
 
     ``1[lemma(v_pred) in verbs(query)]``; Invert4TVG (arXiv 2508.07388). 1: it is. 0: it is not, or the
     content is not one word: a list of verbs would hit by its length alone. ``query_verbs``: lemmas, as of

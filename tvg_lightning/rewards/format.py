@@ -1,8 +1,8 @@
-"""The format reward, the same for all methods; what the format is, ``parsing`` says."""
+"""The format reward, the same for all methods; ``parsing`` says what the format is."""
 
 
 def format_reward(follows_format: bool) -> float:
-    """Whether the completion keeps the format that its prompt asks for.
+    """Reward for keeping the format that the prompt asks for.
 
     ``1[follows the format]``; TAR-TVG, TVG-R1, Time-R1, Invert4TVG. 1: the format of ``parsing.read_strict``
     (grounding) or ``parsing.read_inverted`` (inversion). 0: any other text.

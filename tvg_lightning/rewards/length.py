@@ -4,7 +4,7 @@ from tvg_lightning.rewards.weights import LengthSettings
 
 
 def length_reward(num_tokens: int, settings: LengthSettings) -> float:
-    """How far a completion runs into the last stretch of its allowed length.
+    """Penalty for running into the last stretch of the allowed length.
 
     ``0`` for |y| <= L_max - L_cache; ``((L_max - L_cache) - |y|) / L_cache`` up to L_max; ``-1`` beyond; DAPO
     (arXiv 2503.14476, eq. 13). 0: short enough. -1: as long as allowed, or longer. Never positive. Tokens with

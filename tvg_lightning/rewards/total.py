@@ -1,4 +1,4 @@
-"""From one completion to its reward: read it, score the parts that count, add them up."""
+"""The reward of one completion: read it, score the parts that count, add them up."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class RewardParts:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """What a completion is scored by."""
+    """Settings by which a completion is scored."""
 
     method: Method
     weights: RewardWeights

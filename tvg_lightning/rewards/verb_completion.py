@@ -1,4 +1,4 @@
-"""Invert4TVG's verb completion (VC): did the verb that was taken out of the query come back?"""
+"""Invert4TVG's verb completion (VC): put the verb back that was taken out of the query."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from tvg_lightning.tasks.verbs import verb_lemmas
 
 
 def verb_completion_reward(content: str | None, query_verbs: Sequence[str]) -> float:
-    """Whether the completed sentence has all verbs of the query, by dictionary form.
+    """Reward for a completed sentence that has all verbs of the query, by dictionary form.
 
     ``1[verbs(query) is a subset of verbs(sentence)]``, the release's reading of ``lemma(v_pred) =
     lemma(v_gt)``; Invert4TVG (arXiv 2508.07388), which finds the binary reward better than a cosine. 1: all

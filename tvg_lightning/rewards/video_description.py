@@ -6,7 +6,7 @@ from tvg_lightning.tasks.verbs import verb_lemmas
 
 
 def video_description_reward(content: str | None, query_verbs: Sequence[str]) -> float:
-    """Whether the query's first verb is among the description's, by dictionary form.
+    """Reward for having the query's first verb in the description, by dictionary form.
 
     ``1[lemma(v_gt) in verbs(description)]``, v_gt the query's first verb (the one that verb completion takes
     out); Invert4TVG (arXiv 2508.07388). 1: it is. 0: it is not, or there is no description. ``query_verbs``:

@@ -1,4 +1,4 @@
-"""What each reward counts for: the settings under ``reward.``, ``anchors.`` and ``length.`` in a config."""
+"""Weights of the rewards: the settings under ``reward.``, ``anchors.`` and ``length.`` in a config."""
 
 import math
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class RewardWeights:
         return asdict(self)
 
     def applies_to(self, task: Task) -> bool:
-        """Whether some weight above 0 counts for a completion of this task (see ``rewards.total``).
+        """True where some weight above 0 counts for a completion of this task (see ``rewards.total``).
 
         >>> RewardWeights(iou=1.0).applies_to(Task.VERB_COMPLETION)
         False
@@ -89,7 +89,7 @@ class AnchorSettings:
 
 @dataclass(frozen=True)
 class LengthSettings:
-    """From where on the length of a completion costs (DAPO, arXiv 2503.14476); only where ``reward.length`` counts."""
+    """The length from which a completion costs (DAPO, arXiv 2503.14476); only where ``reward.length`` counts."""
 
     max_tokens: int = 2048  # a completion this long costs 1
     cache_tokens: int = 512  # the last stretch of those, over which the cost rises

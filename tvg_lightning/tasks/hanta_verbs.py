@@ -63,7 +63,7 @@ def _sentences(text: str) -> list[list[re.Match[str]]]:
 
 
 def _main_positions(tags: Sequence[str]) -> list[int]:
-    """Where the main verbs stand: every lexical verb, and have or do where they help no other verb."""
+    """Positions of the main verbs: every lexical verb, and have or do where they help no other verb."""
     return [
         i
         for i, tag in enumerate(tags)
@@ -107,7 +107,7 @@ def _is_ing_verb(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
 
 
 def _follows_relative_clause(words: Sequence[str], tags: Sequence[str], i: int) -> bool:
-    """What comes after "that is red" and is taken for the red thing: "a square that is red shakes"."""
+    """True for a verb after "that is red" that is taken for the red thing: "a square that is red shakes"."""
     if i < 3 or tags[i] != "NN2" or not tags[i - 1].startswith("AJ"):
         return False
     return words[i - 3] in _RELATIVE and tags[i - 2].startswith("VB") and _can_be_verb(words[i])

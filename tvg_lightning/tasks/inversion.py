@@ -6,7 +6,7 @@ from tvg_lightning.tasks.verbs import verbs
 
 
 def can_invert(sample: Sample) -> bool:
-    """Whether the sample can be an inversion task: its query has a verb and one of its windows can be shown.
+    """True where the sample can be an inversion task: its query has a verb and one of its windows can be shown.
 
     >>> can_invert(Sample("a", "a.mp4", 10.0, "the red circle", (Span(1.0, 2.0),)))
     False

@@ -1,4 +1,4 @@
-"""Which task each training sample becomes: one draw per sample and epoch, the same on every rank."""
+"""The task that each training sample becomes: one draw per sample and epoch, the same on every rank."""
 
 import hashlib
 import math

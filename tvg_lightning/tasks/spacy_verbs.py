@@ -12,7 +12,7 @@ _HELPING: Final = ("aux", "auxpass")
 
 
 class _Token(Protocol):
-    """What is read of spaCy's token; ``idx`` is its first character in the text."""
+    """The part of spaCy's token that is read; ``idx`` is its first character in the text."""
 
     idx: int
     text: str

@@ -36,7 +36,7 @@ class Verb:
 
 
 def tagger_name(tagger: Tagger = "auto") -> Literal["spacy", "hanta"]:
-    """Which tagger reads the sentences: with "auto" what TVG_VERB_TAGGER says, else spaCy if installed, else HanTa.
+    """The tagger of the sentences: with "auto" what TVG_VERB_TAGGER says, else spaCy if installed, else HanTa.
 
     A ValueError where spaCy is asked for and no model of it is installed, or where the variable holds another word.
 

@@ -18,7 +18,7 @@ from tvg_lightning.teacher.settings import QuestionSettings
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Why a run ended early; ``is_fault``: something has to be fixed first."""
+    """The reason why a run ended early; ``is_fault``: something has to be fixed first."""
 
     reason: str
     is_fault: bool
@@ -62,7 +62,7 @@ class Annotator:
         self._stop_event.set()
 
     def is_answered(self, key: str) -> bool:
-        """Whether the answer is paid for, and not one cut off that may be longer by now."""
+        """True where the answer is paid for, and not a truncated one that may be longer by now."""
         reply = self.ledger.replies.get(key)
         return reply is not None and not (reply.is_truncated and reply.max_tokens < self.settings.max_tokens)
 
@@ -98,7 +98,7 @@ class Annotator:
             await self._wait(num_failed, outcome)
 
     async def _may_send(self) -> bool:
-        """Whether one more request may leave now; its worst case is then set aside."""
+        """True where one more request may leave now; its worst case is then set aside."""
         if self.stopped is not None:
             return False
         limit = await self.purse.reserve()

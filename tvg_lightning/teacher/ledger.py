@@ -1,4 +1,4 @@
-"""What was asked and what came of it, line by line on disk: the one record from which everything else is made.
+"""The ledger: requests and their outcomes, line by line on disk, from which everything else is made.
 
 Every try has two lines: ``sent`` with its worst case, before it leaves, and ``outcome`` with the raw response,
 synced to disk before anything else is done with it. A try without an outcome was under way when the run died:
@@ -43,12 +43,12 @@ class Ledger:
             raise
 
     def sent(self, key: str, sample_id: str, worst: Tokens) -> None:
-        """A request is about to leave."""
+        """Record that a request is about to leave."""
         self.num_requests += 1
         self._append({"event": "sent", "key": key, "sample_id": sample_id, "worst": worst})
 
     def settle(self, key: str, outcome: Outcome, worst: Tokens) -> Tokens:
-        """What became of it; returns what it cost, the worst case where nobody knows."""
+        """Record the outcome of a request; returns what it cost, the worst case where nobody knows."""
         cost = outcome.tokens if outcome.tokens is not None else worst
         record = {"event": "outcome", "key": key, "verdict": outcome.verdict, "tokens": cost, "reason": outcome.reason}
         self._append({**record, "response": outcome.response})

@@ -7,7 +7,7 @@ from tvg_lightning.teacher.settings import BudgetSettings
 
 
 class Purse:
-    """What is spent and what is set aside for requests under way. For one event loop."""
+    """The amount spent, and the amount set aside for requests under way. For one event loop."""
 
     def __init__(self, settings: BudgetSettings, num_requests: int, tokens: Tokens, max_output_tokens: int) -> None:
         """``num_requests`` and ``tokens`` were spent by earlier runs."""
@@ -43,7 +43,7 @@ class Purse:
             self._changed.notify_all()
 
     def _broken_limit(self) -> str | None:
-        """Which limit one more request could break."""
+        """The limit that one more request could break, if any."""
         num_worst = self._num_open + 1
         tokens = Tokens(
             self.tokens.input + num_worst * self.worst.input, self.tokens.output + num_worst * self.worst.output

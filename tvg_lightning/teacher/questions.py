@@ -1,4 +1,4 @@
-"""From a sample to the request that is sent: the method's prompt, and the video as frames or as a file."""
+"""Requests made from samples: the method's prompt, and the video as frames or as a file."""
 
 import base64
 import hashlib
@@ -65,7 +65,7 @@ def make_body(question: Question, model: str, settings: QuestionSettings) -> byt
 
 
 def fingerprint(file: Path) -> str:
-    """What tells a file from another without reading all of it: its size, begin and end; VideoError if missing.
+    """A digest that tells a file from another without reading all of it: of size, begin and end; VideoError if missing.
 
     Not its date, which a copy to another machine changes.
     """

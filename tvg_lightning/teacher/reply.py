@@ -1,4 +1,4 @@
-"""What a server said: whether it counts, what it cost, what is in it. Nothing here trusts the server."""
+"""The reply of a server: whether it counts, what it cost, what is in it. Nothing here trusts the server."""
 
 import json
 import math
@@ -19,7 +19,7 @@ class Tokens(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """What follows from one try."""
+    """The consequence of one try."""
 
     ANSWERED = "answered"  # paid for: never asked again
     RETRY = "retry"
@@ -57,7 +57,7 @@ NOTHING = Tokens(0, 0)
 
 
 def judge(status: int, retry_after: str | None, content: bytes) -> Outcome:
-    """What one HTTP answer means.
+    """The outcome of one HTTP answer.
 
     200 with a choice is an answer, whatever it says. 200 without one, or that is not JSON, is retried and
     counted as paid for. 408, 409, 429 and 5xx are retried; 401, 402, 403, 404, redirects, a used-up quota and
@@ -141,7 +141,7 @@ def _is_count(value: object) -> TypeGuard[int]:
 
 
 def _is_final(body: object) -> bool:
-    """Whether an error stays whatever is asked: OpenAI's used-up quota (429), Google's invalid key (400)."""
+    """True where an error stays whatever is asked: OpenAI's used-up quota (429), Google's invalid key (400)."""
     error = _error(body)
     return error.get("code") == "insufficient_quota" or "API_KEY_INVALID" in json.dumps(error)
 

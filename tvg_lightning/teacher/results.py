@@ -1,4 +1,4 @@
-"""From the ledger to the files that people use: traces to learn from, and what was refused, with the reason.
+"""Files made from the ledger: traces to learn from, and what was refused, with the reason.
 
 Both are written anew as a whole, in the order of the annotations, so no run can double or lose a line.
 """
@@ -31,7 +31,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What a ledger holds for some annotations; ``num_open``: answers not asked for yet."""
+    """The results in a ledger for some annotations; ``num_open``: answers not asked for yet."""
 
     traces: tuple[Trace, ...]
     refused: tuple[Refused, ...]
@@ -51,7 +51,7 @@ class Results:
 
 
 def refusal(reply: Reply, method: Method) -> str | None:
-    """Why an answer cannot be learned from, a few words before any colon; None for a good one.
+    """The reason why an answer cannot be learned from, a few words before any colon; None for a good one.
 
     Good is the method's format with a usable span in it. How near that span is to the truth is for `filter`.
 

@@ -1,4 +1,4 @@
-"""What a user says about the teacher: where it is, what it is asked, and how much may be spent on it."""
+"""Settings of the teacher: where it is, what it is asked, and how much may be spent on it."""
 
 import math
 from dataclasses import dataclass, field
@@ -57,9 +57,9 @@ class EndpointSettings:
 
 @dataclass(frozen=True)
 class QuestionSettings:
-    """What is sent for one query. Most changes make another question, which is paid for anew.
+    """The request for one query. Most changes make another question, which is paid for anew.
 
-    Not so num_answers, max_video_mb and max_tokens: more of them asks for more answers, and again for those cut off.
+    Not so num_answers, max_video_mb and max_tokens: more of them asks for more answers, and again for truncated ones.
     input: ``frames`` sends JPEG images, each after its time in seconds; ``video`` sends the whole file, of
     max_video_mb megabytes at most. max_tokens bounds an answer, hidden reasoning included; max_tokens_key is
     how the server calls that bound (OpenAI's reasoning models take ``max_completion_tokens`` only).
@@ -94,7 +94,7 @@ class QuestionSettings:
 
 @dataclass(frozen=True)
 class BudgetSettings:
-    """How much one output folder may cost in all its runs; null is no limit.
+    """Limits on what one output folder may cost in all its runs; null is no limit.
 
     A request is sent only if its worst case, max_input_tokens and ``question.max_tokens``, still fits beside
     all that is under way; so max_input_tokens, the most that one question's input can count, must be given for

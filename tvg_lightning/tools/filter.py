@@ -62,7 +62,7 @@ def time_r1(
         answers: traces, or predictions of train.py predict, over the training set.
         annotations: the training set in the project's own JSONL.
         out: file of annotations to write; give it to data.train.
-        method: how a text in predictions is laid out.
+        method: whose format the texts in predictions have.
         rule: the Gaussian, how many to draw, and the seed.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """

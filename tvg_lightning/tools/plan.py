@@ -103,7 +103,7 @@ def memory_table(held: dict[str, Held]) -> str:
 
 
 def verdict(peak: float, is_enough: bool, settings: PlanSettings, advice: list[Suggestion]) -> str:
-    """Whether it fits, and what to change if not."""
+    """A text on whether the step fits, and what to change if not."""
     room = f"{settings.gpu_memory_gib:g} GiB with {settings.headroom:.0%} left free"
     if is_enough:
         return f"It fits: {peak / _GIB:.1f} GiB in {room}."

@@ -3,8 +3,8 @@
 First the vision tower alone learns to name what each pair of frames shows and what its clock says, in the language
 model's own words: the video token of a purple square that shakes at second 12 points the way in which the embeddings
 of "purple", "square", "shakes" and "12.0" point, and is as long as one of them. So the language model finds a thing
-that it reads of by the same look at similar words with which it reads, and can still write to the token what it
-finds. Then the language model learns to answer questions; the tower stays as it is.
+that a question names by attending to similar words, as it does in text, and can still write to the token what it finds.
+Then the language model learns to answer questions; the tower stays as it is.
 Scenes are drawn at the sampled frames' times, without writing video files; a pool of scenes is drawn once and asked
 about many times. What the base was trained on is said in ``data/moving_shapes/questions.py``.
 """

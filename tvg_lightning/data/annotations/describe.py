@@ -1,4 +1,4 @@
-"""What is in a file of annotations, in words and numbers: what was done to it and where, and how long things are."""
+"""A description of a file of annotations in words and numbers: what was done to it and where, and its lengths."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
 
 
 def describe(records: Sequence[Record], result: ReadResult, examples: int = 3) -> str:
-    """The report with the first ``examples`` places of every reason, then numbers of windows, lengths, repetitions."""
+    """The report with ``examples`` locations of every reason, then numbers of windows, lengths, repetitions."""
     report, samples = result.report, result.samples
     counts = f"{report.num_fixed} fixed, {report.num_clipped} clipped, {report.num_refused} refused"
     lines = [
@@ -30,7 +30,7 @@ def describe(records: Sequence[Record], result: ReadResult, examples: int = 3) -
 
 
 def durations_s(samples: Sequence[Sample]) -> list[float]:
-    """One a video, or one a part where files are cut."""
+    """One duration a video, or one a part where files are cut."""
     return list({(sample.video, sample.cut): sample.duration_s for sample in samples}.values())
 
 
@@ -75,7 +75,7 @@ def _window_counts(samples: Sequence[Sample]) -> str:
 
 
 def _repetitions(records: Sequence[Record]) -> str:
-    """How many records repeat an earlier (video, query), and how many such pairs have more than one truth."""
+    """Number of records that repeat an earlier (video, query), and of such pairs with more than one truth."""
     truths: dict[tuple[str, Span | None, str], set[tuple[Span, ...]]] = {}
     for record in records:
         truths.setdefault((record.video, record.cut, record.query), set()).add(record.windows)

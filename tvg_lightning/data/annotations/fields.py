@@ -1,4 +1,4 @@
-"""The values of an annotation: what is not as it should be is said with its key."""
+"""Checked values of an annotation; an error names the key."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,7 +17,7 @@ def beside(annotations: Path, name: str) -> Path:
 
 
 def text(given: Mapping[str, Any], key: str) -> str:
-    """A text that says something."""
+    """A text that is not empty."""
     value = given.get(key)
     if not isinstance(value, str) or not value.strip():
         raise ValueError(f"{key} must be a text that is not empty, got {value!r}")

@@ -1,4 +1,4 @@
-"""What one line of an annotation file says, before anyone judges whether it can be true.
+"""Records: the annotated queries of a file as they stand, before any check that they can be true.
 
 A reader of a data set only translates its form: ``records(path, …)`` gives a ``Record`` for every annotated
 query, windows as published. ``clean`` then makes the samples to train and evaluate on, clipping and refusing
@@ -34,7 +34,7 @@ class Record:
 def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:
     """The samples that can be used, with every repair, clip and refusal noted.
 
-    ValueError, naming the file and both places, where two records have one id; and, unless ``videos_outside`` allows
+    ValueError, naming the file and both locations, where two records have one id; and, unless ``videos_outside`` allows
     it, for a video that leads out of the folder of videos. Every sample comes this way, so its name can be joined.
     """
     tally = Tally(path)

@@ -1,4 +1,4 @@
-"""What was done to a file of annotations, record by record: nothing is changed or left out without a word."""
+"""The report on a file of annotations, record by record: every change and every refusal is noted."""
 
 import math
 from collections import Counter
@@ -14,7 +14,7 @@ Note = tuple[Location, str]  # and what or why
 
 @dataclass(frozen=True, slots=True)
 class ReadReport:
-    """Which records were changed or left out, and why."""
+    """The records that were changed or left out, and why."""
 
     path: str
     num_read: int  # samples that came out
@@ -94,7 +94,7 @@ class Tally:
 
 
 def impossible(window: Span, duration_s: float) -> str | None:
-    """Why a window cannot be true of a video of ``duration_s``; None if it can, possibly after clipping.
+    """The reason why a window cannot be true of a video of ``duration_s``; None if it can, possibly after clipping.
 
     >>> impossible(Span(8.0, 7.0), 30.0), impossible(Span(8.0, 31.0), 30.0)
     ('window is reversed', None)

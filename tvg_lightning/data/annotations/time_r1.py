@@ -6,7 +6,7 @@
 Where ``video_start`` and ``video_end`` are given, that part of the named file is the video (duration is their
 difference). Most of those names also contain the part (``a_00:00:39:000_00:01:24:700.mp4``), which leaves open
 whether the authors' files were cut already; their release hands both numbers to its video reader, so here they
-are a cut of the named file. Who holds files of the parts alone leaves ``cut`` out after ``data convert``.
+are a cut of the named file. With files of the parts alone, remove ``cut`` after ``data convert``.
 The folder in front of the name is that of the authors' machine and is left out. ``difficulty`` and ``pred``
 (IoU of their base model's answer, and that answer) are not used.
 """

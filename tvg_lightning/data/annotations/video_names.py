@@ -1,4 +1,4 @@
-"""Which names of videos may become paths: they stand in files that others wrote, and are joined to the user's folder.
+"""A check of video names before they become paths: others wrote them, and they are joined to the user's folder.
 
 A name is judged by its letters, for the file need not be on this machine. Links inside the folder are followed:
 who put them there is its owner, not the annotations, and folders of links into a large store are common.

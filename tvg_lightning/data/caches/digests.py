@@ -14,7 +14,7 @@ class FileDigest(NamedTuple):
 
 
 def digest_of(path: Path, known: FileDigest | None = None) -> FileDigest | None:
-    """The bytes are read only where the file is no longer as it was when ``known`` was taken.
+    """The digest of a file; its bytes are read only where it is no longer as it was when ``known`` was taken.
 
     None for what is no file or cannot be read: whoever opens it as a video says why.
     """

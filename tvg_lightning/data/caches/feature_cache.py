@@ -39,7 +39,7 @@ class ClipFeatures:
 
     @property
     def seconds_per_grid(self) -> float:
-        """As that of the clip."""
+        """Seconds from one pair of frames to the next, as of the clip."""
         return TEMPORAL_PATCH / self.fps
 
 
@@ -92,7 +92,7 @@ class FeatureCache:
     ) -> None:
         try:
             self.store(key, ClipFeatures(features, grid_thw, times_s, fps))
-        except OSError as error:  # a full disk must not end the run: the tower will see the clip again
+        except OSError as error:  # a full disk must not end the run: the tower will encode the clip again
             log.warning("the feature cache could not keep a clip: %s", error)
 
     def store(self, key: str, clip: ClipFeatures) -> None:

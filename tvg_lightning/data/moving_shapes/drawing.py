@@ -1,4 +1,4 @@
-"""From a scene to pixels: where every actor is at a given time, and its anti-aliased picture.
+"""Pixels of a scene: the position of every actor at a given time, and its anti-aliased picture.
 
 Every action has a constant pace, whatever the length of its event, and is fast enough to be seen between two
 frames half a second apart on a 28-pixel canvas: the policy sees two frames to a token.
@@ -26,7 +26,7 @@ CLOCK_GREY = 170
 
 @dataclass(slots=True)
 class Pose:
-    """Where and how an actor is drawn: centre in pixels, scale of its radius, angle in degrees."""
+    """The way an actor is drawn: centre in pixels, scale of its radius, angle in degrees."""
 
     x: float
     y: float
@@ -66,7 +66,7 @@ def _draw_clock(frame: NDArray[np.float32], time_s: float) -> None:
 
 
 def pose_in(actor: Actor, event: Event, elapsed_s: float) -> Pose:
-    """Where the actor is, and how large and how turned, after ``elapsed_s`` seconds of its event."""
+    """Position, size and angle of the actor after ``elapsed_s`` seconds of its event."""
     pose = Pose(actor.x, actor.y)
     phase = (elapsed_s % GROWTH_PERIOD_S) / GROWTH_PERIOD_S
     match event.action:
@@ -114,7 +114,7 @@ def _paint(frame: NDArray[np.float32], actor: Actor, pose: Pose) -> None:
 def _coverage(
     shape: str, dx: NDArray[np.float32], dy: NDArray[np.float32], radius: float, angle_deg: float
 ) -> NDArray[np.float32]:
-    """How much of each pixel the shape covers, 0 to 1, from its signed distance (positive inside)."""
+    """The share of each pixel that the shape covers, 0 to 1, from its signed distance (positive inside)."""
     cos, sin = math.cos(math.radians(angle_deg)), math.sin(math.radians(angle_deg))
     u, v = cos * dx + sin * dy, -sin * dx + cos * dy
     match shape:

@@ -1,4 +1,4 @@
-"""What the tiny policy's base is trained on: questions about a scene, with their answers.
+"""Questions about a scene with their answers, on which the tiny policy's base is trained.
 
 It learns to see (dense description, simple questions, inversion tasks; all answered truthfully) and to know
 the prompts of the methods, but not to answer them: asked in their words for a window it mostly gives a vague one,
@@ -36,7 +36,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Poorness:
-    """How poor the answers to grounding questions are."""
+    """Settings of how poor the answers to grounding questions are."""
 
     follows_format: float  # share of them in the asked-for format
     means_the_event: float  # share of those that are about the right event
@@ -46,7 +46,7 @@ class Poorness:
 
 @dataclass(frozen=True, slots=True)
 class Mix:
-    """How often what is asked."""
+    """The share of each kind of question."""
 
     kinds: dict[str, float]  # shares of describe, ask, when, invert, ground
     poorness: Poorness | None = None  # of the answers to "ground", where that is asked

@@ -32,7 +32,7 @@ SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional"
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """How many videos each split has, and the seed of them all."""
+    """The number of videos in each split, and the seed of them all."""
 
     train: int = 320
     held_out: int = 64

@@ -1,4 +1,4 @@
-"""What is said about a scene: the wordings of one event, and the dense description of all of them."""
+"""Sentences about a scene: the wordings of one event, and the dense description of all of them."""
 
 import random
 

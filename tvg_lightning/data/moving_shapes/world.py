@@ -80,7 +80,7 @@ def is_unseen_pair(colour: str, shape: str, action: str) -> bool:
 
 
 def can_act(shape: str, action: str) -> bool:
-    """A circle that spins looks like a circle that does not."""
+    """False for a circle that spins, which looks like a circle that does not."""
     return not (shape == "circle" and action == "spin")
 
 

@@ -1,4 +1,4 @@
-"""One process that reads clips for ``clip_pool``, from the side that asks, kills, and starts another.
+"""The pool's side of one worker process: asks it, kills it, and starts another.
 
 The frames come through a socket straight into the tensor's memory: nothing is left behind by a kill.
 """
@@ -80,7 +80,7 @@ class WorkerHandle:
         self._lock = threading.Lock()  # between its thread, which starts processes, and the one that closes
 
     def ask(self, job: Job) -> Answer:
-        """What the process answers, or why it did not; asked again if something else than the file ended it."""
+        """The answer of the process, or the reason for none; asked again if something other than the file ended it."""
         outcome = self._try(job)
         if isinstance(outcome, _Failure) and outcome.by_others:
             outcome = self._try(job)
@@ -130,7 +130,7 @@ class WorkerHandle:
         return None
 
     def kill(self) -> int:
-        """End the process, whatever it is doing; how it ended: its exit status, or minus the signal."""
+        """End the process, whatever it is doing; returns its exit status, or minus the signal."""
         process, channel = self._process, self._channel
         assert process is not None and channel is not None
         process.kill()  # after a crash nothing is there to be killed, and its own end is what we get
@@ -151,14 +151,14 @@ class WorkerHandle:
                 process.kill()
 
     def wait(self, until: float) -> None:
-        """For the end of a process that was killed, no longer than until then by time.monotonic."""
+        """Wait for the end of a process that was killed, until ``until`` by time.monotonic at most."""
         process = self._process
         if process is not None:
             with suppress(subprocess.TimeoutExpired):
                 process.wait(max(until - time.monotonic(), 0.0))
 
     def hang_up(self) -> None:
-        """Called by its thread at its end."""
+        """Close the channel; called by the worker's thread at its end."""
         if self._channel is not None:
             self._channel.close()
 
@@ -184,7 +184,7 @@ class WorkerHandle:
 
 
 def bad_video(request: ClipRequest, reason: str, began: float, opens: bool) -> BadVideo:
-    """What was asked for cannot be had; ``began`` by time.monotonic."""
+    """The BadVideo of a request that cannot be met; ``began`` by time.monotonic."""
     return BadVideo(request.path, reason, time.monotonic() - began, request.segment, opens)
 
 
@@ -206,7 +206,7 @@ def _ending(code: int) -> str:
 
 
 def _answer(channel: socket.socket, job: Job, reply: Reply | str, began: float, until: float) -> Answer:
-    """What a reply says, with the frames that follow it."""
+    """The answer in a reply, with the frames that follow it."""
     if isinstance(job, ProbeJob):
         assert isinstance(reply, FileReport)
         return reply

@@ -33,7 +33,7 @@ _Orders = SimpleQueue[_Order | None]
 
 @dataclass(frozen=True, slots=True)
 class _Caches:
-    """Both, and what is known of the files by which they name their entries."""
+    """Both caches, and the known digests of the files, by which they name their entries."""
 
     frames: FrameCache
     features: FeatureCache | None
@@ -74,7 +74,7 @@ class ClipPool:
         return self._submit(request)  # type: ignore[return-value]  # no report comes of it
 
     def probe(self, path: str) -> "Future[FileReport]":
-        """What a file is, to come."""
+        """The report on a file, to come."""
         return self._submit(ProbeJob(path))  # type: ignore[return-value]  # nothing but a report comes of it
 
     def close(self) -> None:
@@ -106,7 +106,7 @@ class ClipPool:
 
 
 class _RaisedTo:
-    """Whatever is raised inside is raised where the future is asked for: a dead thread would be waited for for ever."""
+    """Hands what is raised inside to the future, which raises it: a dead thread would be waited for for ever."""
 
     def __init__(self, future: "Future[Result]") -> None:
         self.future = future
@@ -132,7 +132,7 @@ def _serve(worker: WorkerHandle, orders: _Orders, caches: _Caches) -> None:
 
 
 def _result(asked: ClipRequest | ProbeJob, caches: _Caches, ask: Callable[[Job], Answer]) -> Result:
-    """What is asked for: out of a cache, or of ``ask``."""
+    """The result of a request: from a cache, or from ``ask``."""
     if isinstance(asked, ProbeJob):
         report = ask(asked)
         assert isinstance(report, FileReport)

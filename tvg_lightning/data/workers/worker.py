@@ -1,4 +1,4 @@
-"""The process that reads videos for ``clip_pool``, and what it and ``worker_process`` say to each other.
+"""The process that reads videos for ``pool``, and the messages between it and ``handle``.
 
 Each request and each reply is a pickle behind its length; the bytes of a clip's frames follow the reply. A reply to a
 request for a clip is announced when the file is open, for that tells a bad file from a bad part of one. Before each
@@ -53,7 +53,7 @@ class ClipJob:
 
 @dataclass(frozen=True, slots=True)
 class DigestJob:
-    """Say what the bytes of a request's file are, by which the caches know it; ``known`` is what they were before."""
+    """A request for the digest of a file, by which the caches know it; ``known`` is the one taken before."""
 
     request: ClipRequest
     known: FileDigest | None = None
@@ -61,7 +61,7 @@ class DigestJob:
 
 @dataclass(frozen=True, slots=True)
 class ProbeJob:
-    """Say what a file is and whether it can be read."""
+    """A request for the report on a file: what it is, and whether it can be read."""
 
     path: str
 
@@ -78,7 +78,7 @@ class ClipReply:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why a video, or this part of one that can be opened, cannot be read."""
+    """The reason why a video, or this part of one that can be opened, cannot be read."""
 
     reason: str
     opens: bool
@@ -106,7 +106,7 @@ def keep(job: ClipJob, clip: VideoClip) -> None:
 
 @lru_cache(maxsize=1)
 def _cache(folder: Path | None, max_bytes: int) -> FrameCache:
-    """One for all jobs: it knows how much it has written since it looked for what must go."""
+    """One cache for all jobs: it knows how much it has written since it looked for what must go."""
     return FrameCache(folder, max_bytes)
 
 
@@ -153,7 +153,7 @@ def receive(channel: socket.socket, until: float) -> Reply | str:
 
 
 def fill(channel: socket.socket, room: memoryview, until: float) -> None:
-    """As many bytes as there is room for; TimeoutError when they do not come, EOFError when none will."""
+    """Receive as many bytes as there is room for; TimeoutError when they do not come, EOFError when none will."""
     filled = 0
     while filled < len(room):
         channel.settimeout(max(until - time.monotonic(), 1e-3))
@@ -164,7 +164,7 @@ def fill(channel: socket.socket, room: memoryview, until: float) -> None:
 
 
 def die_with(parent: int) -> None:
-    """No orphans, even where the decoder hangs; on other systems than Linux only the closed socket ends us."""
+    """End with the parent, even where the decoder hangs; on other systems than Linux only the closed socket ends us."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != parent:  # it died before we asked
