@@ -41,7 +41,7 @@ def table(summaries: list[list[dict[str, Any]]], split: str | None = None) -> st
     lines = ["| stage | " + " | ".join(METRICS) + " | anchors | seconds |", "|" + "---|" * (len(METRICS) + 3)]
     for stages in zip(*summaries, strict=True):
         rows = [stage if split is None else stage[split] for stage in stages]
-        cells = [_spread([row[figure] for row in rows]) for figure in METRICS]
+        cells = [_spread([row[metric] for row in rows]) for metric in METRICS]
         anchors = zip_longest(*(row["anchor_mIoU"] for row in rows))  # some seeds may lack a later anchor
         cells.append(" ".join(_spread(list(values)) for values in anchors))
         cells.append(_spread([stage["seconds"] for stage in stages], digits=0))

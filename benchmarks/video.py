@@ -57,7 +57,7 @@ from tvg_lightning.policy.patches import normalise, patchify
 
 NUM_FRAMES = 64
 PIXELS = 128 * 28 * 28
-SAMPLING = FrameSettings(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
+FRAMES = FrameSettings(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
 RENDERED = {"rendered_30s.mp4": 1, "rendered_3min.mp4": 6, "rendered_10min.mp4": 20}  # times the first
 Turns = dict[str, list[float]]  # CPU seconds of each way, turn by turn
 PEER_ERRORS = (RuntimeError, ValueError, ImportError, AttributeError, OSError, KeyError, decord.DECORDError)
@@ -140,7 +140,7 @@ def load_peer(folder: Path) -> Callable[[Path, int], Any]:
 def whole(path: Path) -> torch.Tensor:
     """Every frame decoded from the first to the last, as a reader without jumps must."""
     index = replace(index_frames(path), exact_jumps=False)
-    taken = choose_frames(index.times_s, SAMPLING, None)
+    taken = choose_frames(index.times_s, FRAMES, None)
     return av_frames(index, taken, partial(resize_frames, max_pixels=PIXELS))
 
 
@@ -153,9 +153,9 @@ def frames_of(pool: ClipPool, request: ClipRequest) -> torch.Tensor:
 
 def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[str, Callable[[], Any]]:
     """The functions to time for a file, by column of the tables."""
-    cold, request = folder / "cold", ClipRequest(str(path), SAMPLING)
+    cold, request = folder / "cold", ClipRequest(str(path), FRAMES)
     warm = ClipPool(0, cache=FrameCache(folder / "warm"))
-    num_frames = len(read_clip(path, SAMPLING).times_s)
+    num_frames = len(read_clip(path, FRAMES).times_s)
     frames_of(warm, request)
 
     def first_epoch() -> Any:
@@ -166,8 +166,8 @@ def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[
         "peer": lambda: peer(path, num_frames),
         "cold": first_epoch,
         "warm": lambda: patchify(frames_of(warm, request)),
-        "decord": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="decord")).frames),
-        "PyAV": lambda: patchify(read_clip(path, replace(SAMPLING, decoder="pyav")).frames),
+        "decord": lambda: patchify(read_clip(path, replace(FRAMES, decoder="decord")).frames),
+        "PyAV": lambda: patchify(read_clip(path, replace(FRAMES, decoder="pyav")).frames),
         "every frame": lambda: patchify(whole(path)),
     }
 
@@ -197,7 +197,7 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
     report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "load_before": os.getloadavg(), "files": []}
     for path in tqdm([*render(rendered), *(video_files([videos]) if videos else ())], unit="file"):
         try:
-            index, backend = index_frames(path), read_clip(path, SAMPLING).backend
+            index, backend = index_frames(path), read_clip(path, FRAMES).backend
         except (UnreadableError, VideoError):
             continue
         if len(index.pts) < NUM_FRAMES:
@@ -206,7 +206,7 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
             turns = measure(ways_of(path, Path(folder), peer), repeats)
         about = {"file": path.name, "seconds": index.times_s[-1], "frames": len(index.pts), "backend": backend}
         report["files"].append({**about, "cpu_s": turns})
-        patches, _ = patchify(read_clip(path, SAMPLING).frames)
+        patches, _ = patchify(read_clip(path, FRAMES).frames)
         report["normalise_s"] = measure({"it": partial(normalise, patches, torch.bfloat16)}, repeats)["it"]
         report["load_after"] = os.getloadavg()
         out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

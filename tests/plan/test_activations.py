@@ -44,7 +44,7 @@ def test_mixed_precision_by_hand() -> None:
     mixed = replace(ROW, precision="bf16-mixed")
     assert activations.decoder_layer(TEXT, mixed) == 8 * (2 * (32 + 12) + 4 * (8 + 4))
     assert activations.decoder_layer_backward(TEXT, mixed) == 8 * (2 * (24 + 4) + 4 * 4)
-    assert activations.reading(TEXT, 5, mixed) == 5 * (2 * 24 + 4 * 12)
+    assert activations.prefill(TEXT, 5, mixed) == 5 * (2 * 24 + 4 * 12)
     lora = replace(mixed, tuning="lora", lora_rank=1)
     assert activations.decoder_layer(TEXT, lora) == 8 * (2 * (32 + 6 + 12 + 4 + 8) + 4 * 4)
     qlora = replace(lora, tuning="qlora")

@@ -76,7 +76,7 @@ def logits_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float
     return float(per_number * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size)
 
 
-def reading(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings) -> float:
+def prefill(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings) -> float:
     """The most that a pass without gradient holds, at an MLP: N (e 4 I + s 3 H)."""
     per_token = settings.compute_bytes * 4 * text.intermediate_size + settings.stream_bytes * 3 * text.hidden_size
     return float(num_tokens * per_token)
@@ -107,7 +107,7 @@ def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
     return settings.batch_size * kept
 
 
-def seeing(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
+def vision_pass(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
     """The most transient bytes of the tower: patches in float32 three times (12 a number), or, if more, an MLP.
 
     At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each.

@@ -98,8 +98,8 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         keys_values=(prompts + num_rows * room) * width,
         activations=activations.tower(architecture.vision, settings),
         temporary=max(
-            activations.seeing(architecture.vision, settings),
-            activations.reading(text, prompts, settings),
+            activations.vision_pass(architecture.vision, settings),
+            activations.prefill(text, prompts, settings),
             growing + 20.0 * num_rows * text.vocab_size,
         ),
     )

@@ -40,7 +40,7 @@ from tvg_lightning.schema import Prompt, Span
 
 Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the segment shown
 TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
-TINY_SAMPLING = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
+TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ def draw_clips(seed: int) -> DrawnScene:
 
 def _draw_clip(scene: Scene, segment: Span | None) -> VideoClip:
     frame_times_s = [k / scene.fps for k in range(round(scene.duration_s * scene.fps))]
-    taken_s = [frame_times_s[i] for i in choose_frames(frame_times_s, TINY_SAMPLING, segment)]
+    taken_s = [frame_times_s[i] for i in choose_frames(frame_times_s, TINY_FRAMES, segment)]
     frames = resize_frames(
-        torch.from_numpy(np.stack([draw_frame(scene, t) for t in taken_s])), TINY_SAMPLING.max_pixels
+        torch.from_numpy(np.stack([draw_frame(scene, t) for t in taken_s])), TINY_FRAMES.max_pixels
     )
     origin_s = 0.0 if segment is None else segment.start_s
     times_s = tuple(t - origin_s for t in taken_s)
-    return VideoClip(frames, times_s, sampled_fps(times_s, TINY_SAMPLING.fps), "drawn")
+    return VideoClip(frames, times_s, sampled_fps(times_s, TINY_FRAMES.fps), "drawn")
 
 
 def pretrain(out: Path, settings: PretrainSettings) -> None:

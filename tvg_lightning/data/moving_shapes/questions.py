@@ -148,7 +148,7 @@ def _ground(rng: random.Random, scene: Scene, event: Event, poorness: Poorness) 
     method = rng.choice(METHODS)
     query = query_for(rng, scene, event)
     follows = rng.random() < poorness.follows_format
-    answer = _in_layout(rng, scene, event, method, poorness) if follows else _vague_answer(rng, scene)
+    answer = _in_format(rng, scene, event, method, poorness) if follows else _vague_answer(rng, scene)
     return Question(grounding_prompt(method, query), answer)
 
 
@@ -166,7 +166,7 @@ def _vague_answer(rng: random.Random, scene: Scene) -> str:
     return f"It happens {name}, from {_half(start_s):.1f} to {_half(end_s):.1f} seconds."
 
 
-def _in_layout(rng: random.Random, scene: Scene, event: Event, method: Method, poorness: Poorness) -> str:
+def _in_format(rng: random.Random, scene: Scene, event: Event, method: Method, poorness: Poorness) -> str:
     meant = event.window
     if rng.random() >= poorness.means_the_event:
         meant = rng.choice(
