@@ -9,7 +9,9 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from callbacks.anchor_trace import AnchorTrace
 from tvg_lightning.harvest import harvest
+from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.traces import TraceWriter, read_traces
 
@@ -34,9 +36,11 @@ class StageSwitch(Callback):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if stage != "fit" or not isinstance(pl_module, StagedModule):
             return
+        pl_module.has_switch = True
         # the trainer's own types leave out what its connectors give it
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
+        self._check_traces(trainer, pl_module)
         trainer.fit_loop.max_epochs = len(pl_module.stages)
         # every stage has data of its own
         trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
@@ -68,6 +72,7 @@ class StageSwitch(Callback):
     def on_train_batch_start(  # type: ignore[override]  # Lightning reads the result, its types say None
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> int | None:
+        self._move_on(trainer, pl_module)  # after a resume at a stage's end Lightning does not begin an epoch
         if isinstance(pl_module, StagedModule) and self.on_plateau(pl_module):
             log.info('stage "%s": the reward stands still, moving on', pl_module.stage.name)
             return -1  # Lightning's word for: this epoch is over
@@ -85,38 +90,78 @@ class StageSwitch(Callback):
     # ---- moving on
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Harvest for the coming stage. Weights stay as they are until it begins: others save them after this."""
         if not isinstance(pl_module, StagedModule):
             return
         self._rewards.clear()
-        coming = pl_module.stage_index + 1
-        if coming >= len(pl_module.stages):
+        # an epoch that max_steps, max_time or another callback ended early is no stage that is done
+        if not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             return
-        source = pl_module.stages[coming].harvest_from
-        if source is not None:
-            self._harvest(trainer, pl_module, coming, source)
-        pl_module.enter_stage(coming)
-        trainer.strategy.setup_optimizers(trainer)
-        log.info('stage "%s" begins', pl_module.stage.name)
+        pl_module.is_stage_done = True
+        coming = pl_module.coming_stage
+        if coming is not None and coming.harvest_from is not None and not _is_ending(trainer):
+            self._harvest(trainer, pl_module, coming)
 
-    def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: int, source: str) -> None:
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._move_on(trainer, pl_module)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Refuse to go on in a folder without the traces of a stage that has begun, where a harvest needs them."""
+        if not isinstance(pl_module, StagedModule):
+            return
+        begun = [stage.name for stage in pl_module.stages[: pl_module.stage_index]]
+        if trainer.fit_loop.epoch_loop.batch_progress.current.completed > 0:
+            begun.append(pl_module.stage.name)
+        for stage in pl_module.stages[pl_module.stage_index + 1 :]:
+            if stage.harvest_from in begun and not self._files(trainer, stage.harvest_from):
+                raise ValueError(
+                    f'no traces of stage "{stage.harvest_from}" in {self._folder(trainer)}, though the run has been in '
+                    "it: set trainer.default_root_dir to the folder of the run"
+                )
+
+    def _folder(self, trainer: L.Trainer) -> Path:
+        return Path(self.traces) if self.traces is not None else Path(trainer.default_root_dir) / "traces"
+
+    def _files(self, trainer: L.Trainer, stage: str) -> list[Path]:
+        """The traces of a stage, a file a process."""
+        return sorted(self._folder(trainer).glob(f"{stage}-rank*.jsonl"))
+
+    def _move_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Enter the coming stage, if there is one: its weights, its optimizer, its schedule."""
+        if isinstance(module, StagedModule) and module.coming_stage is not None:
+            module.enter_stage(module.stage_index + 1)
+            trainer.strategy.setup_optimizers(trainer)
+            log.info('stage "%s" begins', module.stage.name)
+
+    def _check_traces(self, trainer: L.Trainer, module: StagedModule) -> None:
+        """Refuse a harvest, before anything is trained, that nobody writes traces for."""
+        needs = next((stage for stage in module.stages if stage.harvest_from is not None), None)
+        writers = [callback for callback in trainer.callbacks if isinstance(callback, AnchorTrace)]  # type: ignore[attr-defined]
+        if needs is not None and not any(writer.folder == self.traces for writer in writers):
+            raise ValueError(
+                f'stage "{needs.name}" learns from the traces of "{needs.harvest_from}": add the callback AnchorTrace, '
+                "with the folder that StageSwitch has as traces"
+            )
+
+    def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: StageSettings) -> None:
         """The first process reads the traces of all, and writes the ones worth learning from."""
-        folder = Path(self.traces) if self.traces is not None else Path(trainer.default_root_dir) / "traces"
         trainer.strategy.barrier("traces are written")
         complaint = None
         if trainer.is_global_zero:
             try:
-                self._write_harvest(folder, module, coming, source)
+                self._write_harvest(trainer, module, coming)
             except ValueError as error:
                 complaint = str(error)
         complaint = trainer.strategy.broadcast(complaint)  # all processes end, not the first alone
         if complaint is not None:
             raise ValueError(complaint)
 
-    def _write_harvest(self, folder: Path, module: StagedModule, coming: int, source: str) -> None:
-        stage = module.stages[coming]
-        files = sorted(folder.glob(f"{source}-rank*.jsonl"))
+    def _write_harvest(self, trainer: L.Trainer, module: StagedModule, stage: StageSettings) -> None:
+        source = stage.harvest_from
+        assert source is not None
+        files = self._files(trainer, source)
         if not files:
-            raise ValueError(f'no traces of stage "{source}" in {folder}: add the AnchorTrace callback')
+            raise ValueError(f'no traces of stage "{source}" in {self._folder(trainer)}: AnchorTrace wrote none')
         traces = [trace for file in files for trace in read_traces(file)]
         kept = harvest(traces, stage.harvest_rule)
         log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
@@ -135,3 +180,9 @@ class StageSwitch(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rewards = deque(state_dict["rewards"])
+
+
+def _is_ending(trainer: L.Trainer) -> bool:
+    """True where the run ends with this epoch, though stages are left."""
+    is_out_of_steps = 0 <= trainer.max_steps <= trainer.global_step
+    return trainer.should_stop or is_out_of_steps

@@ -8,8 +8,10 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import Checkpoint
 from torch import Tensor, nn
 
+from callbacks.anchor_trace import AnchorTrace
 from tests.builders import write_annotations
 from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.items import Item
@@ -48,6 +50,13 @@ class NoFrames(FrameCache):
 class Data(TVGDataModule):
     def _pool(self) -> ClipPool:
         return ClipPool(0, cache=NoFrames(None))
+
+
+class Written(AnchorTrace):
+    """Stands for the writer of traces that a test has written itself."""
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pass
 
 
 class Stages(StagedModule):
@@ -103,7 +112,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         stages: list[StageSettings],
         callbacks: list[L.Callback],
         rewards: Sequence[float] = (0.0,),
-        accumulate_grad_batches: int = 1,
+        ckpt_path: Path | None = None,
+        **more: Any,
     ) -> SimpleNamespace:
         data = Data(str(tmp_path / "videos"), train=file, val=[Split("held_out", file)], eval_batch_size=8)
         saved = SavedAt()
@@ -111,16 +121,17 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             default_root_dir=tmp_path / "run",
             accelerator="cpu",
             max_epochs=1,
-            accumulate_grad_batches=accumulate_grad_batches,
             num_sanity_val_steps=-1,
             logger=False,
             enable_progress_bar=False,
             enable_model_summary=False,
             use_distributed_sampler=False,
             callbacks=[*callbacks, saved],
+            enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
+            **more,
         )
         module = Stages(stages, rewards)
-        trainer.fit(module, data)
+        trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=False)
         return SimpleNamespace(module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer)
 
     return fit

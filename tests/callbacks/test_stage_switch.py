@@ -6,12 +6,14 @@ from typing import Any
 
 import lightning as L
 import pytest
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
 from tests.builders import GOOD_TRACE as GOOD
 from tests.builders import write_traces
-from tests.callbacks.conftest import Run
+from tests.callbacks.conftest import Run, Written
 from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings, PlateauSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.policy.settings import PolicySettings
@@ -76,11 +78,16 @@ def test_a_stage_that_rises_is_not_left(run: Run) -> None:
 IMITATE = StageSettings("imitate", sft=True, steps=2, batch_size=2, harvest_from="explore")
 
 
+def both(folder: Path) -> list[L.Callback]:
+    """The harvest takes the traces that a test has written."""
+    return [Written(str(folder / "traces")), StageSwitch(str(folder / "traces"))]
+
+
 def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tmp_path: Path) -> None:
     write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD, replace(GOOD, follows_format=False, text="bad")])
     write_traces(tmp_path / "traces" / "explore-rank1.jsonl", [replace(GOOD, sample_id="s2", text="too")])
     write_traces(tmp_path / "traces" / "other-rank0.jsonl", [replace(GOOD, text="of another stage")])
-    module = run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))]).module
+    module = run([replace(STAGE, steps=1), IMITATE], both(tmp_path)).module
     assert module.targets[:2] == [None, None]
     assert sorted(module.targets[2:]) == ["good", "good", "too", "too"]  # two epochs of two
 
@@ -88,12 +95,98 @@ def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tm
 def test_a_harvest_of_nothing_says_what_to_do(run: Run, tmp_path: Path) -> None:
     write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, follows_format=False)])
     with pytest.raises(ValueError, match='"imitate": none of 1 traces of "explore" passes the rule'):
-        run([replace(STAGE, steps=1), IMITATE], [StageSwitch(str(tmp_path / "traces"))])
+        run(
+            [replace(STAGE, steps=1), IMITATE],
+            both(tmp_path),
+        )
 
 
-def test_a_harvest_without_traces_names_the_callback(run: Run) -> None:
-    with pytest.raises(ValueError, match=r'no traces of stage "explore" in .*run/traces: add the AnchorTrace callback'):
-        run([replace(STAGE, steps=1), IMITATE], [StageSwitch()])
+@pytest.mark.parametrize("callbacks", [[StageSwitch()], [Written("elsewhere"), StageSwitch()]])
+def test_a_harvest_that_nobody_writes_traces_for_is_refused_before_a_step(
+    callbacks: list[L.Callback], run: Run
+) -> None:
+    with pytest.raises(ValueError, match=r'stage "imitate" learns from the traces of "explore": add .*AnchorTrace'):
+        run([replace(STAGE, steps=1), IMITATE], callbacks)
+
+
+def test_several_stages_need_the_switch(run: Run) -> None:
+    with pytest.raises(ValueError, match="several stages need the callback StageSwitch"):
+        run([STAGE, replace(STAGE, name="refine")], [])
+
+
+# ---- what ends early is not done
+
+FROM_BASE = [replace(STAGE, steps=6), StageSettings("imitate", **GRPO, steps=6, batch_size=2, start_from="base")]
+
+
+@pytest.mark.parametrize(("max_steps", "index", "weight"), [(4, 0, -0.4), (6, 0, -0.6), (8, 1, -0.2)])
+def test_a_run_that_ends_early_keeps_what_it_trained(max_steps: int, index: int, weight: float, run: Run) -> None:
+    """The weight falls by 0.1 a step; the second stage starts from the base, which is 0."""
+    stages = [replace(stage, optimizer=OptimizerSettings(lr=0.1)) for stage in FROM_BASE]
+    done = run(stages, [StageSwitch(), StepCheckpoint(every_n_steps=100)], max_steps=max_steps)
+    final = torch.load(done.folder / "checkpoints" / "final.ckpt", weights_only=False)
+    assert final["stage"]["index"] == index
+    assert final["state_dict"]["policy.weight"].item() == pytest.approx(weight, abs=1e-3)
+
+
+def test_a_harvest_is_not_made_by_a_run_that_ends_early(run: Run, tmp_path: Path) -> None:
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, follows_format=False)])
+    folder = str(tmp_path / "traces")
+    done = run([STAGE, IMITATE], [Written(folder), StageSwitch(folder), StepCheckpoint()], max_steps=3)
+    assert (done.folder / "checkpoints" / "final.ckpt").is_file()
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_those_who_save_at_the_end_of_a_stage_save_its_weights(run: Run, tmp_path: Path) -> None:
+    stages = [replace(stage, optimizer=OptimizerSettings(lr=0.1)) for stage in FROM_BASE]
+
+    def every_epoch(folder: Path) -> ModelCheckpoint:
+        return ModelCheckpoint(folder, save_top_k=-1, filename="{epoch}")
+
+    done = run(stages, [StageSwitch(), every_epoch(tmp_path / "one")])
+    file = tmp_path / "one" / "epoch=0.ckpt"
+    saved = torch.load(file, weights_only=False)
+    assert saved["state_dict"]["policy.weight"].item() == pytest.approx(-0.6, abs=1e-3)
+    again = run(stages, [StageSwitch(), every_epoch(tmp_path / "one")], ckpt_path=file)
+    assert again.module.taken == ["imitate"] * 6 and again.module.weights == done.module.weights[6:]
+    assert again.module.lrs == done.module.lrs[6:]
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_a_checkpoint_of_a_stages_last_batch_is_refused(run: Run, tmp_path: Path) -> None:
+    """Lightning would pass over the end of the stage: its evaluation, its harvest."""
+
+    def every_third(folder: Path) -> ModelCheckpoint:
+        return ModelCheckpoint(folder, every_n_train_steps=3, save_top_k=-1, filename="{step}")
+
+    run(FROM_BASE, [StageSwitch(), every_third(tmp_path / "one")])
+    third, sixth = (tmp_path / "one" / f"step={step}.ckpt" for step in (3, 6))
+    again = run(FROM_BASE, [StageSwitch(), every_third(tmp_path / "one")], ckpt_path=third)
+    assert again.module.taken == ["explore"] * 3 + ["imitate"] * 6
+    with pytest.raises(ValueError, match='written at the last batch of stage "explore"'):
+        run(FROM_BASE, [StageSwitch(), every_third(tmp_path / "one")], ckpt_path=sixth)
+
+
+@pytest.mark.parametrize(
+    "stages",
+    [FROM_BASE[1:], [replace(STAGE, name="first"), *FROM_BASE], [replace(FROM_BASE[0], name="other"), FROM_BASE[1]]],
+)
+def test_another_list_of_stages_is_refused(stages: list[StageSettings], run: Run) -> None:
+    in_which = 0 if stages[0].name == "other" else 1
+    done = run(FROM_BASE, [StageSwitch(), StepCheckpoint(every_n_steps=2)], max_steps=3 + 6 * in_which)
+    last = done.folder / "checkpoints" / "last.ckpt"
+    with pytest.raises(ValueError, match="keep the stages that are done in the list"):
+        run(stages, [StageSwitch()], ckpt_path=last)
+
+
+def test_a_harvest_goes_on_only_where_its_traces_are(run: Run, tmp_path: Path) -> None:
+    folder = str(tmp_path / "traces")
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD])
+    callbacks = [Written(folder), StageSwitch(folder), StepCheckpoint(every_n_steps=2)]
+    last = run([STAGE, IMITATE], callbacks, max_steps=3).folder / "checkpoints" / "last.ckpt"
+    (tmp_path / "traces" / "explore-rank0.jsonl").unlink()
+    with pytest.raises(ValueError, match=r'no traces of stage "explore" .* though the run has been in it'):
+        run([STAGE, IMITATE], [Written(folder), StageSwitch(folder)], ckpt_path=last)
 
 
 def test_modules_without_stages_are_left_alone() -> None:

@@ -45,6 +45,8 @@ class StagedModule(GroundingModule):
         self.save_hyperparameters(ignore="engine")
         self.stages = stages
         self.stage_index = 0
+        self.is_stage_done = False  # all its batches were taken; the next one begins with the next epoch
+        self.has_switch = False  # set by the callback StageSwitch
         self.base: Weights | None = None  # the run's first weights, kept where a stage asks for them
         self.objective = self._objective()
 
@@ -55,12 +57,18 @@ class StagedModule(GroundingModule):
         return self.stages[self.stage_index]
 
     @property
+    def coming_stage(self) -> StageSettings | None:
+        """The stage that begins with the next epoch, where the present one is done and not the last."""
+        coming = self.stage_index + 1
+        return self.stages[coming] if self.is_stage_done and coming < len(self.stages) else None
+
+    @property
     def optimizer_settings(self) -> OptimizerSettings:  # type: ignore[override]
         return self.stage.optimizer
 
     @property
     def needs_targets(self) -> bool:  # type: ignore[override]
-        return self.stage.sft
+        return (self.coming_stage or self.stage).sft
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.objective is not None:
@@ -72,7 +80,7 @@ class StagedModule(GroundingModule):
 
     def enter_stage(self, index: int) -> None:
         """Begin a stage: from the previous stage's weights or from the base, with itself as its reference."""
-        self.stage_index = index
+        self.stage_index, self.is_stage_done = index, False
         if self.stage.start_from == "base" and index > 0:
             assert self.base is not None, "configure_model keeps the base where a stage starts from it"
             self.policy.load_trainable_weights(self.base)
@@ -95,48 +103,48 @@ class StagedModule(GroundingModule):
 
     def num_steps(self) -> int:
         """Optimizer steps of this stage."""
-        return math.ceil(self._num_batches() / self.trainer.accumulate_grad_batches)
+        return math.ceil(self._num_batches(self.stage) / self.trainer.accumulate_grad_batches)
 
     def data_plan(self) -> DataPlan:
-        stage = self.stage
+        """The data of the stage that takes the next batch: Lightning asks for them before the epoch begins."""
+        stage = self.coming_stage or self.stage
         return DataPlan(
-            batch_size=self._prompts_a_batch(),
+            batch_size=_prompts_a_batch(stage),
             mixture=stage.mixture,
-            first_epoch=self.stage_index * _EPOCHS_A_STAGE,
-            num_batches=self._num_batches(),
-            updates_per_batch=self._updates_a_batch(),
-            targets=self._targets(),
+            first_epoch=self.stages.index(stage) * _EPOCHS_A_STAGE,
+            num_batches=self._num_batches(stage),
+            updates_per_batch=_updates_a_batch(stage),
+            targets=self._targets(stage),
         )
 
-    def _num_batches(self) -> int:
-        """Batches of this stage: its steps, or its epochs over what it learns from, whichever is less."""
-        stage, limits = self.stage, []
+    def _num_batches(self, stage: StageSettings) -> int:
+        """Batches of a stage: its steps, or its epochs over what it learns from, whichever is less."""
+        limits = []
         if stage.steps is not None:
             limits.append(stage.steps * self.trainer.accumulate_grad_batches)
         if stage.epochs is not None:
-            data, targets = self.datamodule(), self._targets()
+            data, targets = self.datamodule(), self._targets(stage)
             num_prompts = stage.epochs * (data.num_train_samples() if targets is None else num_traces(targets))
-            num_rollouts = math.ceil(num_prompts / (self._prompts_a_batch() * self.trainer.world_size))
-            limits.append(num_rollouts * self._updates_a_batch())
+            num_rollouts = math.ceil(num_prompts / (_prompts_a_batch(stage) * self.trainer.world_size))
+            limits.append(num_rollouts * _updates_a_batch(stage))
         return min(limits)
-
-    def _prompts_a_batch(self) -> int:
-        grpo = self.stage.grpo
-        return self.stage.batch_size * (1 if grpo is None else grpo.num_minibatches)
-
-    def _updates_a_batch(self) -> int:
-        return 1 if self.stage.grpo is None else self.stage.grpo.updates_per_rollout
 
     def harvest_file(self, stage_name: str) -> Path:
         """The file with the harvest for an SFT stage."""
         return Path(self.trainer.default_root_dir) / "harvest" / f"{stage_name}.jsonl"
 
-    def _targets(self) -> Path | None:
+    def _targets(self, stage: StageSettings) -> Path | None:
         """The completions that an SFT stage learns: harvested, or given to the datamodule."""
-        if self.stage.harvest_from is not None:
-            return self.harvest_file(self.stage.name)
+        if stage.harvest_from is not None:
+            file = self.harvest_file(stage.name)
+            if not file.is_file():
+                raise ValueError(
+                    f'stage "{stage.name}" learns from {file}, which is not there: is trainer.default_root_dir that of '
+                    f'the run? `python -m tvg_lightning harvest` makes it from the traces of "{stage.harvest_from}"'
+                )
+            return file
         targets = self.datamodule().targets
-        return Path(targets) if self.stage.sft and targets is not None else None
+        return Path(targets) if stage.sft and targets is not None else None
 
     # ---- Lightning's hooks
 
@@ -149,19 +157,49 @@ class StagedModule(GroundingModule):
             if self.objective is not None:
                 self.objective.begin(self.policy, self.base)
 
+    def setup(self, stage: str) -> None:
+        super().setup(stage)
+        if stage == "fit" and len(self.stages) > 1 and not self.has_switch:
+            raise ValueError("several stages need the callback StageSwitch: add it to the trainer's callbacks")
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
         objective = None if self.objective is None else self.objective.state_dict()
-        checkpoint["stage"] = {"index": self.stage_index, "objective": objective}
+        checkpoint["stage"] = {
+            "name": self.stage.name,
+            "index": self.stage_index,
+            "is_done": self.is_stage_done,
+            "is_at_last_batch": self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch,
+            "objective": objective,
+        }
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         stage = checkpoint["stage"]
-        if stage["index"] >= len(self.stages):
-            raise ValueError(
-                f"the checkpoint is in stage {stage['index'] + 1}, the config has {len(self.stages)} stages"
-            )
-        self.stage_index = stage["index"]
+        self._check_stage(stage)
+        self.stage_index, self.is_stage_done = stage["index"], stage["is_done"]
         self.objective = self._objective()
         if self.objective is not None:
             self.objective.load_state_dict(stage["objective"])
+
+    def _check_stage(self, saved: dict[str, Any]) -> None:
+        """Refuse a checkpoint whose stage is another one here, or whose end Lightning would pass over."""
+        names = [stage.name for stage in self.stages]
+        if saved["name"] not in names[saved["index"] : saved["index"] + 1]:
+            raise ValueError(
+                f'the checkpoint is in stage "{saved["name"]}", number {saved["index"] + 1} of its run; the config has '
+                f"{', '.join(names)}: keep the stages that are done in the list, and in their order"
+            )
+        if saved["is_at_last_batch"] and not saved["is_done"]:
+            raise ValueError(
+                f'the checkpoint was written at the last batch of stage "{saved["name"]}", before its evaluation and '
+                "harvest, which Lightning does not make up for: go on from another one, such as last.ckpt"
+            )
+
+
+def _prompts_a_batch(stage: StageSettings) -> int:
+    return stage.batch_size * (1 if stage.grpo is None else stage.grpo.num_minibatches)
+
+
+def _updates_a_batch(stage: StageSettings) -> int:
+    return 1 if stage.grpo is None else stage.grpo.updates_per_rollout
