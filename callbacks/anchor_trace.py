@@ -74,7 +74,7 @@ class AnchorTrace(Callback):
     ) -> None:
         assert isinstance(pl_module, GroundingModule)
         if batch_idx == 0 and trainer.is_global_zero:
-            split = list(pl_module.metrics)[dataloader_idx]
+            split = pl_module.splits()[dataloader_idx]
             grounded = [e for e in pl_module.last_evaluated if e.item.task == Task.TVG]
             for number, evaluated in enumerate(grounded[: self.num_pictures]):
                 self._draw_evaluated(trainer, evaluated, f"{split}/{number}")

@@ -64,17 +64,18 @@ class StageSummary(Callback):
         self._batches_before, self._seconds_before = trainer.global_step, 0.0
         self._write(trainer)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Print the table and draw it; the weights are saved by now, whatever happens here."""
         assert isinstance(pl_module, GroundingModule)
         if not trainer.is_global_zero or not self.rows:
             return
-        sys.stdout.write(f"\n{table(self.rows, list(pl_module.metrics))}\n\nwritten to {self._path(trainer)}\n")
+        sys.stdout.write(f"\n{table(self.rows, pl_module.splits())}\n\nwritten to {self._path(trainer)}\n")
         anchors = [row["anchor_mIoU"] for row in self.rows]
         curves = [[a[k] if len(a) > k else None for a in anchors] for k in range(min(3, max(map(len, anchors))))]
         figure = draw_refinement(
             [row["stage"] for row in self.rows],
             curves,
-            [row["mIoU"] for row in self.rows],
+            [row.get("mIoU") for row in self.rows],
             "Mean IoU, stage by stage",
         )
         for logger in trainer.loggers:
@@ -90,7 +91,7 @@ class StageSummary(Callback):
         self._batches_before = state_dict["batches_before"]
 
     def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
-        first, *others = module.metrics
+        first, *others = module.splits()
         row = {"stage": stage, **_short(module.last_metrics[first]), "steps": steps, "seconds": round(seconds, 1)}
         return row | {split: _short(module.last_metrics[split]) for split in others}
 

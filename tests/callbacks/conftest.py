@@ -132,6 +132,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         )
         module = Stages(stages, rewards)
         trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=False)
-        return SimpleNamespace(module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer)
+        return SimpleNamespace(
+            module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer, data=data
+        )
 
     return fit

@@ -64,3 +64,22 @@ def test_rows_and_times_go_on_after_an_interruption() -> None:
     before = StageSummary()
     before.load_state_dict({"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7})
     assert before.state_dict() == {"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7}
+
+
+def test_a_run_that_grounds_nothing_has_a_table_too(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    summary = StageSummary()
+    done = run([STAGE], [StageSwitch(), summary])
+    summary.rows = [
+        {"stage": "base", "AR": 0.5, "anchor_mIoU": []},
+        {"stage": "explore", "AR": 0.75, "anchor_mIoU": []},
+    ]
+    summary.on_fit_end(done.trainer, done.module)
+    assert "0.750" in capsys.readouterr().out
+
+
+def test_a_test_after_a_fit_bears_the_names_of_its_own_splits(run: Run) -> None:
+    done = run([STAGE], [StageSwitch()])
+    done.data.test = [replace(done.data.val[0], name="other")]
+    (found,) = done.trainer.test(done.module, done.data, verbose=False)
+    assert {name.partition("/")[0] for name in found} == {"other"}
+    assert list(done.module.metrics) == ["other"]

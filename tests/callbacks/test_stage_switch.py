@@ -186,7 +186,7 @@ def test_a_harvest_goes_on_only_where_its_traces_are(run: Run, tmp_path: Path) -
     last = run([STAGE, IMITATE], callbacks, max_steps=3).folder / "checkpoints" / "last.ckpt"
     (tmp_path / "traces" / "explore-rank0.jsonl").unlink()
     with pytest.raises(ValueError, match=r'no traces of stage "explore" .* though the run has been in it'):
-        run([STAGE, IMITATE], [Written(folder), StageSwitch(folder)], ckpt_path=last)
+        run([STAGE, IMITATE], [Written(folder), StageSwitch(folder), StepCheckpoint()], ckpt_path=last)
 
 
 def test_modules_without_stages_are_left_alone() -> None:

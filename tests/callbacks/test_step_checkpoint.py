@@ -1,6 +1,8 @@
 import errno
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import pytest
@@ -9,7 +11,7 @@ import torch
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
 from tests.callbacks.conftest import Run
-from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings, StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
 
 STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=6, batch_size=2)
@@ -17,11 +19,11 @@ STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeigh
 
 def test_every_few_steps_but_not_at_the_end_of_a_stage(run: Run) -> None:
     done = run([STAGE, replace(STAGE, name="refine", steps=5)], [StageSwitch(), StepCheckpoint(every_n_steps=2)])
-    assert done.saved == [2, 4, 8, 10, 11]  # 6 would skip the change of stage; 11 is the final one
+    assert done.saved == [2, 4, 7, 9, 11]  # 6 would skip the change of stage, so it is 7; 11 is the final one
     folder = done.folder / "checkpoints"
     assert {path.name for path in folder.iterdir()} == {"last.ckpt", "final.ckpt"}
     last, final = (torch.load(folder / name, weights_only=False) for name in ("last.ckpt", "final.ckpt"))
-    assert (last["global_step"], last["stage"]["index"], last["batches_done"]) == (10, 1, 10)
+    assert (last["global_step"], last["stage"]["index"], last["batches_done"]) == (9, 1, 9)
     assert (final["global_step"], final["batches_done"]) == (11, 11)
 
 
@@ -74,3 +76,39 @@ def test_a_kill_while_it_is_written_leaves_the_one_before(run: Run, monkeypatch:
 def test_a_checkpoint_every_zero_steps_is_refused() -> None:
     with pytest.raises(ValueError, match="every_n_steps must be at least 1, not 0"):
         StepCheckpoint(every_n_steps=0)
+
+
+@pytest.mark.parametrize("every_n_steps", [2, 4, 5])
+def test_epochs_that_are_no_longer_than_the_interval_are_saved(every_n_steps: int, run: Run) -> None:
+    """Stages of two batches: each second batch is a last one."""
+    stages = [replace(STAGE, name=f"stage{k}", steps=2) for k in range(6)]
+    done = run(stages, [StageSwitch(), StepCheckpoint(every_n_steps=every_n_steps)])
+    gaps = [after - before for before, after in pairwise([0, *done.saved])]
+    assert len(gaps) > 2 and max(gaps) <= every_n_steps + 1
+
+
+def test_a_run_that_is_stopped_goes_on_from_its_last_batch(run: Run) -> None:
+    whole = run([STAGE], [StageSwitch()]).module
+    stopped = run([STAGE], [StageSwitch(), StepCheckpoint(every_n_steps=100)], max_steps=4)
+    folder = stopped.folder / "checkpoints"
+    again = run([STAGE], [StageSwitch(), StepCheckpoint()], ckpt_path=folder / "last.ckpt")
+    assert again.module.weights == whole.weights[4:]
+    stopped = run([STAGE], [StageSwitch(), StepCheckpoint(every_n_steps=100)], max_steps=4)
+    with pytest.raises(ValueError, match=r"stopped within an epoch.*go on from last\.ckpt"):
+        run([STAGE], [StageSwitch(), StepCheckpoint()], ckpt_path=folder / "final.ckpt")
+
+
+def test_a_run_that_goes_on_takes_its_rates_from_the_config(run: Run) -> None:
+    def stage(**optimizer: Any) -> list[StageSettings]:
+        return [replace(STAGE, optimizer=OptimizerSettings(**optimizer))]
+
+    def groups(trainer: L.Trainer) -> list[tuple[Any, ...]]:
+        return [(g["weight_decay"], tuple(g["betas"])) for g in trainer.optimizers[0].param_groups]
+
+    stopped = run(stage(lr=0.1), [StageSwitch(), StepCheckpoint(every_n_steps=2)], max_steps=2)
+    last = stopped.folder / "checkpoints" / "last.ckpt"
+    other = stage(lr=0.05, weight_decay=0.5, betas=(0.5, 0.6), schedule="linear")
+    again = run(other, [StageSwitch(), StepCheckpoint()], ckpt_path=last)
+    assert stopped.module.lrs == [0.1, 0.1]
+    assert again.module.lrs == pytest.approx([0.05 * (1 - step / 6) for step in range(2, 6)])
+    assert groups(again.trainer) == [(0.5, (0.5, 0.6))]

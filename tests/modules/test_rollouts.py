@@ -10,6 +10,7 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules import rollouts
+from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled, Sampler
 from tvg_lightning.modules.settings import GRPOSettings
@@ -140,3 +141,17 @@ def test_minibatches_come_in_turn() -> None:
     order = [rollout.next_minibatch() for _ in range(4)]
     assert [order[i] is parts[(i + 1) % 2] for i in range(4)] == [True] * 4
     assert rollout.num_taken == 5
+
+
+def test_a_rollout_is_used_up_by_its_own_minibatches() -> None:
+    """Also when the settings say fewer updates than when it was made."""
+    rollout = Rollout([Minibatch([], [], None, [], [], torch.zeros(1, 2)) for _ in range(2)], num_taken=3)
+    assert [rollout.is_used_up(num_iterations) for num_iterations in (1, 2)] == [True, False]
+    rollout.next_minibatch()
+    assert rollout.is_used_up(2)
+
+
+def test_a_reference_that_a_checkpoint_lacks_is_missed_at_once() -> None:
+    objective = GRPOObjective(settings(beta=0.1), Rewards(Method.TIME_R1, RewardWeights(iou=1.0)))
+    with pytest.raises(ValueError, match=r"grpo\.beta is 0\.1, but the run began with 0"):
+        objective.load_state_dict({"reference": None, "rollouts": None})

@@ -11,13 +11,14 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
-from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
+from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import StepContext, StepResult
@@ -88,6 +89,10 @@ class GroundingModule(L.LightningModule):
         assert training_set is not None
         return training_set
 
+    def splits(self) -> list[str]:
+        """The names of the splits that are evaluated now, in the order of their loaders."""
+        return self.datamodule().evaluation_splits
+
     def optimizer_names(self) -> list[str]:
         """Names of all optimizers that the run will have."""
         return [self.optimizer_settings.name]
@@ -111,10 +116,16 @@ class GroundingModule(L.LightningModule):
         is_sharded = self.device_mesh is not None
         if str(self.trainer.precision).startswith("16"):
             raise ValueError(f"trainer.precision {self.trainer.precision} has too small a range: take bf16-mixed")
+        if self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
+            raise ValueError(
+                "trainer.overfit_batches does nothing here, for batches go on through the data: set it to 0, "
+                "and give data.train few samples"
+            )
         self.datamodule().reading.check_feature_cache(self.policy_settings.trains_vision, is_sharded)
         if is_sharded or stage == "fit":
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
-        for name in self.datamodule().evaluation_splits:
+        self.metrics.clear()  # those of a call before, such as fit before test
+        for name in self.splits():
             self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
@@ -128,6 +139,12 @@ class GroundingModule(L.LightningModule):
         metrics |= {f"train/{name}": value for name, value in self.datamodule().metrics().items()}
         self.log_dict(metrics, batch_size=len(batch))
         return step.loss
+
+    def on_train_start(self) -> None:
+        """Take rates and decay from the settings: a checkpoint that was loaded has brought its own."""
+        (optimizer,), (schedule,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
+        assert isinstance(schedule.scheduler, LambdaLR)
+        take_rates(optimizer, schedule.scheduler, self.policy, self.optimizer_settings)
 
     def validation_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> None:
         self._evaluate(batch, dataloader_idx)
@@ -145,7 +162,7 @@ class GroundingModule(L.LightningModule):
         self._conclude()
 
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
-        split = list(self.metrics)[dataloader_idx]
+        split = self.splits()[dataloader_idx]
         self.last_evaluated = self._answers(batch)
         metric = self.metrics[split]
         assert isinstance(metric, GroundingMetrics)
@@ -174,7 +191,7 @@ class GroundingModule(L.LightningModule):
             # At step 0 the length does not matter, and asking would set the data up before its place is restored.
             return self.optimizer_settings.factor(step, self.num_steps() if step else 1)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        schedule = LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_before_backward(self, loss: Tensor) -> None:

@@ -82,7 +82,7 @@ class GRPOObjective:
             self.rollout, fresh = self._roll_out(policy, items, context, training_set, phases)
         phases.enter("loss")
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, context.world_size)
-        if self.rollout.num_taken == self.settings.updates_per_rollout:
+        if self.rollout.is_used_up(self.settings.num_iterations):
             self.rollout = None
         return replace(
             step,
@@ -122,7 +122,8 @@ class GRPOObjective:
                     f"the checkpoint was written between two updates of a rollout by {len(state['rollouts'])} "
                     f"processes, and each has its own prompts: go on with as many, not {world_size}"
                 )
-            self.rollout = restored_rollout(policy, state["rollouts"][rank], training_set.items_again)
+            rollout = restored_rollout(policy, state["rollouts"][rank], training_set.items_again)
+            self.rollout = None if rollout.is_used_up(self.settings.num_iterations) else rollout
         self._saved = None
 
     def state_dict(self) -> dict[str, Any]:
@@ -133,6 +134,12 @@ class GRPOObjective:
         return {"reference": reference, "rollouts": rollouts}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Keep what a checkpoint held until the next step; ValueError where beta needs a reference that it lacks."""
+        if self.settings.beta > 0 and state["reference"] is None:
+            raise ValueError(
+                f"grpo.beta is {self.settings.beta}, but the run began with 0 and kept no reference to measure the KL "
+                "against: set it to 0, or begin a new run from exported weights"
+            )
         self._saved = state
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from tvg_lightning.modules.settings import OptimizerName, OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -45,6 +46,17 @@ def parameter_groups(policy: PolicyBackbone, settings: OptimizerSettings) -> lis
             rates |= {key: value for key, value in asdict(own.get(part, PartSettings())).items() if value is not None}
             groups.append({"params": parameters, "name": part, **rates})
     return groups
+
+
+def take_rates(optimizer: Optimizer, schedule: LambdaLR, policy: PolicyBackbone, settings: OptimizerSettings) -> None:
+    """Set rates, decay and betas as the settings have them, at the schedule's present step; moments stay."""
+    wanted = {group["name"]: group for group in parameter_groups(policy, settings)}
+    for number, group in enumerate(optimizer.param_groups):
+        own = wanted[group["name"]]
+        group |= {"initial_lr": own["lr"], "weight_decay": own["weight_decay"], "betas": settings.betas}
+        schedule.base_lrs[number] = own["lr"]
+        group["lr"] = own["lr"] * schedule.lr_lambdas[number](schedule.last_epoch)
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
 
 
 def state_by_name(state: dict[str, Any], names: list[str]) -> dict[str, Any]:

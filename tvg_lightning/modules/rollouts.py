@@ -69,6 +69,10 @@ class Rollout:
     minibatches: list[Minibatch]
     num_taken: int = 0
 
+    def is_used_up(self, num_iterations: int) -> bool:
+        """True when every minibatch has had its updates."""
+        return self.num_taken >= len(self.minibatches) * num_iterations
+
     def next_minibatch(self) -> Minibatch:
         """Minibatches in their order, over and over."""
         self.num_taken += 1
