@@ -1,12 +1,15 @@
 """A model and its tokenizer from settings: the packaged tiny policy, a checkpoint, or an architecture alone."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from peft import LoraConfig, inject_adapter_in_model
+from safetensors import SafetensorError
 from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
+    PretrainedConfig,
     PreTrainedTokenizerBase,
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
@@ -56,7 +59,10 @@ def architecture_model(path: Path, dtype: torch.dtype) -> Qwen2_5_VLForCondition
 
 def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer; an architecture alone has none and uses the tiny policy's."""
-    source = str(TINY_FOLDER) if settings.checkpoint.endswith(".json") else _source(settings)
+    if settings.checkpoint.endswith(".json"):
+        return AutoTokenizer.from_pretrained(TINY_FOLDER)
+    _check_model_type(settings)
+    source = _source(settings)
     folder = Path(source)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         # transformers would make an empty one without an error
@@ -68,6 +74,7 @@ def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
 
 
 def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
+    _check_model_type(settings)
     quantization = None
     if settings.tuning == "qlora":
         quantization = BitsAndBytesConfig(
@@ -78,18 +85,44 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
             llm_int8_skip_modules=["model.visual", "lm_head"],
         )
     try:
-        return Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             _source(settings),
             dtype=dtype,
             attn_implementation="sdpa",
             quantization_config=quantization,
             use_safetensors=True,
+            output_loading_info=True,
         )
+    except (OSError, SafetensorError) as error:
+        raise _cannot_load(settings, error) from error
+    model: Qwen2_5_VLForConditionalGeneration = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:  # transformers would make them up
+        raise ValueError(
+            f"policy.checkpoint: {settings.checkpoint} lacks {len(missing)} weights, such as {missing[0]}: copy its "
+            "missing shards there"
+        )
+    return model
+
+
+def _check_model_type(settings: PolicySettings) -> None:
+    """Refuse adapters and other architectures, before any weight is read."""
+    source = _source(settings)
+    if (Path(source) / "adapter_config.json").is_file():
+        raise ValueError(
+            f"policy.checkpoint: {source} holds adapters, no whole model: export with --merge, or go on from the run's "
+            "checkpoint with --ckpt_path"
+        )
+    try:
+        config, _ = PretrainedConfig.get_config_dict(source)
     except OSError as error:
         raise _cannot_load(settings, error) from error
+    found, known = config.get("model_type"), Qwen2_5_VLConfig.model_type
+    if found != known:
+        raise ValueError(f"policy.checkpoint: {settings.checkpoint} is of the architecture {found}; known is {known}")
 
 
-def _cannot_load(settings: PolicySettings, error: OSError) -> ValueError:
+def _cannot_load(settings: PolicySettings, error: Exception) -> ValueError:
     return ValueError(
         f'policy.checkpoint: cannot load "{settings.checkpoint}" ({error}). '
         'Give "tiny", a folder with config.json and safetensors, or the name of a Qwen2.5-VL model on the hub'
