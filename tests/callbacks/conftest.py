@@ -131,7 +131,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             **more,
         )
         module = Stages(stages, rewards)
-        trainer.fit(module, data, ckpt_path=ckpt_path, weights_only=False)
+        trainer.fit(module, data, ckpt_path=ckpt_path)
         return SimpleNamespace(
             module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer, data=data
         )

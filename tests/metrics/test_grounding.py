@@ -3,10 +3,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 
 from tests.conftest import Tolerances
+from tests.runs import by_two_ranks
 from tvg_lightning.metrics.grounding import GroundingMetrics, anchor_means
 from tvg_lightning.schema import Task
 
@@ -117,21 +116,31 @@ def test_a_refused_batch_leaves_no_trace() -> None:
     assert metric.compute() == before
 
 
-def _process(rank: int, folder: str) -> None:
+def _process(rank: int, folder: Path) -> None:
     """Uneven: three grounding samples against one; only rank 1 has an inversion task and a third anchor."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     metric = GroundingMetrics()
     add(metric, GROUNDED[:3] if rank == 0 else GROUNDED[3:])
     if rank == 1:
         metric.update(Task.VERB_COMPLETION, [1.0, 0.0, 0.0])
-    torch.save(metric.compute(), f"{folder}/{rank}.pt")
-    dist.destroy_process_group()
+    torch.save(metric.compute(), folder / f"{rank}.pt")
 
 
 def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None:
     one = GroundingMetrics()
     add(one, GROUNDED)
     one.update(Task.VERB_COMPLETION, [1.0, 0.0, 0.0])
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    by_two_ranks(_process, tmp_path)
     for rank in range(2):
         assert torch.load(tmp_path / f"{rank}.pt") == pytest.approx(one.compute(), abs=tolerances.exact)
+
+
+def test_sums_stay_exact_when_a_module_is_cast() -> None:
+    """As ``precision: bf16-true`` casts it, before the first batch and, by a second call, in the middle."""
+    metric = GroundingMetrics().to(torch.bfloat16)
+    metric.update(Task.TVG, [0.7001, 0.2], [True, False], [[], []], [False, False])
+    metric.to(torch.bfloat16)
+    metric.update(Task.TVG, [0.3], [True], [[]], [False])
+    metric.reset()
+    assert metric.sums.dtype is torch.float64
+    metric.update(Task.TVG, [0.7001, 0.2], [True, False], [[], []], [False, False])
+    assert metric.compute()["mIoU"] == pytest.approx(0.45005, abs=1e-12)

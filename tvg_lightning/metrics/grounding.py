@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from tvg_lightning.metrics.iou import as_float64, checked_thresholds, recall_hits, recall_key
+from tvg_lightning.metrics.iou import ExactMetric, as_float64, checked_thresholds, recall_hits, recall_key
 from tvg_lightning.schema import Task
 
 ACCURACY_KEYS: Mapping[Task, str] = {
@@ -16,7 +15,7 @@ ACCURACY_KEYS: Mapping[Task, str] = {
 }
 
 
-class GroundingMetrics(Metric):
+class GroundingMetrics(ExactMetric):
     """mIoU, R1@m, format rate, anchors, accuracy of the three inversion tasks, and how long the answers are.
 
     Every metric is its own sum / count. Grounding: mIoU, R1@m, format_rate and refining_rate (the share whose

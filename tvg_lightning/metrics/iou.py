@@ -4,10 +4,11 @@ The IoUs come from ``spans.iou_to_windows``; nothing is measured a second time h
 missing or unusable is an IoU of 0 and stays in the denominator.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch.nn import Module
 from torchmetrics import Metric
 
 
@@ -55,7 +56,20 @@ def recall_key(threshold: float) -> str:
     return f"R1@{threshold:g}"
 
 
-class MeanIoU(Metric):
+class ExactMetric(Metric):
+    """A metric whose sums stay float64 when a module is cast, as ``precision: bf16-true`` casts it."""
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], exclude_state: Sequence[str] = ()) -> Module:
+        super()._apply(fn, exclude_state)
+        for name, start in self._defaults.items():
+            value = getattr(self, name)
+            if isinstance(start, Tensor) and start.is_floating_point():
+                self._defaults[name] = start.double()
+                setattr(self, name, value.double())
+        return self
+
+
+class MeanIoU(ExactMetric):
     """mIoU = sum of IoUs / number of queries; 1: every window exact, 0: none touched; NaN without a query."""
 
     is_differentiable = False
@@ -80,7 +94,7 @@ class MeanIoU(Metric):
         return self.total / self.count
 
 
-class RecallAtIoU(Metric):
+class RecallAtIoU(ExactMetric):
     """R1@m = share of queries whose IoU reaches m; 1: all do, 0: none does; NaN without a query.
 
     ``strict`` asks for IoU > m instead of IoU >= m.

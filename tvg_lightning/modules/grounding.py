@@ -2,11 +2,14 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import cached_property
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import HalfPrecision
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
@@ -20,6 +23,7 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.phases import Phases
+from tvg_lightning.modules.precision import leave_to_the_policy
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
@@ -116,6 +120,8 @@ class GroundingModule(L.LightningModule):
         is_sharded = self.device_mesh is not None
         if str(self.trainer.precision).startswith("16"):
             raise ValueError(f"trainer.precision {self.trainer.precision} has too small a range: take bf16-mixed")
+        if isinstance(self.trainer.precision_plugin, HalfPrecision):
+            leave_to_the_policy(self.trainer.precision_plugin)
         if self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
             raise ValueError(
                 "trainer.overfit_batches does nothing here, for batches go on through the data: set it to 0, "
@@ -225,20 +231,45 @@ class GroundingModule(L.LightningModule):
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
             checkpoint["base"] = {"checkpoint": self.policy_settings.checkpoint, "fingerprint": self._base_fingerprint}
+        checkpoint["policy"] = asdict(self.policy_settings)
+        checkpoint["module"] = type(self).__name__
         # a sharded strategy numbers all parameters, the others those that the optimizer has
         names = self._optimized_names() if self.device_mesh is None else [name for name, _ in self.named_parameters()]
         checkpoint["optimizer_states"] = [state_by_name(state, names) for state in checkpoint["optimizer_states"]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._check_meaning(checkpoint)
         base = checkpoint.get("base")
         if self.policy_settings.tuning != "full" and base and base["fingerprint"] != self._base_fingerprint:
             raise ValueError(
                 f"the checkpoint's adapters were trained on {base['checkpoint']}, and mean nothing on another base: "
                 f"policy.checkpoint is {self.policy_settings.checkpoint}"
             )
-        if "optimizer_states" in checkpoint and hasattr(self, "policy"):  # a sharded run has loaded them by now
+        if (
+            self._is_fitting and "optimizer_states" in checkpoint and hasattr(self, "policy")
+        ):  # a sharded run has loaded them by now
             names = self._optimized_names()
             checkpoint["optimizer_states"] = [state_by_number(state, names) for state in checkpoint["optimizer_states"]]
+
+    @property
+    def _is_fitting(self) -> bool:
+        return self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+
+    def _check_meaning(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights that mean another policy under these settings, and a run of another module to go on with."""
+        saved, ours = checkpoint["policy"], asdict(self.policy_settings)
+        keys = ["tuning"] if ours["tuning"] == "full" else ["tuning", "lora_rank", "lora_alpha"]
+        if self._is_fitting:
+            keys += ["train_vision_tower", "train_merger"]
+            if checkpoint["module"] != type(self).__name__:
+                raise ValueError(
+                    f"the checkpoint is of a {checkpoint['module']}, the config has a {type(self).__name__}"
+                )
+        for key in keys:
+            if saved[key] != ours[key]:
+                raise ValueError(
+                    f"the checkpoint was written with policy.{key} {saved[key]}, the config has {ours[key]}"
+                )
 
     @cached_property
     def _base_fingerprint(self) -> str | None:

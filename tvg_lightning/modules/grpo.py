@@ -227,4 +227,5 @@ class GRPOModule(GroundingModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        self.objective.load_state_dict(checkpoint["objective"])
+        if self._is_fitting:
+            self.objective.load_state_dict(checkpoint["objective"])

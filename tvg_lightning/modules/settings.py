@@ -4,12 +4,14 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+import torch
+
 from tvg_lightning.advantage import RewardScale
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
-from tvg_lightning.policy.settings import GenerationSettings
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Task
+from tvg_lightning.schema import Method, Task
 from tvg_lightning.tasks.mixture import Mixture
 
 ReferenceName = Literal["stage", "base"]
@@ -241,3 +243,13 @@ def check_stages(stages: list[StageSettings]) -> None:
         if source is not None and (source not in seen or seen[source].grpo is None):
             raise ValueError(f'stages: "{stage.name}" has harvest_from "{source}", which is no earlier grpo stage')
         seen[stage.name] = stage
+
+
+# A checkpoint of a run that was made without the command line holds these as they are. They are plain values, so that
+# ``weights_only`` loading may rebuild them.
+torch.serialization.add_safe_globals(
+    [
+        AnchorSettings, EvaluationSettings, GenerationSettings, GRPOSettings, HarvestRule, LengthSettings, Method,
+        Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings, RewardWeights, StageSettings,
+    ]
+)  # fmt: skip

@@ -175,8 +175,11 @@ class StagedModule(GroundingModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
-        stage = checkpoint["stage"]
-        self._check_stage(stage)
+        stage = checkpoint.get("stage")
+        if stage is None or (not self._is_fitting and stage["index"] >= len(self.stages)):
+            return  # of another module or run, whose weights are all that is wanted
+        if self._is_fitting:
+            self._check_stage(stage)
         self.stage_index, self.is_stage_done = stage["index"], stage["is_done"]
         self.objective = self._objective()
         if self.objective is not None:
