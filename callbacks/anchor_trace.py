@@ -40,6 +40,8 @@ class AnchorTrace(Callback):
 
         Every process truncates its own file, the first also those of processes that no longer exist.
         """
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         for path in self._folder(trainer).glob("*-rank*.jsonl"):
             rank = int(path.stem.rpartition("-rank")[2])
             if rank == trainer.global_rank or (trainer.is_global_zero and rank >= trainer.world_size):
@@ -111,7 +113,7 @@ class AnchorTrace(Callback):
         if step is self._written:
             return []
         self._written = step
-        if step.traces:
+        if step.traces and not trainer.fast_dev_run:  # type: ignore[attr-defined]
             self._writer(trainer, step.traces[0].stage).write(step.traces)
         return step.traces
 

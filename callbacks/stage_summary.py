@@ -99,7 +99,7 @@ class StageSummary(Callback):
         return Path(self.file) if self.file is not None else Path(trainer.default_root_dir) / "summary.json"
 
     def _write(self, trainer: L.Trainer) -> None:
-        if not trainer.is_global_zero:
+        if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         path = self._path(trainer)
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -185,4 +185,4 @@ class StageSwitch(Callback):
 def _is_ending(trainer: L.Trainer) -> bool:
     """True where the run ends with this epoch, though stages are left."""
     is_out_of_steps = 0 <= trainer.max_steps <= trainer.global_step
-    return trainer.should_stop or is_out_of_steps
+    return bool(trainer.should_stop or is_out_of_steps or trainer.fast_dev_run)  # type: ignore[attr-defined]

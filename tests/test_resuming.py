@@ -89,3 +89,25 @@ def test_every_precision_that_is_offered_trains_and_answers(tuning: str, fit: Fi
     assert {weight.dtype for weight in saved.values()} == {torch.bfloat16}
     for subcommand in ("validate", "predict"):
         again(folder, subcommand, "--trainer.precision", "bf16-true", "--tuning", tuning)
+
+
+def test_last_means_the_last_checkpoint_of_the_run(fit: Fit, tmp_path: Path) -> None:
+    """Lightning's own word starts anew where it finds none of its callback's files."""
+    folder = fit("ended early", "--trainer.max_steps", "1")
+    config = str(folder / "config_in.yaml")
+    train.main(["fit", "--config", config, "--ckpt_path", "last"])
+    assert [batch for _, batch, _ in losses(folder / "losses.jsonl")] == [0, 1]
+    with pytest.raises(ValueError, match=r"ckpt_path: there is no checkpoint .*checkpoints/last\.ckpt"):
+        train.main(["fit", "--config", config, "--trainer.default_root_dir", str(tmp_path), "--ckpt_path", "last"])
+
+
+@pytest.mark.parametrize(
+    ("word", "words"), [("best", "give a file, or last"), ("/no/such.ckpt", r"no checkpoint /no/such")]
+)
+def test_a_checkpoint_that_is_not_there_is_missed_before_any_weight_loads(
+    word: str, words: str, fit: Fit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = str(fit("full") / "config_in.yaml")
+    monkeypatch.setattr("tvg_lightning.modules.grounding.PolicyBackbone", None)
+    with pytest.raises(ValueError, match=f"ckpt_path: .*{words}"):
+        train.main(["validate", "--config", config, "--ckpt_path", word])

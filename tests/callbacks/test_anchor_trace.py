@@ -22,7 +22,7 @@ def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, step
         callback = AnchorTrace(str(tmp_path))
         if resumed_at is not None:
             callback.on_load_checkpoint(cast(Any, None), cast(Any, None), {"batches_done": resumed_at})
-        trainer = SimpleNamespace(global_rank=rank, world_size=2, is_global_zero=rank == 0)
+        trainer = SimpleNamespace(fast_dev_run=False, global_rank=rank, world_size=2, is_global_zero=rank == 0)
         callback.on_train_start(cast(L.Trainer, trainer), cast(Any, None))
     for rank in range(4):
         assert [t.step for t in read_traces(tmp_path / f"explore-rank{rank}.jsonl")] == steps

@@ -1,0 +1,87 @@
+"""One run in a folder at a time, and no run over another: what lies there is moved aside, never written over."""
+
+import fcntl
+import logging
+from pathlib import Path
+from typing import IO, Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Callback
+
+log = logging.getLogger(__name__)
+
+_OF_A_RUN = ("traces", "harvest", "checkpoints", "summary.json")
+_LOCK = ".run.lock"
+
+
+class RunFolder(Callback):
+    """Guards ``trainer.default_root_dir`` while a fit runs.
+
+    A second fit in the folder is refused. A fit that does not go on from a checkpoint finds the traces, checkpoints and
+    summary of an earlier one in ``earlier-1``, ``earlier-2``, … from then on. ``fast_dev_run`` touches nothing.
+    """
+
+    def __init__(self) -> None:
+        self._lock: IO[Any] | None = None
+        self._is_clear = False
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self._is_clear = False
+        complaint = self._take(Path(trainer.default_root_dir)) if trainer.is_global_zero else None
+        complaint = trainer.strategy.broadcast(complaint)  # all processes end, not the first alone
+        if complaint is not None:
+            raise ValueError(complaint)
+
+    def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._clear(trainer)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._clear(trainer)
+
+    def _clear(self, trainer: L.Trainer) -> None:
+        """Make room for a fresh run, once: only by now Lightning tells whether there is a checkpoint to go on from."""
+        if self._is_clear or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        self._is_clear = True
+        if trainer.is_global_zero and trainer.ckpt_path is None:
+            _move_aside(Path(trainer.default_root_dir))
+        trainer.strategy.barrier("the folder is clear")
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if self._lock is not None:
+            self._lock.close()  # and so unlocked, as it is when the process dies
+            self._lock = None
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self.teardown(trainer, pl_module, "fit")
+
+    def _take(self, folder: Path) -> str | None:
+        """Lock the folder; a complaint where another process has it."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / _LOCK).open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            self._lock = None
+            return f"{folder}: another run is writing there; wait for its end, or set trainer.default_root_dir"
+        except OSError as error:  # a file system without locks
+            log.warning("%s cannot be locked (%s): take care that no other run writes there", folder, error)
+        return None
+
+
+def _move_aside(folder: Path) -> None:
+    """Move what an earlier run has left into a folder of its own."""
+    found = [folder / name for name in _OF_A_RUN if (folder / name).exists()]
+    if not found:
+        return
+    number = 1
+    while (aside := folder / f"earlier-{number}").exists():
+        number += 1
+    aside.mkdir()
+    for path in found:
+        path.rename(aside / path.name)
+    names = ", ".join(path.name for path in found)
+    log.warning("%s holds an earlier run: its %s are in %s now (to go on: --ckpt_path)", folder, names, aside)

@@ -1,0 +1,66 @@
+"""A run's folder is one run's: nothing that lies there is lost, and nobody else writes to it."""
+
+from pathlib import Path
+
+import pytest
+
+from callbacks.anchor_trace import AnchorTrace
+from callbacks.run_folder import RunFolder
+from callbacks.stage_summary import StageSummary
+from callbacks.stage_switch import StageSwitch
+from callbacks.step_checkpoint import StepCheckpoint
+from tests.builders import GOOD_TRACE, write_traces
+from tests.callbacks.conftest import Run
+from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.rewards.weights import RewardWeights
+
+STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=6, batch_size=2)
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name != ".run.lock"
+    }
+
+
+def test_a_fresh_run_moves_an_earlier_one_aside(run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    def callbacks() -> list[object]:
+        return [RunFolder(), AnchorTrace(), StageSwitch(), StageSummary(), StepCheckpoint(every_n_steps=2)]
+
+    folder = run([STAGE], callbacks()).folder
+    write_traces(folder / "traces" / "explore-rank0.jsonl", [GOOD_TRACE])
+    first = files(folder)
+    assert {"checkpoints/final.ckpt", "summary.json", "traces/explore-rank0.jsonl"} <= first.keys()
+    run([STAGE], callbacks())
+    assert {name: files(folder)[f"earlier-1/{name}"] for name in first} == first
+    assert "earlier run: its traces, checkpoints, summary.json are in" in caplog.text
+    run([STAGE], callbacks())
+    assert (folder / "earlier-2" / "summary.json").is_file()
+
+
+def test_a_run_that_goes_on_leaves_everything_in_its_place(run: Run) -> None:
+    folder = run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint(every_n_steps=2)], max_steps=3).folder
+    last = folder / "checkpoints" / "last.ckpt"
+    run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint()], ckpt_path=last)
+    assert last.is_file() and not (folder / "earlier-1").exists()
+
+
+def test_two_runs_in_one_folder_are_refused(run: Run) -> None:
+    class Nested(StageSwitch):
+        def on_train_start(self, *_: object) -> None:
+            with pytest.raises(ValueError, match="another run is writing there"):
+                run([STAGE], [RunFolder(), StageSwitch()])
+
+    run([STAGE], [RunFolder(), Nested()])
+    run([STAGE], [RunFolder(), StageSwitch()])
+
+
+def test_a_dry_run_touches_nothing(run: Run) -> None:
+    callbacks = [RunFolder(), AnchorTrace(), StageSwitch(), StageSummary(), StepCheckpoint(every_n_steps=2)]
+    folder = run([STAGE], callbacks).folder
+    write_traces(folder / "traces" / "explore-rank0.jsonl", [GOOD_TRACE])
+    before = files(folder)
+    run([STAGE], [RunFolder(), AnchorTrace(), StageSwitch(), StageSummary(), StepCheckpoint()], fast_dev_run=True)
+    assert files(folder) == before
