@@ -10,7 +10,6 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
-from lightning.pytorch.trainer.states import TrainerFn
 
 from tvg_lightning.metrics.grounding import ACCURACY_KEYS, anchor_means
 from tvg_lightning.modules.grounding import GroundingModule
@@ -39,6 +38,7 @@ class StageSummary(Callback):
         self._stage_began = 0.0
         self._seconds_before = 0.0  # of the running stage, in the processes that were interrupted
         self._batches_before = 0
+        self._is_evaluated = False  # within the present epoch
 
     def on_sanity_check_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GroundingModule)
@@ -54,15 +54,17 @@ class StageSummary(Callback):
         self._stage_began = time.monotonic()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Add a row after the evaluation at the end of an epoch, before StageSwitch moves on."""
+        self._is_evaluated = not trainer.sanity_checking
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Add a row with the latest evaluation of the epoch, where there was one."""
         assert isinstance(pl_module, GroundingModule)
-        if trainer.sanity_checking or not trainer.is_last_batch or trainer.state.fn != TrainerFn.FITTING:
-            return
-        name = pl_module.stage.name if isinstance(pl_module, StagedModule) else f"epoch {trainer.current_epoch + 1}"
-        steps = trainer.global_step - self._batches_before
-        self.rows.append(self._row(name, pl_module, steps, self._seconds_before + time.monotonic() - self._stage_began))
-        self._batches_before, self._seconds_before = trainer.global_step, 0.0
-        self._write(trainer)
+        if self._is_evaluated:
+            name = pl_module.stage.name if isinstance(pl_module, StagedModule) else f"epoch {trainer.current_epoch + 1}"
+            seconds = self._seconds_before + time.monotonic() - self._stage_began
+            self.rows.append(self._row(name, pl_module, trainer.global_step - self._batches_before, seconds))
+            self._write(trainer)
+        self._batches_before, self._seconds_before, self._is_evaluated = trainer.global_step, 0.0, False
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the table and draw it; the weights are saved by now, whatever happens here."""

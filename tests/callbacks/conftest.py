@@ -66,6 +66,8 @@ class Stages(StagedModule):
         super().__init__(PolicySettings(), stages)
         self.rewards = rewards
         self.taken: list[str] = []
+        self.asked: list[list[str]] = []
+        self.fails_at: int | None = None
         self.targets: list[str | None] = []
         self.validated: list[str] = []
         self.weights: list[float] = []  # before every step
@@ -76,6 +78,9 @@ class Stages(StagedModule):
         self.lrs.append(self.trainer.optimizers[0].param_groups[0]["lr"])
         reward = self.rewards[min(len(self.taken), len(self.rewards) - 1)]
         self.taken.append(self.stage.name)
+        self.asked.append([item.sample.sample_id for item in items])
+        if len(self.taken) - 1 == self.fails_at:
+            raise RuntimeError("no memory is left")
         self.targets += [item.target for item in items]
         return StepResult(self.policy.weight * 1.0, {"reward": reward})
 
@@ -113,6 +118,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         callbacks: list[L.Callback],
         rewards: Sequence[float] = (0.0,),
         ckpt_path: Path | None = None,
+        fails_at: int | None = None,
         **more: Any,
     ) -> SimpleNamespace:
         data = Data(str(tmp_path / "videos"), train=file, val=[Split("held_out", file)], eval_batch_size=8)
@@ -131,6 +137,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             **more,
         )
         module = Stages(stages, rewards)
+        module.fails_at = fails_at
         trainer.fit(module, data, ckpt_path=ckpt_path)
         return SimpleNamespace(
             module=module, saved=sorted(set(saved.steps)), folder=tmp_path / "run", trainer=trainer, data=data

@@ -83,3 +83,21 @@ def test_a_test_after_a_fit_bears_the_names_of_its_own_splits(run: Run) -> None:
     (found,) = done.trainer.test(done.module, done.data, verbose=False)
     assert {name.partition("/")[0] for name in found} == {"other"}
     assert list(done.module.metrics) == ["other"]
+
+
+def test_steps_are_those_of_the_stage_wherever_it_was_evaluated(run: Run) -> None:
+    """Evaluated after the second batch of three, and in every other stage."""
+    stages = [STAGE, replace(STAGE, name="imitate", steps=2), replace(STAGE, name="refine", steps=4)]
+    done = run(stages, [StageSwitch(), StageSummary()], val_check_interval=2)
+    rows = json.loads((done.folder / "summary.json").read_text(encoding="utf-8"))
+    assert [(row["stage"], row["steps"], row["mIoU"]) for row in rows] == [
+        ("base", 0, 0.0), ("explore", 3, 0.125), ("imitate", 2, 0.3125), ("refine", 4, 0.5625),
+    ]  # fmt: skip
+    done = run(stages, [StageSwitch(), StageSummary()], check_val_every_n_epoch=2)
+    rows = json.loads((done.folder / "summary.json").read_text(encoding="utf-8"))
+    assert [(row["stage"], row["steps"]) for row in rows] == [("base", 0), ("imitate", 2)]
+
+
+def test_an_interval_that_a_later_stage_is_too_short_for_is_refused_at_once(run: Run) -> None:
+    with pytest.raises(ValueError, match=r'val_check_interval 3 is longer than stage "imitate", which has 2 batches'):
+        run([STAGE, replace(STAGE, name="imitate", steps=2)], [StageSwitch()], val_check_interval=3)

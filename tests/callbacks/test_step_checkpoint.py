@@ -112,3 +112,26 @@ def test_a_run_that_goes_on_takes_its_rates_from_the_config(run: Run) -> None:
     assert stopped.module.lrs == [0.1, 0.1]
     assert again.module.lrs == pytest.approx([0.05 * (1 - step / 6) for step in range(2, 6)])
     assert groups(again.trainer) == [(0.5, (0.5, 0.6))]
+
+
+class SaveOnException(L.Callback):
+    """As Lightning's OnExceptionCheckpoint, and as it saves at a signal of Slurm's."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        trainer.save_checkpoint(self.path)
+
+
+@pytest.mark.parametrize("fails_at", [0, 3, 5])
+def test_a_step_that_failed_is_taken_again(fails_at: int, run: Run, tmp_path: Path) -> None:
+    """From a checkpoint in the middle of it; 5 is the last batch of the stage."""
+    stages = [STAGE, replace(STAGE, name="refine", steps=2)]
+    whole = run(stages, [StageSwitch()]).module
+    kept = tmp_path / "kept.ckpt"
+    with pytest.raises(RuntimeError, match="no memory is left"):
+        run(stages, [StageSwitch(), SaveOnException(kept)], fails_at=fails_at)
+    again = run(stages, [StageSwitch()], ckpt_path=kept).module
+    assert again.asked == whole.asked[fails_at:]
+    assert again.weights == whole.weights[fails_at:]

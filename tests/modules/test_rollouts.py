@@ -155,3 +155,14 @@ def test_a_reference_that_a_checkpoint_lacks_is_missed_at_once() -> None:
     objective = GRPOObjective(settings(beta=0.1), Rewards(Method.TIME_R1, RewardWeights(iou=1.0)))
     with pytest.raises(ValueError, match=r"grpo\.beta is 0\.1, but the run began with 0"):
         objective.load_state_dict({"reference": None, "rollouts": None})
+
+
+def test_a_checkpoint_in_the_middle_of_an_update_is_of_the_state_before_it() -> None:
+    parts = [Minibatch([], [], None, [], [], torch.zeros(1, 2)) for _ in range(2)]
+    objective = GRPOObjective(settings(num_minibatches=2), Rewards(Method.TIME_R1, RewardWeights(iou=1.0)))
+    objective.rollout = objective._latest = Rollout(parts, num_taken=1)
+    assert objective.state_dict(is_mid_step=True)["rollouts"] is None, "its first update: the rollout is made again"
+    objective.rollout, objective._latest = None, Rollout(parts, num_taken=2)  # used up by the update that failed
+    (saved,) = objective.state_dict(is_mid_step=True)["rollouts"]
+    assert saved["num_taken"] == 1 and len(saved["minibatches"]) == 2
+    assert objective.state_dict()["rollouts"] is None

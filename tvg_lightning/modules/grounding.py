@@ -226,7 +226,10 @@ class GroundingModule(L.LightningModule):
                 parameter.grad = None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["batches_done"] = self._batch_index() + 1  # traces of later batches are of steps not taken
+        checkpoint["batches_done"] = self._progress.total.processed  # traces of later batches are of steps not taken
+        if self.is_mid_step:  # its batch is taken again
+            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ()):
+                loader["given"] -= 1
         if self.policy_settings.tuning != "full":
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
@@ -288,6 +291,16 @@ class GroundingModule(L.LightningModule):
         return StepContext(
             self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size
         )
+
+    @property
+    def is_mid_step(self) -> bool:
+        """True between the begin of a step and its end, as after an error or a signal."""
+        return self._progress.current.ready > self._progress.current.processed
+
+    @property
+    def _progress(self) -> Any:
+        """Lightning's counts of batches, whose types leave out what they have."""
+        return self.trainer.fit_loop.epoch_loop.batch_progress
 
     def _batch_index(self) -> int:
         """Index of this batch in the run, from 0, over all epochs."""

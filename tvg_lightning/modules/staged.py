@@ -161,15 +161,28 @@ class StagedModule(GroundingModule):
         super().setup(stage)
         if stage == "fit" and len(self.stages) > 1 and not self.has_switch:
             raise ValueError("several stages need the callback StageSwitch: add it to the trainer's callbacks")
+        if stage == "fit":
+            self._check_validation()
+
+    def _check_validation(self) -> None:
+        """Refuse, before anything is trained, an interval that a later stage would be too short for."""
+        interval = self.trainer.val_check_interval
+        for stage in self.stages:
+            num_batches = (stage.steps or 0) * self.trainer.accumulate_grad_batches
+            if isinstance(interval, int) and self.trainer.check_val_every_n_epoch and 0 < num_batches < interval:
+                raise ValueError(
+                    f'trainer.val_check_interval {interval} is longer than stage "{stage.name}", which has '
+                    f"{num_batches} batches: lower it"
+                )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        objective = None if self.objective is None else self.objective.state_dict()
+        objective = None if self.objective is None else self.objective.state_dict(self.is_mid_step)
         checkpoint["stage"] = {
             "name": self.stage.name,
             "index": self.stage_index,
             "is_done": self.is_stage_done,
-            "is_at_last_batch": self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch,
+            "is_at_last_batch": self._progress.is_last_batch and not self.is_mid_step,
             "objective": objective,
         }
 
