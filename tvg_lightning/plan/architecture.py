@@ -11,7 +11,7 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVi
 
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.loading import TINY_FOLDER
+from tvg_lightning.policy.loading import ARCHITECTURES, TINY_FOLDER
 from tvg_lightning.policy.settings import PolicySettings
 
 # bitsandbytes' nf4, quantized twice: 4 bits, a byte of scale for 64 of them, 4 bytes of scale for 256 of those bytes
@@ -97,15 +97,14 @@ def _matrices(module: nn.Module, but: str | None = None) -> int:
 
 
 def config_file(policy: str) -> Path:
-    """The config.json of "tiny", of a name in configs/policy/architectures, of a folder, or a file itself."""
-    architectures = Path(__file__).parents[2] / "configs" / "policy" / "architectures"
+    """The config.json of "tiny", of a name in policy/architectures, of a folder, or a file itself."""
     candidates = [
-        TINY_FOLDER / "config.json" if policy == "tiny" else architectures / f"{policy}.json",
+        TINY_FOLDER / "config.json" if policy == "tiny" else ARCHITECTURES / f"{policy}.json",
         Path(policy) / "config.json",
         Path(policy),
     ]
     for file in candidates:
         if file.is_file():
             return file
-    names = ", ".join(sorted(file.stem for file in architectures.glob("*.json")))
+    names = ", ".join(sorted(file.stem for file in ARCHITECTURES.glob("*.json")))
     raise ValueError(f'--policy: there is no "{policy}"; give tiny, {names}, or a folder with a config.json')

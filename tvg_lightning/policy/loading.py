@@ -20,6 +20,7 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
+ARCHITECTURES = Path(__file__).parent / "architectures"  # of published checkpoints, without weights
 # the language model only: plain names would also match the vision tower's MLP
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 

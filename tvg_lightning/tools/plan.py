@@ -26,7 +26,7 @@ def main(
     """Memory a GPU needs for a GRPO step, phase by phase, whether it fits, what to change if not, and the time.
 
     Args:
-        policy: tiny, a name in configs/policy/architectures, or a folder with a config.json.
+        policy: tiny, a name in tvg_lightning/policy/architectures, or a folder with a config.json.
         tuning: full, lora or qlora.
         strategy: single, ddp or fsdp.
         gpus: of all machines together.
@@ -52,6 +52,8 @@ def main(
         memory_tb_per_s: of one GPU; 3.35 is an H100.
         json: everything as one JSON object, in bytes, operations and seconds.
     """
+    if not 0 <= beta < float("inf"):
+        raise ValueError(f"--beta must be at least 0, not {beta}")
     settings = PlanSettings(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
         frames, max_pixels, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
