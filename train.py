@@ -1,13 +1,19 @@
 """Train, validate, test and predict: ``python train.py fit --config configs/quickstart.yaml``."""
 
+import dis
+import re
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.anchor_trace import AnchorTrace
 from callbacks.prediction_writer import PredictionWriter
+from callbacks.run_folder import RunFolder
 from callbacks.stage_summary import StageSummary
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
@@ -18,6 +24,7 @@ from tvg_lightning.modules.strategies import strategy_of
 
 # in every run, in this order, each with its settings under its key; trainer.callbacks adds others
 STANDING_CALLBACKS: dict[str, type[Callback]] = {
+    "run_folder": RunFolder,
     "anchor_trace": AnchorTrace,
     "throughput": Throughput,
     "stage_switch": StageSwitch,
@@ -25,6 +32,18 @@ STANDING_CALLBACKS: dict[str, type[Callback]] = {
     "prediction_writer": PredictionWriter,
     "step_checkpoint": StepCheckpoint,
 }
+# the lines of jsonargparse's complaints that stand around the reason
+_AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>)")
+
+
+class TrainParser(LightningArgumentParser):
+    """A parser that says what is wrong in one line, without the list of all its options."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """End the process; parsers within parsers only tell the outer one."""
+        if not self.exit_on_error:
+            super().error(message, ex)
+        self.exit(2, f"error: {one_line(message)}\n")
 
 
 class TrainCLI(LightningCLI):
@@ -45,6 +64,21 @@ class TrainCLI(LightningCLI):
         parser = super()._prepare_subcommand_parser(klass, subcommand, **kwargs)
         parser.set_defaults({"weights_only": True})
         return parser
+
+    def before_instantiate_classes(self) -> None:
+        """Find the checkpoint before any weight loads; Lightning's words for one know its own callback only."""
+        given = self._get(self.config, "ckpt_path")
+        if given is None:
+            return
+        if given in ("best", "hpc", "registry"):
+            raise ValueError(f"ckpt_path: give a file, or last for the run's last.ckpt, not {given}")
+        path = Path(given)
+        if given == "last":
+            root = self._get(self.config, "trainer").default_root_dir or "."
+            path = Path(self._get(self.config, "step_checkpoint").dirpath or Path(root) / "checkpoints") / "last.ckpt"
+        if not path.exists():
+            raise ValueError(f"ckpt_path: there is no checkpoint {path}")
+        self.config[self.subcommand].ckpt_path = str(path)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The words ``ddp`` and ``fsdp`` mean this project's settings of them, on GPUs and CPUs alike."""
@@ -67,6 +101,7 @@ def main(args: Sequence[str] | None = None) -> None:
     TrainCLI(
         GroundingModule,
         TVGDataModule,
+        parser_class=TrainParser,
         subclass_mode_model=True,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},
@@ -75,5 +110,45 @@ def main(args: Sequence[str] | None = None) -> None:
     )
 
 
+def one_line(message: str) -> str:
+    """The reason in a complaint of many lines.
+
+    >>> one_line("Does not validate against any of the Union subtypes\\nErrors:\\n  - stages is empty")
+    'stages is empty'
+    """
+    lines = [line.strip() for line in message.splitlines()]
+    reasons = " ".join(line for line in lines if line and not _AROUND.match(line)).removeprefix("- ")
+    return reasons.replace(": - ", ": ").replace(" - ", "; ")
+
+
+def complaint(error: Exception) -> str | None:
+    """The words for what a user can fix; None for a fault of the code, which needs its traceback.
+
+    That is a ValueError of arithmetic: of torch, of numpy, or of an operation that no ``raise`` stands before.
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"a config is not UTF-8 text ({error}): save it as UTF-8"
+    at = error.__traceback__
+    assert at is not None
+    while at.tb_next is not None:
+        at = at.tb_next
+    package = str(at.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    is_raised = dis.opname[at.tb_frame.f_code.co_code[at.tb_lasti]] == "RAISE_VARARGS"
+    if isinstance(error, ValueError) and (package in ("torch", "numpy") or not is_raised):
+        return None
+    return one_line(str(error))
+
+
+def script() -> None:
+    """Run ``main`` as a command: what a user can fix is one line and exit status 1."""
+    try:
+        main()
+    except (ValueError, OSError, MisconfigurationException) as error:
+        words = complaint(error)
+        if words is None:
+            raise
+        sys.exit(f"error: {words}")
+
+
 if __name__ == "__main__":
-    main()
+    script()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.builders import GOOD_TRACE, write_annotations, write_traces
 from tests.data.test_item_reader import TablePool
+from tvg_lightning.data.batches import Sharding
 from tvg_lightning.data.items import TargetQuestions, TrainingQuestions
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
@@ -155,7 +156,7 @@ def test_how_videos_are_read_is_checked_by_key(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "v1.2", "train", "keys"])
-def test_split_names_that_cannot_stand_before_a_figure(name: str) -> None:
+def test_split_names_that_cannot_stand_before_a_metric(name: str) -> None:
     with pytest.raises(ValueError, match="the split name"):
         Split(name, "val.jsonl")
 
@@ -240,9 +241,8 @@ def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
 def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) -> None:
     targets = str(write_traces(folder / "targets.jsonl", traces))
     data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
-    data.setup("fit")
     with pytest.raises(ValueError, match=rf"targets\.jsonl: {words}"):
-        data.train_dataloader()
+        data.setup("fit")  # before any weight loads
 
 
 class OneBad(TVGDataModule):
@@ -261,27 +261,17 @@ def one_bad(folder: Path) -> TVGDataModule:
     return data
 
 
-def training_set(data):
+def test_the_training_set_is_of_the_settings_of_the_stage(folder: Path) -> None:
+    plan = DataPlan(batch_size=1, mixture=Mixture(0.25, 0.75), num_batches=5)
+    attached = trainer(module=Module(plan=plan), world_size=2, global_rank=1)
+    data = datamodule(folder, attached, seed=4, mixture=Mixture(0.5, 0.5))
+    data.setup("fit")
+    assert data.training_set is None, "there is none before the batches"
     data.train_dataloader()
-    return data.training_set
-
-
-def test_drawn_items_pass_over_bad_videos(one_bad: TVGDataModule) -> None:
-    """Eight items: those that fall on sample 2 are of the sample after it, under the position of the one drawn."""
-    items = training_set(one_bad).draw("key", 8)
-    places = [item.position % 4 for item in items]
-    assert 2 in places and [int(item.sample.sample_id) for item in items] == [3 if k == 2 else k for k in places]
-    assert [item.replaces for item in items] == ["2" if k == 2 else None for k in places]
-    again = training_set(one_bad).draw("key", 8)
-    assert [(i.sample, i.position) for i in again] == [(i.sample, i.position) for i in items]
-    assert one_bad.metrics()["data/bad_videos"] == 1.0
-
-
-def test_items_of_a_rollout_are_not_replaced(one_bad: TVGDataModule) -> None:
-    (item,) = training_set(one_bad).items_again([("3", Task.ACTION_RECOGNITION, 9)])
-    assert (item.sample.sample_id, item.task, item.position) == ("3", Task.ACTION_RECOGNITION, 9)
-    with pytest.raises(ValueError, match="sample 2 cannot be read"):
-        training_set(one_bad).items_again([("3", Task.TVG, 9), ("2", Task.TVG, 10)])
+    found = data.training_set
+    assert found is not None and [sample.sample_id for sample in found.samples] == ["a", "b", "c"]
+    assert (found.mixture, found.seed, found.sharding) == (Mixture(0.25, 0.75), 4, Sharding(1, 2))
+    assert found.reader is data.reader() and found.difficulty is None
 
 
 def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:
@@ -318,3 +308,38 @@ def test_test_and_predict_have_their_own_files(folder: Path) -> None:
     data.setup("predict")
     assert data.evaluation_splits == []
     assert [s.sample_id for s, _ in data.predict_dataloader().questions.pairs] == ["x"]
+
+
+@pytest.mark.parametrize("stage", ["validate", "test"])
+def test_an_evaluation_without_any_truth_is_refused(folder: Path, stage: str) -> None:
+    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=())))
+    key = "val" if stage == "validate" else "test"
+    words = rf"^data\.{key}\[0\]\.annotations: .*blind\.jsonl holds no true window"
+    with pytest.raises(ValueError, match=words):
+        datamodule(folder, trainer(stage), **{key: [blind]}).setup(stage)
+
+
+@pytest.mark.parametrize(("stage", "rank", "count"), [("fit", 0, 1), ("validate", 0, 1), ("validate", 1, 0)])
+def test_a_split_without_truth_among_others_is_said(
+    folder: Path, stage: str, rank: int, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=())))
+    good = Split("good", str(folder / "val.jsonl"))
+    datamodule(folder, trainer(stage, global_rank=rank), val=[good, blind]).setup(stage)
+    assert caplog.text.count("data.val[1].annotations") == count and "data.val[0]" not in caplog.text
+
+
+def test_truth_beyond_the_limit_of_a_split_is_not_looked_at(folder: Path) -> None:
+    lines = (write_annotations(folder / "one.jsonl", ["d"], windows=()), write_annotations(folder / "two.jsonl", ["e"]))
+    (folder / "both.jsonl").write_text("".join(path.read_text() for path in lines))
+    split = Split("v", str(folder / "both.jsonl"), limit=1)
+    with pytest.raises(ValueError, match="holds no true window"):
+        datamodule(folder, trainer("validate"), val=[split]).setup("validate")
+
+
+def test_half_an_emoji_in_a_target_is_fixed_and_said(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    targets = str(write_traces(folder / "targets.jsonl", [replace(TRACE, text="so \ud83d")]))
+    data = datamodule(folder, trainer(module=Module(needs_targets=True)), targets=targets)
+    data.setup("fit")
+    assert [t.text for t in data.train_dataloader().questions.targets] == ["so �"]  # type: ignore[union-attr]
+    assert "targets.jsonl: 1 traces fixed, the first at line 1" in caplog.text

@@ -5,7 +5,20 @@ from pathlib import Path
 
 import pytest
 
-from tvg_lightning.files import append_json, first_keys, json_lines, read_items, read_json, read_table, repair_last_line
+from tvg_lightning.files import (
+    append_json,
+    first_keys,
+    json_lines,
+    name_text,
+    plain_text,
+    read_items,
+    read_json,
+    read_table,
+    refuse_existing,
+    repair_last_line,
+    whole,
+    write_jsonl,
+)
 
 
 def save(folder: Path, content: str) -> Path:
@@ -106,3 +119,63 @@ def test_many_writers_append_apart_from_what_is_torn(before: bytes | None, tmp_p
     values = [value["a"] for _, value in json_lines(path, many_writers=True)]
     assert values == ([0, 1] if before else [1])
     assert json.loads(path.read_bytes().splitlines()[-1]) == {"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("given", "plain"),
+    [
+        ("a \ud83d b", "a � b"),
+        ("\udc31\ud83d", "��"),  # the halves of a cat, the wrong way round
+        ("a\0b", "a�b"),
+        ("🐱 é\u2028\n", "🐱 é\u2028\n"),
+        ("", ""),
+    ],
+)
+def test_what_is_no_text_is_replaced_or_refused(given: str, plain: str) -> None:
+    assert plain_text(given) == plain == plain_text(plain)
+    plain.encode()  # as a tokenizer or a file does
+    if given == plain:
+        assert name_text(given, "the id") == given
+    else:
+        with pytest.raises(ValueError, match=r"the id .* holds what is no text"):
+            name_text(given, "the id")
+
+
+def test_a_whole_file_or_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "a.jsonl"
+    write_jsonl(path, [{"a": "é \ud83d"}, {"b": 1}])
+    assert path.read_bytes() == '{"a": "é \\ud83d"}\n{"b": 1}\n'.encode()
+    assert [value for _, value in json_lines(path)] == [{"a": "é \ud83d"}, {"b": 1}]
+    with pytest.raises(OSError, match="full"), whole(path) as part:
+        part.write_bytes(b"half")
+        raise OSError("the disk is full")
+    with pytest.raises(TypeError):
+        write_jsonl(path, [{"a": object()}])
+    assert [file.name for file in path.parent.iterdir()] == ["a.jsonl"] and path.read_bytes().endswith(b'{"b": 1}\n')
+
+
+def test_files_that_are_there_are_not_written_over(tmp_path: Path) -> None:
+    there, free = tmp_path / "a", tmp_path / "b"
+    there.touch()
+    refuse_existing(free, tmp_path / "c")
+    with pytest.raises(ValueError, match="a exists already: remove it or choose another name"):
+        refuse_existing(free, there)
+    with pytest.raises(ValueError, match="b is to be written twice"):
+        refuse_existing(free, tmp_path / "." / "b")
+
+
+def test_deep_nesting_is_named_by_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(b'{"a": 1}\n{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}")
+    repair_last_line(path)
+    with pytest.raises(ValueError, match=r"a\.jsonl:2: not JSON \(JSON nested too deep"):
+        list(json_lines(path))
+
+
+def test_a_file_of_another_form_is_told_its_reader(tmp_path: Path) -> None:
+    lines = save(tmp_path, '{"qid": 1, "query": "q", "vid": "v", "duration": 3}\n')
+    with pytest.raises(ValueError, match=r"a\.txt:1: another form: video missing, .*--benchmark qvhighlights$"):
+        list(read_items(lines, ["video", "query"]))
+    ours = save(tmp_path, '{"query": "q", "video": "v", "duration": 3}\n')
+    with pytest.raises(ValueError, match=r"a\.txt:1: another form: qid missing, .*--benchmark jsonl$"):
+        list(read_items(ours, ["qid"]))

@@ -33,6 +33,7 @@ TREE = {"score": scored, "gather": gathered, "data": {"score": scored}}
         ('gather --json --paths a b --json', 'gather --paths=["a", "b"] --json=true --json=true'),
         ('gather --more x --paths a b', 'gather --paths=["a", "b"] --more=["x"]'),
         ("score --json a", "score --json a"),
+        ("gather --paths=a --more=b=c", 'gather --paths=["a"] --more=["b=c"]'),
         ('gather --paths ["a"] --more=["b"]', 'gather --paths ["a"] --more=["b"]'),
         ("", ""),
         ("--help", "--help"),
@@ -53,7 +54,7 @@ def test_every_command_has_its_help(name: str, capsys: pytest.CaptureFixture[str
     assert len(capsys.readouterr().out.splitlines()) > 5
 
 
-def test_what_a_user_can_mend_is_one_line(tmp_path: Path) -> None:
+def test_what_a_user_can_fix_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(SystemExit, match=r"^error: .*absent\.jsonl: no such file$"):
         main(["data", "inspect", "--benchmark", "jsonl", "--annotations", str(tmp_path / "absent.jsonl")])
 

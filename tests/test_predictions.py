@@ -164,3 +164,23 @@ def test_files_that_are_none(tmp_path: Path) -> None:
     (tmp_path / "b.jsonl").write_bytes(b"\xff\xfe")
     with pytest.raises(ValueError, match="not UTF-8"):
         read(tmp_path / "b.jsonl")
+
+
+def test_what_is_no_text(tmp_path: Path) -> None:
+    """A sentence is fixed as in the annotations; a text is only read for its times; names are refused."""
+    (found,) = read(save(tmp_path, {"video": "a", "query": "a \ud83d cat", "text": "\ud83d from 1.0 to 2.5\0"}))
+    assert (found.query, found.span) == ("a � cat", (1.0, 2.5))
+    for line in ({"qid": "\ud83d", "pred": [0, 1]}, {"video": "a\0", "query": "q", "pred": [0, 1]}):
+        with pytest.raises(ValueError, match=r"preds\.jsonl:2: the (id|video) .* no text"):
+            read(save(tmp_path, {"qid": 1, "pred": [0, 1]}, line))
+
+
+@pytest.mark.parametrize(
+    "content", ["[" * 100_000, '{"a": ' * 100_000, '{"pred": ' + "[" * 100_000 + "]" * 100_000 + "}"]
+)
+def test_deep_nesting_is_one_error(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "deep.json"
+    for text in (content, f'{{"qid": 1, "pred": [0, 1]}}\n{content}'):
+        path.write_text(text)
+        with pytest.raises(ValueError, match=r"deep\.json"):
+            read(path)

@@ -28,7 +28,7 @@ def test_an_answer_built_from_the_prompts_examples_is_follows_format(method: Met
     text = f"{prompt.system or ''} {prompt.user}"
     anchors = re.findall(r"<timestamp>[^<]+</timestamp>", text)
     example = re.findall(r"<answer>[^<]+</answer>", text)
-    if method is Method.TVG_R1:  # the paper's words describe the layout without an example
+    if method is Method.TVG_R1:  # the paper's words describe the format without an example
         assert "[start time, end time] in seconds" in text and "<time> </time>" in text
         example = ["<time>[12.0, 15.5]</time>"]
     (final,) = example
@@ -93,6 +93,13 @@ def test_a_file_that_cannot_be_meant_is_refused(content: str, complaint: str, tm
     with pytest.raises(ValueError, match=re.escape(str(file))) as refused:
         read_templates(file, Method.TAR_TVG)
     assert complaint in str(refused.value)
+
+
+def test_words_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.yaml"
+    file.write_text('tvg: "when \\ud83d {query}"', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"prompts\.yaml: tvg .* holds what is no text"):
+        read_templates(file, Method.TIME_R1)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:

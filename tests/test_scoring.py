@@ -12,7 +12,7 @@ from tvg_lightning.data.annotations.benchmarks import records
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.predictions import Prediction, read_predictions
 from tvg_lightning.schema import Method, Span
-from tvg_lightning.scoring import counts, match, metrics, score
+from tvg_lightning.scoring import assign, counts, match, metrics, score
 
 
 def record(sample_id: str, *windows: tuple[float, float], video: str = "a.mp4", query: str = "q") -> Record:
@@ -153,7 +153,7 @@ def of_shared(
     return list(records(benchmark, truth)), read_predictions(preds, Method.TIME_R1)
 
 
-def test_the_figures_published_with_moment_detr(shared: Path) -> None:
+def test_the_metrics_published_with_moment_detr(shared: Path) -> None:
     folder = "predictions/qvhighlights__moment_detr/standalone_eval"
     truth, predictions = of_shared(
         shared, "qvhighlights", "qvhighlights*/highlight_val_release.jsonl", f"{folder}/sample_val_preds.jsonl"
@@ -176,3 +176,13 @@ def test_the_ious_published_with_time_r1(shared: Path) -> None:
     for query in scores:
         assert query.iou == pytest.approx(published[query.record.sample_id] / 100, abs=1e-12)
     assert round(metrics(scores)["mIoU"], 4) == 34.3656
+
+
+def test_several_answers_to_one_record_are_kept_for_a_mean() -> None:
+    truth = [record("a", (0, 2)), record("b", (0, 2), query="r")]
+    given = [answer("a", (0, 1)), answer("a", (0, 2)), answer("z", (0, 1))]
+    assigned = assign(truth, given)
+    assert [(index, p.span) for index, p in assigned.answers] == [(0, Span(0, 1)), (0, Span(0, 2))]
+    assert assigned.unknown == given[2:] and not assigned.by_position
+    with pytest.raises(ValueError, match="answers 'a' otherwise"):
+        match(truth, given)

@@ -1,15 +1,16 @@
 import json
+import math
 import os
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning import traces as traces_module
-from tvg_lightning.schema import Span, Task
-from tvg_lightning.traces import Trace, TraceWriter, read_traces
+from tvg_lightning.files import plain_text
+from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.traces import Trace, TraceWriter, read_traces, write_traces
 
 TRACE = Trace(
     stage="grpo",
@@ -76,7 +77,7 @@ def test_any_text_survives(text: str, tmp_path_factory: pytest.TempPathFactory) 
     path = tmp_path_factory.mktemp("traces") / "traces.jsonl"
     with TraceWriter(path) as writer:
         writer.write([at(1, text=text)])
-    assert [trace.text for trace in read_traces(path)] == [text]
+    assert [trace.text for trace in read_traces(path)] == [plain_text(text)]
 
 
 def test_a_step_is_on_disk_before_the_file_is_closed(tmp_path: Path) -> None:
@@ -123,14 +124,14 @@ def test_a_crash_while_truncating_loses_nothing(tmp_path: Path, monkeypatch: pyt
         raise OSError("power cut")
 
     with TraceWriter(path) as writer:
-        monkeypatch.setattr(traces_module.os, "replace", fail)
+        monkeypatch.setattr("tvg_lightning.files.os.replace", fail)
         with pytest.raises(OSError, match="power cut"):
             writer.truncate_after(1)
     assert steps_in(path) == [1, 2]
     assert os.listdir(tmp_path) == ["traces.jsonl"]
 
 
-def test_every_torn_tail_is_passed_over_and_mended(tmp_path: Path) -> None:
+def test_every_torn_tail_is_passed_over_and_repaired(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     write(path, 1, 2)
     whole = path.read_bytes()
@@ -209,3 +210,56 @@ def test_nan_is_our_fault_and_raises_before_it_is_written(tmp_path: Path) -> Non
             writer.write([at(1), replace(TRACE, reward=float("nan"))])
         writer.write([at(2)])
     assert steps_in(path) == [2]
+
+
+def changed(**changes: object) -> str:
+    """A line of a file of traces, with some of its values changed."""
+    return json.dumps({**asdict(at(1)), **changes}) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (changed(reward=math.nan), r"reward: expected a finite number, got nan"),
+        (changed(duration_s=math.inf), r"duration_s: expected a finite number, got inf"),
+        (changed(windows=[[0.0, math.nan]]), r"windows: expected a finite number, got nan"),
+        (changed(answer=[-math.inf, 1.0]), r"answer: expected a finite number, got -inf"),
+        (changed(rewards={"a": math.nan}), r"rewards: expected a finite number, got nan"),
+        (changed(anchors=0).replace(": 0,", ": " + "[" * 100_000 + "]" * 100_000 + ","), "JSON nested too deep"),
+        (changed(sample_id="\ud83d"), r"sample_id: the text '\\ud83d' holds what is no text"),
+        (changed(video="a\0.mp4"), r"video: the text .* holds what is no text"),
+        (changed(step=2).replace('"step": 2', '"step": 2, "step": 2'), "the key 'step' stands twice"),
+    ],
+)
+def test_what_no_run_writes_is_refused_with_its_line(line: str, said: str, tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1)
+    with path.open("a") as file:
+        file.write(line)
+    with pytest.raises(ValueError, match=rf"traces\.jsonl:2: (not JSON \()?{said}"):
+        list(read_traces(path))
+
+
+def test_half_an_emoji_in_a_text_is_fixed_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "traces.jsonl"
+    write(path, 1)
+    with path.open("a") as file:
+        file.write(changed(text="so \ud83d") + changed(query="a\0"))
+    assert [(t.text, t.query) for t in read_traces(path)][1:] == [("so �", at(1).query), (at(1).text, "a�")]
+    assert f"{path}: 2 traces fixed, the first at line 2: " in caplog.text
+
+
+def test_a_trace_of_a_completion_holds_text() -> None:
+    sample = Sample("s", "a.mp4", 9.0, "q", ())
+    more = {"stage": "a", "step": 0, "epoch": 0, "rewards": {}, "reward": 0.0, "advantage": 0.0, "num_tokens": 1}
+    trace = Trace.of(sample, Task.TVG, Answer(False, None), "so\0", **more, group=0, rollout=0)
+    assert trace.text == "so�"
+
+
+def test_a_file_of_traces_appears_whole(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "traces.jsonl"
+    write_traces(path, [at(1), at(2)])
+    assert steps_in(path) == [1, 2]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_traces(path, [at(3), replace(at(4), reward=math.nan)])
+    assert steps_in(path) == [1, 2] and os.listdir(path.parent) == ["traces.jsonl"]

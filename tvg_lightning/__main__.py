@@ -54,8 +54,9 @@ def _loaded(command: str | dict[str, str]) -> Any:
 def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     """A command line as people write it, in the form that the parser of signatures reads.
 
-    ``--json`` alone is ``--json=true``; ``--traces a b`` and, for a first parameter that is a list, values that
-    belong to no option (``probe a b``, ``probe --json a``) become one JSON list.
+    ``--json`` alone is ``--json=true``; ``--traces a b``, ``--traces=a`` (a file that the parser would open) and, for a
+    first parameter that is a list, values that belong to no option (``probe a b``, ``probe --json a``) become one JSON
+    list.
     """
     command: Any = commands
     names: list[str] = []
@@ -73,11 +74,14 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     rest: list[str] = []
     while given:
         option = given.pop(0)
+        name, _, value = option.partition("=")
         values = list(takewhile(lambda value: not value.startswith("-"), given))
         if first is not None and not option.startswith("-"):
             plain.append(option)
         elif option == first and values and not values[0].startswith("["):
             continue  # its values come next, as plain ones
+        elif name in lists and value and not value.startswith("["):
+            rest.append(f"{name}={dumps([value])}")
         elif option in lists and values and not values[0].startswith("["):
             rest.append(f"{option}={dumps(values)}")
             given = given[len(values) :]

@@ -165,17 +165,36 @@ class TVGDataModule(L.LightningDataModule):
             raise ValueError(f"data.{key}: {stage} needs at least one split")
         for number, split in enumerate(self._splits()):
             self._read(f"data.{key}[{number}].annotations", split.annotations, split.limit)
+        self._check_truth(stage, key)
         if stage == "fit":
             if self.train is None:
                 raise ValueError("data.train: fit needs a file of annotations")
             self._read("data.train", self.train)
             if self.targets is not None and not Path(self.targets).is_file():
                 raise ValueError(f"data.targets: there is no file {self.targets}")
+            planner: Planner = self.trainer.lightning_module  # type: ignore[union-attr, assignment]
+            if self.targets is not None and planner.needs_targets:
+                self._target_questions(Path(self.targets))
         if stage == "predict":
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
         self._bad = self._bad_videos(stage)
+
+    def _check_truth(self, stage: str, key: str) -> None:
+        """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
+        assert self.trainer is not None
+        splits = self._splits()
+        blind = [
+            f"data.{key}[{number}].annotations: {split.annotations} holds no true window, so nothing is measured on it"
+            for number, split in enumerate(splits)
+            if not any(sample.windows for sample in self._samples[split.annotations][: split.limit])
+        ]
+        if blind and len(blind) == len(splits) and stage in ("validate", "test"):
+            raise ValueError(f"{blind[0]}: take a split with windows; predict answers without")
+        if self.trainer.global_rank == 0:
+            for words in blind:
+                log.warning(words)
 
     def _bad_videos(self, stage: str) -> BadVideos:
         """A fit goes on from its log; elsewhere every video is tried, and what is bad is named in the answers."""
@@ -268,16 +287,19 @@ class TVGDataModule(L.LightningDataModule):
             if blind is not None:
                 raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
             return TrainingQuestions(samples, plan.mixture, self.seed)
-        by_id = {sample.sample_id: sample for sample in samples}
+        return self._target_questions(plan.targets)
+
+    def _target_questions(self, path: Path) -> TargetQuestions:
+        """The texts of a file of traces, each with its training sample."""
+        assert self.train is not None
+        by_id = {sample.sample_id: sample for sample in self._samples[self.train]}
         targets = []
-        for trace in read_traces(plan.targets):
+        for trace in read_traces(path):
             if trace.sample_id not in by_id:
-                raise ValueError(f'{plan.targets}: sample "{trace.sample_id}" is not in {self.train}')
+                raise ValueError(f'{path}: sample "{trace.sample_id}" is not in {self.train}')
             targets.append(Target(by_id[trace.sample_id], trace.text))
         if not targets:
-            raise ValueError(
-                f"{plan.targets}: there is nothing to learn from; harvest with a milder rule or for longer"
-            )
+            raise ValueError(f"{path}: there is nothing to learn from; harvest with a milder rule or for longer")
         return TargetQuestions(targets)
 
     def num_train_samples(self) -> int:

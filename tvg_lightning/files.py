@@ -1,19 +1,29 @@
 """Files that people and programs write: text, JSON, JSON lines, csv. Standard library only.
 
-What cannot be read is a ValueError that names the file and the line. JSON lines that this project appends itself have
-one rule for a process that dies while it writes: a last line without its end that is no JSON was never written.
+What cannot be read is a ValueError that names the file and the line. A whole file is written beside its place and
+renamed, so that it is there whole or not at all. JSON lines that this project appends itself have one rule for a
+process that dies while it writes: a last line without its end that is no JSON was never written.
 """
 
 import csv
 import io
 import json
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+import os
+import re
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 Location = int | str  # of a record in its file: the line, or the key in a JSON file
 
+_NO_TEXT = re.compile("[\x00\ud800-\udfff]")  # NUL, and half a pair of UTF-16: JSON can hold both, UTF-8 files neither
+NO_TEXT = "what is no text (half an emoji, or NUL)"
+
+_FORMS = {
+    "such lines are read by --benchmark qvhighlights": {"qid", "vid", "query"},
+    "such lines are read by --benchmark jsonl": {"video", "query", "duration"},
+}
 VIDEO_SUFFIXES = (
     ".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".flv", ".wmv", ".3gp",
     ".ogv", ".gif", ".vob", ".asf",
@@ -27,6 +37,22 @@ def at(file: Path, location: Location) -> Iterator[None]:
         yield
     except ValueError as error:
         raise ValueError(f"{file}:{location}: {error}") from error
+
+
+def plain_text(value: str) -> str:
+    """The text with U+FFFD in place of half an emoji and of NUL, which no tokenizer, file or name can take.
+
+    >>> plain_text("a cat \\ud83d jumps") == "a cat \\ufffd jumps", plain_text("\\U0001f431") == "\\U0001f431"
+    (True, True)
+    """
+    return _NO_TEXT.sub("\ufffd", value)
+
+
+def name_text(value: str, key: str) -> str:
+    """The value itself, or ValueError where it is no text: a name with other letters would name another thing."""
+    if _NO_TEXT.search(value):
+        raise ValueError(f"{key} {value!r} holds {NO_TEXT}; write another name")
+    return value
 
 
 def read_text(file: Path) -> str:
@@ -113,7 +139,7 @@ def json_lines(file: Path, many_writers: bool = False) -> Iterator[tuple[int, An
             if not line.strip():
                 continue
             try:
-                value = json.loads(line)
+                value = _parsed(line)
             except ValueError as error:
                 if many_writers or not line.endswith(b"\n"):
                     continue
@@ -134,12 +160,43 @@ def repair_last_line(file: Path) -> None:
             last = line
         if not last or last.endswith(b"\n"):
             return
-        try:
-            json.loads(last)
-        except ValueError:
-            lines.truncate(lines.tell() - len(last))
-        else:
-            lines.write(b"\n")
+        with suppress(RecursionError):  # whole or not, it was not written here: the reader says so
+            try:
+                json.loads(last)
+            except ValueError:
+                lines.truncate(lines.tell() - len(last))
+                return
+        lines.write(b"\n")
+
+
+@contextmanager
+def whole(file: Path) -> Iterator[Path]:
+    """A name beside ``file`` to write to, which takes the place of ``file`` in the end; after an error it goes."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f".{file.name}.{os.getpid()}.part")
+    try:
+        yield part
+        with part.open("rb") as written:
+            os.fsync(written.fileno())  # else a power cut can leave the new name with nothing under it
+        os.replace(part, file)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_jsonl(file: Path, records: Iterable[Mapping[str, Any]]) -> None:
+    """Write one JSON object a line in UTF-8; half an emoji stays as the JSON escape that it came as."""
+    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    with whole(file) as part:
+        part.write_bytes(lines.encode("utf-8", errors="backslashreplace"))
+
+
+def refuse_existing(*files: Path) -> None:
+    """ValueError where a file to write is there already, or two of them are one."""
+    for number, file in enumerate(files):
+        if file.exists():
+            raise ValueError(f"{file} exists already: remove it or choose another name")
+        if file.resolve() in [other.resolve() for other in files[:number]]:
+            raise ValueError(f"{file} is to be written twice: choose another name for one of the two")
 
 
 def append_json(file: Path, record: Mapping[str, Any]) -> None:
@@ -157,9 +214,8 @@ def require(given: Any, keys: Collection[str]) -> None:
     missing = [key for key in keys if key not in given]
     if missing:
         found = ", ".join(list(given)[:6]) + (", …" if len(given) > 6 else "")
-        raise ValueError(
-            f"another form: {', '.join(missing)} missing, found {found or 'no keys'}; is it this data set's file?"
-        )
+        hint = next((form for form, its in _FORMS.items() if its <= given.keys()), "is it this data set's file?")
+        raise ValueError(f"another form: {', '.join(missing)} missing, found {found or 'no keys'}; {hint}")
 
 
 def is_number(value: Any) -> bool:
@@ -167,7 +223,7 @@ def is_number(value: Any) -> bool:
     return isinstance(value, float) or (isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300)
 
 
-def _parsed(content: str) -> Any:
+def _parsed(content: str | bytes) -> Any:
     try:
         return json.loads(content, object_pairs_hook=_unique)
     except RecursionError as error:

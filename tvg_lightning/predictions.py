@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.files import Location, at, is_number, read_json, read_jsonl, read_text
+from tvg_lightning.files import Location, at, is_number, name_text, plain_text, read_json, read_jsonl, read_text
 from tvg_lightning.parsing import read_tolerant
 from tvg_lightning.schema import Method, Span
 from tvg_lightning.spans import is_usable
@@ -85,6 +85,8 @@ def _is_one_value(content: str) -> bool:
         return json.JSONDecoder().raw_decode(content)[1] == len(content)
     except ValueError:
         return content.startswith("[")
+    except RecursionError:  # whoever reads it says where
+        return content.startswith("[") or "\n" not in content
 
 
 def _of_mapping(file: Path, given: Mapping[str, Any], outer: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -116,6 +118,9 @@ def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], met
             raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
         span = _to_span(given[keys[0]], keys[0], method)
         qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
+        for name, kind in ((qid, "the id"), (video, "the video")):
+            name_text(name or "", kind)
+        query = None if query is None else plain_text(query)  # as in the annotations
         if qid is None and (video is None or query is None):
             raise ValueError("does not say which question it answers; write its qid, or video and query")
     return Prediction(file, location, qid, video, query, span, keys[0], keys[1:])

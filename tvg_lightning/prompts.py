@@ -6,6 +6,7 @@ from typing import Final
 
 import yaml
 
+from tvg_lightning.files import name_text
 from tvg_lightning.schema import Method, Prompt, Task
 
 _TAR_TVG: Final = (
@@ -54,6 +55,8 @@ class PromptTemplates:
     video_description: str = _VIDEO_DESCRIPTION
 
     def __post_init__(self) -> None:
+        for name, words in self.__dict__.items():
+            name_text(words or "", name)
         for name in ("tvg", "verb_completion"):
             if (count := self.__dict__[name].count("{query}")) != 1:
                 raise ValueError(f"{name}: {{query}} must stand in it once, not {count} times")

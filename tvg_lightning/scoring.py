@@ -46,36 +46,52 @@ class QueryScore:
         return best_window(span, self.record.windows) if span is not None else None
 
 
+@dataclass(slots=True)
+class Assigned:
+    """Predictions with the indices of the records that they are for, in their order."""
+
+    answers: list[tuple[int, Prediction]] = field(default_factory=list)
+    unknown: list[Prediction] = field(default_factory=list)  # for no record of the file
+    by_position: bool = False
+
+
 def match(records: Sequence[Record], predictions: Sequence[Prediction]) -> Matched:
-    """Give every prediction to the record(s) that it answers.
+    """Give every record its one prediction; see ``assign``. ValueError where two predictions for one record differ."""
+    assigned = assign(records, predictions)
+    matched = Matched(unknown=assigned.unknown, by_position=assigned.by_position)
+    for index, prediction in assigned.answers:
+        _answer(matched, records, index, prediction)
+    return matched
+
+
+def assign(records: Sequence[Record], predictions: Sequence[Prediction]) -> Assigned:
+    """Give every prediction to the record(s) that it answers; a record may get several.
 
     By the record's id, or its ``VIDEO_ID``; failing that by video (name without folder and suffix) and query
     (blanks and case apart); one answer to a question that is asked several times answers all of these, as many
     answers as questions are taken in their order. If nothing fits, ids that end in 0, 1, … N-1 for the N
     records, each once, are positions in the file, as Time-R1 writes ``charades_0``, unless a sentence differs.
 
-    ValueError where two predictions for one record differ, a repeated question cannot be told apart, or no
-    prediction fits any record.
+    ValueError where a repeated question cannot be told apart, or no prediction fits any record.
     """
     by_id = _indices_by_id(records)
     by_question: dict[tuple[str, str], list[int]] = {}
     for index, record in enumerate(records):
         by_question.setdefault(_question(record.video, record.query), []).append(index)
-    matched = Matched()
+    assigned = Assigned()
     asked: dict[tuple[str, str], list[Prediction]] = {}
     for prediction in predictions:
         found = _index_by_id(by_id, prediction)
         question = _question(prediction.video, prediction.query) if prediction.video and prediction.query else None
         if found is not None:
-            _answer(matched, records, found, prediction)
+            assigned.answers.append((found, prediction))
         elif question is not None and question in by_question:
             asked.setdefault(question, []).append(prediction)
         else:
-            matched.unknown.append(prediction)
+            assigned.unknown.append(prediction)
     for question, answers in asked.items():
-        for index, prediction in _in_order(by_question[question], answers):
-            _answer(matched, records, index, prediction)
-    return matched if matched.answers else _by_position(records, predictions)
+        assigned.answers += _in_order(by_question[question], answers)
+    return assigned if assigned.answers else _by_position(records, predictions)
 
 
 def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[QueryScore]:
@@ -176,19 +192,21 @@ def _answer(matched: Matched, records: Sequence[Record], index: int, prediction:
                 f"{prediction.where()}: answers {records[index].sample_id!r} otherwise than {first.where()}; keep one"
             )
         matched.num_repeated += 1
-    elif prediction.query is not None and _plain(prediction.query) != _plain(records[index].query):
+    elif _is_other_query(records[index], prediction):
         matched.num_other_query += 1
 
 
-def _by_position(records: Sequence[Record], predictions: Sequence[Prediction]) -> Matched:
+def _is_other_query(record: Record, prediction: Prediction) -> bool:
+    return prediction.query is not None and _plain(prediction.query) != _plain(record.query)
+
+
+def _by_position(records: Sequence[Record], predictions: Sequence[Prediction]) -> Assigned:
     numbers = [_LAST_NUMBER.fullmatch(prediction.qid or "") for prediction in predictions]
     positions = [int(number[1]) for number in numbers if number is not None]
     if len(predictions) == len(records) and sorted(positions) == list(range(len(records))):
-        matched = Matched(by_position=True)
-        for position, prediction in zip(positions, predictions, strict=True):
-            _answer(matched, records, position, prediction)
-        if not matched.num_other_query:
-            return matched
+        answers = list(zip(positions, predictions, strict=True))
+        if not any(_is_other_query(records[position], prediction) for position, prediction in answers):
+            return Assigned(answers, by_position=True)
     wanted, got = records[:1], predictions[:1]
     raise ValueError(
         "no prediction is for a record of the annotations; "

@@ -5,16 +5,19 @@ was never written (``files``).
 """
 
 import json
-import os
+import logging
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tvg_lightning.files import at, json_lines, repair_last_line
+from tvg_lightning.files import NO_TEXT, at, json_lines, name_text, plain_text, repair_last_line, whole
 from tvg_lightning.schema import Answer, Sample, Span, Task
 from tvg_lightning.spans import iou_to_windows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class Trace:
             query=sample.query,
             windows=windows,
             duration_s=sample.duration_s,
-            text=text,
+            text=plain_text(text),
             follows_format=answer.follows_format,
             anchors=answer.anchors,
             answer=answer.span,
@@ -84,21 +87,14 @@ class TraceWriter:
 
         The file is written anew beside the old one and then put in its place, so a crash loses nothing.
         """
-        beside = self.path.with_name(self.path.name + ".tmp")
         dropped = 0
-        try:
-            with beside.open("wb") as kept:
-                for trace in read_traces(self.path):
-                    if trace.step <= step:
-                        kept.write(_line_of(trace))
-                    else:
-                        dropped += 1
-                kept.flush()
-                os.fsync(kept.fileno())
-            self._file.close()
-            os.replace(beside, self.path)
-        finally:
-            beside.unlink(missing_ok=True)
+        with whole(self.path) as part, part.open("wb") as kept:
+            for trace in read_traces(self.path):
+                if trace.step <= step:
+                    kept.write(_line_of(trace))
+                else:
+                    dropped += 1
+        self._file.close()
         self._file = self.path.open("ab")
         return dropped
 
@@ -115,13 +111,28 @@ class TraceWriter:
         self.close()
 
 
+def write_traces(path: Path, traces: Iterable[Trace]) -> None:
+    """Write a file of traces; it appears whole or not at all."""
+    with whole(path) as part:
+        part.write_bytes(b"".join(_line_of(trace) for trace in traces))
+
+
 def read_traces(path: Path | str) -> Iterator[Trace]:
-    """The traces of a file in order; ValueError naming file:line for a line that is none; blank ones pass."""
+    """The traces of a file in order; ValueError naming file:line for a line that is none; blank ones pass.
+
+    Half an emoji or NUL in a text or a query is replaced by U+FFFD; at the end of the file it is said how often.
+    """
     path = Path(path)
+    mended: list[int] = []
     for number, record in json_lines(path):
         with at(path, number):
             trace = _trace_of(record)
+        if (trace.text, trace.query) != (record["text"], record["query"]):
+            mended.append(number)
         yield trace
+    if mended:
+        words = "%s: %d traces fixed, the first at line %d: %s is replaced by U+FFFD"
+        log.warning(words, path, len(mended), mended[0], NO_TEXT)
 
 
 def num_traces(path: Path | str) -> int:
@@ -154,10 +165,16 @@ def _trace_of(record: object) -> Trace:
     return Trace(**values)  # type: ignore[arg-type]  # every value has just been read as its field's kind
 
 
+def _name(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected text, got {value!r}")
+    return name_text(value, "the text")
+
+
 def _text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"expected text, got {value!r}")
-    return value
+    return plain_text(value)
 
 
 def _flag(value: object) -> bool:
@@ -175,6 +192,8 @@ def _whole(value: object) -> int:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"expected a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"expected a finite number, got {value!r}")
     return float(value)
 
 
@@ -210,19 +229,19 @@ def _optional_span(value: object) -> Span | None:
 def _parts(value: object) -> dict[str, float]:
     if not isinstance(value, dict):
         raise TypeError(f"expected an object, got {value!r}")
-    return {_text(key): _number(number) for key, number in value.items()}
+    return {_name(key): _number(number) for key, number in value.items()}
 
 
 def _task(value: object) -> Task:
-    return Task(_text(value))
+    return Task(_name(value))
 
 
 _READERS: dict[str, Callable[[object], object]] = {
-    "stage": _text,
+    "stage": _name,
     "step": _whole,
     "epoch": _whole,
-    "sample_id": _text,
-    "video": _text,
+    "sample_id": _name,
+    "video": _name,
     "task": _task,
     "query": _text,
     "windows": _spans,

@@ -2,21 +2,21 @@
 
 import json
 import logging
-import multiprocessing
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.runs import by_two_ranks
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
 from tvg_lightning.data.caches.frame_cache import FrameCache
-from tvg_lightning.data.item_reader import ItemReader
+from tvg_lightning.data.item_reader import ItemReader, contradiction
 from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import ClipPool
@@ -155,7 +155,7 @@ def test_in_evaluation_nothing_is_replaced(caplog: pytest.LogCaptureFixture) -> 
     assert caplog.text.count("sample s1 counts as not answered: v/1.mp4: it hangs") == 2
 
 
-def test_figures() -> None:
+def test_metrics() -> None:
     reader = read(TablePool(bad=[1]))
     list(reader.training(drawn([0, 1, 2, 3])))
     metrics = reader.metrics()
@@ -163,28 +163,54 @@ def test_figures() -> None:
     assert reader.metrics()["wait_s"] == 0.0
 
 
-def _read_as(rank: int, folder: str) -> None:
+def _read_as(rank: int, folder: Path) -> None:
     """One of two processes that share the log and the folder of frames; the second reads twice what is there."""
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
     pool = TablePool(bad=[1])
-    pool.cache = FrameCache(Path(folder) / "frames")
+    pool.cache = FrameCache(folder / "frames")
     pool.cache._store.hits, pool.cache._store.misses = 3 * rank, 1
-    reader = read(pool, BadVideos(Path(folder) / f"{rank}.jsonl", ()))
+    reader = read(pool, BadVideos(folder / f"{rank}.jsonl", ()))
     list(reader.training(drawn([0, 1, 2, 3] if rank else [0, 2, 3, 4])))
     waited_s = of_all_ranks(reader._wait_s)
     metrics = reader.metrics()
     metrics["waited_longest"] = float(metrics.pop("wait_s") == max(waited_s))
-    (Path(folder) / str(rank)).write_text(json.dumps(metrics), encoding="utf-8")
-    dist.destroy_process_group()
+    (folder / str(rank)).write_text(json.dumps(metrics), encoding="utf-8")
 
 
-def test_figures_of_two_processes_are_counted_together(tmp_path: Path) -> None:
+def test_metrics_of_two_processes_are_counted_together(tmp_path: Path) -> None:
     """Hits: 0 of 1 and 3 of 4 requests."""
-    context = multiprocessing.get_context("spawn")
-    ranks = [context.Process(target=_read_as, args=(rank, str(tmp_path))) for rank in range(2)]
-    for process in ranks:
-        process.start()
-    for process in ranks:
-        process.join(120)
+    by_two_ranks(_read_as, tmp_path)
     expected = {"bad_videos": 1.0, "killed": 0.0, "died": 0.0, "frame_cache_hit_rate": 0.6, "waited_longest": 1.0}
     assert [json.loads((tmp_path / str(rank)).read_text(encoding="utf-8")) for rank in range(2)] == [expected] * 2
+
+
+def clip_of(length_s: float, num: int = 4, late_s: float = 0.0) -> VideoClip:
+    """A clip of a file that lasts so long, as it is sampled."""
+    times_s = tuple(late_s + k * (length_s - late_s) / num for k in range(num))
+    return VideoClip(torch.zeros(num, 28, 28, 3, dtype=torch.uint8), times_s, num / (length_s - late_s), "made")
+
+
+@pytest.mark.parametrize(
+    ("said_s", "clip", "contradicts"),
+    [
+        (100.0, clip_of(6.0), True),
+        (6.0, clip_of(100.0), True),
+        (100.0, clip_of(70.0), True),
+        (100.0, clip_of(80.0), False),
+        (30.0, clip_of(25.5), False),  # whole segments, as in DiDeMo
+        (1.0, clip_of(2.5), False),
+        (8.5, clip_of(8.5, late_s=2.5), False),
+        (100.0, clip_of(6.0, num=2), True),
+    ],
+)
+def test_a_duration_that_the_file_contradicts(said_s: float, clip: VideoClip, contradicts: bool) -> None:
+    words = contradiction(replace(sample(3), duration_s=said_s), clip)
+    assert (words is not None) == contradicts
+    if words is not None:
+        assert f"sample s3: its annotation says {said_s:g} s, its video 3.mp4 lasts about" in words
+
+
+def test_a_contradiction_is_said_once_a_video(caplog: pytest.LogCaptureFixture) -> None:
+    reader = ItemReader(MAKER, TablePool(bad=[]), BadVideos(None, ()), prefetch=0)  # clips of 1 s
+    questions = [question(0, 0), question(0, 1), Question(replace(sample(1), duration_s=1.0), Task.TVG, 2)]
+    list(reader.evaluation([questions]))
+    assert caplog.text.count("its annotation says") == caplog.text.count("sample s0: its annotation says 9 s") == 1

@@ -155,7 +155,7 @@ def test_a_server_that_refuses_everything_ends_the_run(bench: Bench) -> None:
     assert bench.server.served == once(6)  # two failures, an answer, three failures
 
 
-def test_an_answer_cut_off_is_asked_again_when_it_may_be_longer(bench: Bench) -> None:
+def test_a_truncated_answer_is_asked_again_when_it_may_be_longer(bench: Bench) -> None:
     bench.server.plan = lambda query, n: answer("<think>and", "length") if n == 0 else answer()
     annotator = bench.run(2, question={"max_tokens": 64})
     assert (annotator.num_answered, annotator.num_refused) == (2, 2)

@@ -107,9 +107,9 @@ def test_two_runs_do_not_share_a_ledger(path: Path) -> None:
     assert state(path)[1] == 3
 
 
-def test_any_text_of_a_model_is_kept(tmp_path: Path) -> None:
+def test_any_text_of_a_model_is_kept_as_text(tmp_path: Path) -> None:
     outcome = Outcome(Verdict.ANSWERED, "", None, answer("\ud800 \u2028\n é").content)
     with Ledger(tmp_path / "l") as ledger:
         ledger.sent("a", "s1", WORST)
         ledger.settle("a", outcome, WORST)
-    assert state(tmp_path / "l")[0] == {"a": "\ud800 \u2028\n é"}
+    assert state(tmp_path / "l")[0] == {"a": "\ufffd \u2028\n é"}

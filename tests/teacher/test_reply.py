@@ -138,3 +138,10 @@ def test_no_body_crashes_us(status: int, body: Any) -> None:
 def test_no_bytes_crash_us(content: bytes, header: str) -> None:
     assert judge(200, header, content).verdict in (Verdict.RETRY, Verdict.ANSWERED)
     assert judge(503, header, content).verdict is Verdict.RETRY
+
+
+def test_half_an_emoji_in_a_reply_is_fixed_and_marked() -> None:
+    reply = read_reply(answer("so \ud83d\0").content, 64)
+    assert (reply.text, reply.is_fixed) == ("so ��", True)
+    assert not read_reply(answer("so 🐱").content, 64).is_fixed
+    assert judge(400, None, b'{"error": {"message": "no \\ud83d"}}').reason == "HTTP 400: no \ufffd"

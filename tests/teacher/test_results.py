@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def test_results_are_in_the_order_of_the_annotations(tmp_path: Path) -> None:
             Refused("s2", 1, "a.mp4", "number 2", "turned down: HTTP 400: no", ""),
         ]
         # as a run that was killed while it wrote would leave behind
-        (tmp_path / "traces.jsonl.part").write_bytes((tmp_path / "traces.jsonl").read_bytes())
+        (tmp_path / f".traces.jsonl.{os.getpid()}.part").write_bytes((tmp_path / "traces.jsonl").read_bytes())
     results.write(tmp_path / "traces.jsonl", tmp_path / "refused.jsonl")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["refused.jsonl", "traces.jsonl"]
 
@@ -101,3 +102,9 @@ def test_what_was_not_asked_for_is_open_and_nothing_is_none(tmp_path: Path) -> N
     assert (len(results.traces), results.refused, results.num_open) == (1, (), 5)
     collect((), {}, {}, {}, {}, Method.TVG_R1).write(tmp_path / "traces.jsonl", tmp_path / "refused.jsonl")
     assert (tmp_path / "traces.jsonl").read_bytes() == (tmp_path / "refused.jsonl").read_bytes() == b""
+
+
+def test_fixed_texts_are_counted() -> None:
+    replies = {"s0/0": replace(REPLY, is_fixed=True), "s1/0": REPLY}
+    results = collect(SAMPLES, QUESTIONS, {}, replies, {}, Method.TVG_R1)
+    assert results.summary().startswith("2 traces (1 fixed: what is no text")

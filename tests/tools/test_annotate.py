@@ -84,6 +84,30 @@ def test_from_annotations_to_a_set_for_sft(
     assert [trace.text for trace in read_traces(tmp_path / "sft.jsonl")] == [good]
 
 
+def test_half_an_emoji_in_an_answer_is_fixed_and_counted(
+    tmp_path: Path, server: TeacherServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    server.plan = lambda query, n: answer(GOOD.replace("<think>", "<think>\ud83d "))
+    write_material(tmp_path, 1)
+    run(tmp_path, server)
+    assert (
+        "1 traces (1 fixed: what is no text (half an emoji, or NUL) is replaced by U+FFFD), 0"
+        in capsys.readouterr().out
+    )
+    (trace,) = read_traces(tmp_path / "out" / "traces.jsonl")
+    assert trace.text.startswith("<think>\ufffd ") and not caplog.records
+
+
+@pytest.mark.parametrize("name", ["traces.jsonl", "refused.jsonl"])
+def test_what_others_wrote_is_not_written_over(name: str, tmp_path: Path, server: TeacherServer) -> None:
+    write_material(tmp_path, 1)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(ValueError, match=f"{name} exists already: remove it or choose another name"):
+        run(tmp_path, server)
+    assert not server.served and [file.name for file in (tmp_path / "out").iterdir()] == [name]
+
+
 def test_what_cannot_be_asked_is_kept_aside_and_the_rest_goes_on(tmp_path: Path, server: TeacherServer) -> None:
     write_material(tmp_path, 1)
     (tmp_path / "videos" / "broken.mp4").write_bytes(b"no video")

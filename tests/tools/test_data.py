@@ -77,3 +77,43 @@ def test_an_existing_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_examples_below_zero_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="examples: expected 0 or more, got -1"):
         inspect("activitynet_captions", save(tmp_path), out=tmp_path / "a.png", examples=-1)
+
+
+def test_inspect_writes_over_nothing_that_it_is_given(tmp_path: Path) -> None:
+    path = save(tmp_path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"val\.json exists already: remove it or choose another name"):
+        inspect("activitynet_captions", path, out=path)
+    assert path.read_bytes() == before and [file.name for file in tmp_path.iterdir()] == ["val.json"]
+
+
+def test_the_usual_picture_is_drawn_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        inspect("activitynet_captions", save(tmp_path))
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["inspect_val.png", "val.json"]
+
+
+OWN = {"id": "1", "query": "a cat \ud83d jumps", "video": "a.mp4", "duration": 2, "windows": [[0, 1]]}
+QVH = {"qid": 1, "query": "a cat \ud83d jumps", "vid": "a", "duration": 2, "relevant_windows": [[0, 1]]}
+
+
+@pytest.mark.parametrize(("benchmark", "line"), [("jsonl", OWN), ("qvhighlights", QVH)])
+def test_half_an_emoji_is_fixed_counted_and_converted(
+    benchmark: str, line: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, out = tmp_path / "a.jsonl", tmp_path / "out.jsonl"
+    path.write_text(json.dumps(line) + "\n")
+    args = [f"--benchmark={benchmark}", f"--annotations={path}"]
+    main(["data", "inspect", *args, f"--out={tmp_path / 'a.png'}"])
+    assert "1 read, 1 fixed, 0 clipped, 0 refused" in capsys.readouterr().out
+    main(["data", "convert", *args, f"--out={out}"])
+    result = jsonl.read(out)
+    assert [sample.query for sample in result.samples] == ["a cat � jumps"] and not result.report.fixed
+
+
+@pytest.mark.parametrize(("benchmark", "name"), [("jsonl", "own"), ("qvhighlights", "qvh")])
+def test_half_an_emoji_in_a_file_of_two(benchmark: str, name: str, shared: Path, tmp_path: Path) -> None:
+    path, out = shared / "faults" / f"surrogate_query_{name}.jsonl", tmp_path / "out.jsonl"
+    main(["data", "convert", f"--benchmark={benchmark}", f"--annotations={path}", f"--out={out}"])
+    assert [sample.query for sample in jsonl.read(out).samples] == ["a cat � jumps", "a dog jumps"]

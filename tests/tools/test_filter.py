@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import GOOD_TRACE, write_annotations, write_traces
+from tests.builders import GOOD_TRACE, QUERY, write_annotations, write_traces
 from tvg_lightning.__main__ import main
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.schema import Span
@@ -71,3 +71,53 @@ def test_nothing_left_is_said(folder: Path) -> None:
     args = ["--answers", str(traces), "--annotations", str(folder / "train.jsonl")]
     with pytest.raises(SystemExit, match="nothing is left"):
         main(["filter", "time_r1", *args, "--out", str(folder / "out.jsonl")])
+
+
+ANSWERS = {"a": [1.0, 2.0], "b": [1.0, 1.5], "c": [7.0, 8.0]}
+FORMS = {
+    "list": json.dumps(
+        [{"qid": name, "text": f"<answer>{s} to {e}</answer>"} for name, (s, e) in ANSWERS.items()], indent=1
+    ),
+    "by video": "".join(
+        json.dumps({"video": f"{n}.mp4", "query": QUERY, "pred": w}) + "\n" for n, w in ANSWERS.items()
+    ),
+    "one object": json.dumps(ANSWERS),
+    "by position": "".join(json.dumps({"qid": f"mine_{k}", "pred": w}) + "\n" for k, w in enumerate(ANSWERS.values())),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_time_r1_reads_what_score_reads(form: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    answers, out = folder / "answers.json", folder / "drawn.jsonl"
+    answers.write_text(FORMS[form], encoding="utf-8")
+    main(["filter", "time_r1", f"--answers={answers}", f"--annotations={folder / 'train.jsonl'}", f"--out={out}"])
+    assert ids(out) == ["a", "b"]
+    assert "3 answered, 1 of them with IoU 0, 2 drawn" in capsys.readouterr().out
+
+
+def test_time_r1_takes_the_mean_of_several_answers(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of one file or of two; those to other samples are counted."""
+    (folder / "one.jsonl").write_text(
+        '{"qid": "a", "pred": [5, 6]}\n{"qid": "a", "pred": [1, 2]}\n{"qid": "z", "pred": [1, 2]}\n'
+    )
+    (folder / "two.jsonl").write_text('{"qid": "b", "pred": [5, 6]}\n{"qid": "c", "pred": [6, 7]}\n')
+    files = json.dumps([str(folder / "one.jsonl"), str(folder / "two.jsonl")])
+    main(
+        ["filter", "time_r1", f"--answers={files}", f"--annotations={folder / 'train.jsonl'}", f"--out={folder / 'o'}"]
+    )
+    assert ids(folder / "o") == ["a"]
+    assert "3 answered, 2 of them with IoU 0, 1 drawn" in (said := capsys.readouterr().out) and "; 1 answers to" in said
+
+
+@pytest.mark.parametrize("name", ["predictions_list.json", "predictions_by_video.jsonl"])
+def test_time_r1_on_what_was_refused(name: str, shared: Path, tmp_path: Path) -> None:
+    args = [f"--annotations={shared / 'faults' / 'train_distinct.jsonl'}", f"--out={tmp_path / 'drawn.jsonl'}"]
+    main(["filter", "time_r1", f"--answers={shared / 'faults' / name}", *args])
+    assert ids(tmp_path / "drawn.jsonl") == [f"s{k}" for k in range(8)]
+
+
+def test_two_outputs_of_one_name_are_refused(folder: Path) -> None:
+    args = ["--traces", str(folder / "teacher.jsonl"), "--annotations", str(folder / "train.jsonl")]
+    with pytest.raises(SystemExit, match=r"new\.jsonl is to be written twice"):
+        main(["filter", "tvg_r1", *args, f"--cold_start={folder / 'new.jsonl'}", f"--reinforce={folder / 'new.jsonl'}"])
+    assert not (folder / "new.jsonl").exists()

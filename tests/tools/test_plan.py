@@ -39,3 +39,9 @@ def test_json_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
 def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="error: --frames must be even"):
         main(["plan", "--frames", "3"])
+
+
+@pytest.mark.parametrize("beta", ["-1", "-0.04", ".nan", ".inf"])
+def test_a_weight_that_is_none_is_refused_by_name(beta: str) -> None:
+    with pytest.raises(SystemExit, match=r"^error: --beta must be at least 0, not (-|nan|inf)"):
+        main(["plan", "--policy", "tiny", f"--beta={beta}"])

@@ -4,12 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens
 from tvg_lightning.tools.pretrain_tiny import PretrainSettings, draw_clips, pretrain, what_is_seen
 
 
@@ -28,21 +26,6 @@ def test_every_pair_of_frames_is_named_by_its_event(seed: int) -> None:
             continue
         actor = drawn.scene.actors[now[0].actor]
         assert (ACTIONS[action], f"{list(COLOURS)[colour]} {SHAPES[shape]}") == (now[0].action, actor.subject)
-
-
-def test_near_times_are_near_each_other() -> None:
-    policy = PolicyBackbone(PolicySettings())
-    tokens = time_tokens(policy.tokenizer)
-    assert list(tokens.values()) == [half / 2 for half in range(65)] and len(tokens) == 65
-    torch.manual_seed(0)
-    embedding_VH = torch.zeros(policy.text_config.vocab_size, 128)
-    make_times_alike(embedding_VH, policy.tokenizer)
-    times_TH = torch.nn.functional.normalize(embedding_VH[list(tokens)], dim=1)
-    alike_TT = times_TH @ times_TH.T
-    for k in range(3, 62):
-        assert alike_TT[k, k + 1] > alike_TT[k, k + 3] and alike_TT[k, k - 1] > alike_TT[k, k - 3]
-    untouched = [v for v in range(len(embedding_VH)) if v not in tokens]
-    assert not embedding_VH[untouched].any()
 
 
 def test_the_command_in_a_few_steps(tmp_path: Path) -> None:

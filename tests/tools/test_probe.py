@@ -7,7 +7,20 @@ from tests.data.conftest import WriteVideo
 from tvg_lightning.__main__ import main as command
 from tvg_lightning.tools.probe import main
 
-KEYS = ["path", "ok", "backend", "duration_s", "fps", "num_frames", "width", "height", "rotation", "codec", "error"]
+KEYS = [
+    "path",
+    "ok",
+    "backend",
+    "duration_s",
+    "fps",
+    "num_frames",
+    "width",
+    "height",
+    "rotation",
+    "codec",
+    "error",
+    "start_s",
+]
 
 
 @pytest.fixture
@@ -42,6 +55,7 @@ def test_every_file_and_a_summary(line: str, folder: Path, capsys: pytest.Captur
         "rotation": 0,
         "codec": "h264",
         "error": None,
+        "start_s": 0.0,
     }
     turned = by_name["turned.mp4"]
     assert (turned["width"], turned["height"], turned["rotation"]) == (56, 112, 90)

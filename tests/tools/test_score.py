@@ -133,3 +133,28 @@ def test_a_broken_line_is_one_error(files: tuple[Path, Path]) -> None:
     with pytest.raises(SystemExit, match=r"error: .*answers\.jsonl:4: query must be a text or a whole number") as error:
         __main__.main(arguments(files, "--json"))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("extra", [{}, {"query": "a cat \ud83d jumps"}])
+def test_half_an_emoji_costs_no_table(
+    extra: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    truth = {"qid": 1, "query": "a cat \ud83d jumps", "vid": "a", "duration": 2, "relevant_windows": [[0, 1]]}
+    annotations = save(tmp_path / "qvh.jsonl", [truth])
+    predictions = save(tmp_path / "preds.jsonl", [{"qid": 1, "pred": [0, 1], **extra}])
+    per_query = tmp_path / "new" / "each.jsonl"
+    args = [f"--annotations={annotations}", f"--predictions={predictions}", f"--per_query={per_query}"]
+    __main__.main(["score", "--benchmark=qvhighlights", *args])
+    assert "100.00" in (said := capsys.readouterr().out) and "other query" not in said
+    assert json.loads(per_query.read_text(encoding="utf-8"))["query"] == "a cat � jumps"
+
+
+def test_half_an_emoji_in_a_benchmark(shared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    faults = shared / "faults"
+    files = [
+        f"--annotations={faults / 'surrogate_query_qvh.jsonl'}",
+        f"--predictions={faults / 'surrogate_predictions.jsonl'}",
+    ]
+    __main__.main(["score", "--benchmark=qvhighlights", *files, f"--per_query={tmp_path / 'each.jsonl'}"])
+    assert "2 queries" in capsys.readouterr().out
+    assert len((tmp_path / "each.jsonl").read_text(encoding="utf-8").splitlines()) == 2

@@ -18,7 +18,7 @@ from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import Clip, ClipPool
 from tvg_lightning.parallel import of_all_ranks
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import Method, Sample, Task
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +65,7 @@ class ItemReader:
         self.maker, self.pool, self.bad = maker, pool, bad
         self.prefetch = prefetch if pool.num_workers else 0
         self._wait_s = 0.0
+        self._contradicting: set[str] = set()  # videos of which it was said
 
     @classmethod
     def in_this_process(cls, videos: str | Path, method: Method, frames: FrameSettings | None = None) -> Self:
@@ -146,11 +147,22 @@ class ItemReader:
             clip = self._outcome(question, future)
             if not isinstance(clip, BadVideo):
                 self.bad.note_good()
+                self._check_duration(question, clip)
                 item = self.maker.make(question, clip)
                 is_first = question is wanted.first
                 return item if is_first else replace(item, replaces=wanted.first.sample.sample_id)
             self._ask(wanted, next(wanted.others, None))
         return where_none(wanted.first)
+
+    def _check_duration(self, question: Question, clip: Clip) -> None:
+        """Say, once a video, where its annotation tells of another length than its file has."""
+        sample = question.sample
+        if question.task != Task.TVG or sample.video in self._contradicting:
+            return
+        words = contradiction(sample, clip)
+        if words is not None:
+            self._contradicting.add(sample.video)
+            log.warning(words)
 
     def _outcome(self, question: Question, future: "Future[Clip | BadVideo]") -> Clip | BadVideo:
         request = self.maker.request(question)
@@ -181,6 +193,21 @@ class ItemReader:
         bad = self._known(question)
         log.warning("sample %s counts as not answered: %s", question.sample.sample_id, _named(bad))
         return self.maker.make(question, _PLACEHOLDER, bad.reason)
+
+
+def contradiction(sample: Sample, clip: Clip) -> str | None:
+    """Words on a clip of the whole (cut) video whose length is not the annotated one; None where they agree.
+
+    The length follows from the frames taken: they are spread evenly over it. Rounded lengths and those of whole
+    segments are common, so up to 2 s or a quarter of the longer one is no contradiction.
+    """
+    length_s, said_s = clip.times_s[0] + len(clip.times_s) / clip.fps, sample.duration_s
+    if abs(length_s - said_s) <= max(2.0, max(length_s, said_s) / 4):
+        return None
+    return (
+        f"sample {sample.sample_id}: its annotation says {said_s:g} s, its video {sample.video} lasts about "
+        f"{length_s:.1f} s: correct the duration and the windows, or the video's name"
+    )
 
 
 _PLACEHOLDER = VideoClip(

@@ -21,7 +21,7 @@ from tvg_lightning.data.caches.feature_cache import ClipFeatures
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
-from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, token_id
+from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, plain_ids, token_id
 from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.identity import weights_identity
@@ -143,6 +143,7 @@ class PolicyBackbone(nn.Module):
             grid_thw,
             clip.seconds_per_grid,
             self.vision_config.tokens_per_second,
+            clip.start_s,
         )
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
 
@@ -241,7 +242,7 @@ class PolicyBackbone(nn.Module):
 
     def text_to_ids(self, text: str) -> list[int]:
         """A completion as the policy would have written it, the end of its turn included."""
-        return [*self.tokenizer(text)["input_ids"], self.end_id]
+        return [*plain_ids(self.tokenizer, text), self.end_id]
 
     def ids_to_text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))

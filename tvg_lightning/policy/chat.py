@@ -2,6 +2,7 @@
 
 from transformers import PreTrainedTokenizerBase
 
+from tvg_lightning.files import plain_text
 from tvg_lightning.schema import Prompt
 
 DEFAULT_SYSTEM = "You are a helpful assistant."  # what Qwen's own template says when there is no system turn
@@ -24,6 +25,15 @@ def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_token
     return list(tokenizer(chat_text(_defused(prompt), num_video_tokens))["input_ids"])
 
 
+def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
+    """Token ids of a completion to learn; special tokens that it spells out stay plain text here, too.
+
+    So it cannot end the turn early or claim video tokens. Tokens that were added but are not special, such as the
+    ``<think>`` of later tokenizers, stay one token each.
+    """
+    return list(tokenizer(plain_text(text), split_special_tokens=True)["input_ids"])
+
+
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
     """The id of one special token; a checkpoint without it is not a Qwen2.5-VL."""
     found = tokenizer.convert_tokens_to_ids(token)
@@ -36,6 +46,6 @@ def _defused(prompt: Prompt) -> Prompt:
     """A query that contains "<|im_end|>" or "<|video_pad|>" must not end the turn or claim video tokens."""
 
     def defuse(text: str) -> str:
-        return text.replace("<|", "< |")
+        return plain_text(text).replace("<|", "< |")
 
     return Prompt(defuse(prompt.user), defuse(prompt.system) if prompt.system else None)

@@ -8,6 +8,8 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import Any, NamedTuple, TypeGuard
 
+from tvg_lightning.files import plain_text
+
 _MAX_WORDS = 500  # of a server's complaint, which may be a whole HTML page
 
 
@@ -47,6 +49,7 @@ class Reply:
     refusal: str
     num_tokens: int  # of the answer as the server counts it; 0 where it does not
     max_tokens: int  # what it was allowed to have
+    is_fixed: bool = False  # half an emoji or NUL in the text was replaced by U+FFFD
 
     @property
     def is_truncated(self) -> bool:
@@ -84,13 +87,14 @@ def read_reply(response: dict[str, Any], max_tokens: int) -> Reply:
     choice = response["choices"][0]
     message = choice.get("message")
     message = message if isinstance(message, dict) else {}
-    tokens = _usage(response)
+    tokens, text = _usage(response), _text(message.get("content"))
     return Reply(
-        text=_text(message.get("content")),
+        text=plain_text(text),
         finish_reason=_text(choice.get("finish_reason")),
-        refusal=_text(message.get("refusal")),
+        refusal=plain_text(_text(message.get("refusal"))),
         num_tokens=tokens.output if tokens is not None else 0,
         max_tokens=max_tokens,
+        is_fixed=plain_text(text) != text,
     )
 
 
@@ -157,7 +161,7 @@ def _complaint(body: object, content: bytes) -> str:
     """The server's own words, on one line and not too many."""
     message = _error(body).get("message")
     words = message if isinstance(message, str) else content.decode("utf-8", "replace")
-    return " ".join(words.split())[:_MAX_WORDS] or "no words"
+    return " ".join(plain_text(words).split())[:_MAX_WORDS] or "no words"
 
 
 def _text(value: object) -> str:

@@ -3,18 +3,17 @@
 Both are written anew as a whole, in the order of the annotations, so no run can double or lose a line.
 """
 
-import json
-import os
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from tvg_lightning.files import NO_TEXT, write_jsonl
 from tvg_lightning.parsing import read_strict
 from tvg_lightning.schema import Method, Sample, Task
 from tvg_lightning.teacher.questions import Question
 from tvg_lightning.teacher.reply import Reply
-from tvg_lightning.traces import Trace, TraceWriter
+from tvg_lightning.traces import Trace, write_traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +30,27 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """The results in a ledger for some annotations; ``num_open``: answers not asked for yet."""
+    """The results in a ledger for some annotations.
+
+    ``num_open``: answers not asked for yet; ``num_fixed``: traces with U+FFFD in place of half an emoji or NUL.
+    """
 
     traces: tuple[Trace, ...]
     refused: tuple[Refused, ...]
     num_open: int
+    num_fixed: int = 0
 
     def write(self, traces: Path, refused: Path) -> None:
         """Each file appears whole or not at all."""
-        _replace(traces, lambda part: _write_traces(part, self.traces))
-        lines = "".join(json.dumps(asdict(record)) + "\n" for record in self.refused)
-        _replace(refused, lambda part: part.write_text(lines, encoding="ascii"))
+        write_traces(traces, self.traces)
+        write_jsonl(refused, map(asdict, self.refused))
 
     def summary(self) -> str:
         """Counts, and why answers were refused."""
         reasons = Counter(record.reason.split(":")[0] for record in self.refused)
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        return f"{len(self.traces)} traces, {len(self.refused)} refused{f' ({why})' if why else ''}"
+        fixed = f" ({self.num_fixed} fixed: {NO_TEXT} is replaced by U+FFFD)" if self.num_fixed else ""
+        return f"{len(self.traces)} traces{fixed}, {len(self.refused)} refused{f' ({why})' if why else ''}"
 
 
 def refusal(reply: Reply, method: Method) -> str | None:
@@ -103,7 +106,7 @@ def collect(
     """The results of all samples. ``questions`` and ``unreadable`` are by sample id, the others by key."""
     traces: list[Trace] = []
     refused: list[Refused] = []
-    num_open = 0
+    num_open = num_fixed = 0
     for group, sample in enumerate(samples):
         if sample.sample_id in unreadable:
             refused.append(_refused(sample, 0, f"video: {unreadable[sample.sample_id]}", ""))
@@ -118,23 +121,9 @@ def collect(
                 refused.append(_refused(sample, rollout, reason, reply.text))
             else:
                 traces.append(trace_of(sample, reply, method, group, rollout))
-    return Results(tuple(traces), tuple(refused), num_open)
+                num_fixed += reply.is_fixed
+    return Results(tuple(traces), tuple(refused), num_open, num_fixed)
 
 
 def _refused(sample: Sample, answer: int, reason: str, text: str) -> Refused:
     return Refused(sample.sample_id, answer, sample.video, sample.query, reason, text)
-
-
-def _write_traces(path: Path, traces: Sequence[Trace]) -> None:
-    with TraceWriter(path) as writer:
-        writer.write(traces)
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    part = path.with_name(f"{path.name}.part")
-    part.unlink(missing_ok=True)
-    try:
-        write(part)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.video import VideoError
+from tvg_lightning.files import refuse_existing
 from tvg_lightning.schema import Method, MethodName, Sample
 from tvg_lightning.teacher.annotator import Annotator
 from tvg_lightning.teacher.endpoint import Endpoint
@@ -47,6 +48,8 @@ def main(
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the bar
     result = jsonl.read(annotations, videos_outside)
     sys.stdout.write(f"{result.report.summary()}\n")
+    if not (out / "ledger.jsonl").exists():  # else they are this command's own
+        refuse_existing(out / "traces.jsonl", out / "refused.jsonl")
     client = Endpoint(endpoint)
     if not videos.is_dir():
         raise ValueError(f"{videos}: there is no such folder of videos")

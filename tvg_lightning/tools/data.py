@@ -8,6 +8,7 @@ from tvg_lightning.data.annotations.benchmarks import BenchmarkName
 from tvg_lightning.data.annotations.describe import describe
 from tvg_lightning.data.annotations.picture import draw
 from tvg_lightning.data.annotations.records import clean
+from tvg_lightning.files import plain_text, refuse_existing, whole
 
 
 def inspect(
@@ -24,18 +25,20 @@ def inspect(
         benchmark: whose form the file has; jsonl is this project's own.
         annotations: file to read.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
-        out: picture to write (default: inspect_<name of the file>.png in this folder).
+        out: picture to write (default: inspect_<name of the file>.png in this folder, drawn anew each time).
         examples: how many places to name for each reason.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     if examples < 0:
         raise ValueError(f"examples: expected 0 or more, got {examples}")
+    if out is not None:
+        refuse_existing(out)
     records = list(benchmarks.records(benchmark, annotations, companion))
     result = clean(annotations, records, videos_outside)
     picture = out or Path(f"inspect_{annotations.stem}.png")
     title = f"{benchmark} · {annotations.name} · {result.report.num_read} of {len(records)} queries"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    draw(result.samples, title).savefig(picture, format="png")
+    with whole(picture) as part:
+        draw(result.samples, plain_text(title)).savefig(part, format="png")
     sys.stdout.write(f"{describe(records, result, examples)}\npicture: {picture}\n")
 
 
@@ -55,8 +58,7 @@ def convert(
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
-    if out.exists():
-        raise ValueError(f"{out} exists already: remove it or choose another name")
+    refuse_existing(out)
     records = list(benchmarks.records(benchmark, annotations, companion))
     result = clean(annotations, records, videos_outside)
     if not result.samples:

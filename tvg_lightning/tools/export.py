@@ -8,6 +8,7 @@ from pathlib import Path
 from huggingface_hub import HfApi
 from huggingface_hub.utils import httpx, validate_repo_id  # type: ignore[attr-defined]  # its lazy imports
 
+from tvg_lightning.files import refuse_existing
 from tvg_lightning.policy.export import check_base, merged_weights, read_trained, write_adapters, write_model
 
 
@@ -24,8 +25,7 @@ def main(
         push: name of a repository on the Hugging Face hub to upload the folder to, such as me/my-policy.
         public: let everyone see a repository that is made for this.
     """
-    if out.exists():
-        raise ValueError(f"{out} exists already: remove it or choose another name")
+    refuse_existing(out)
     if push is not None:
         validate_repo_id(push)
     trained = read_trained(ckpt)

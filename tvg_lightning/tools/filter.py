@@ -4,17 +4,22 @@ The answers are traces (of ``annotate``, or of any GRPO run), or the predictions
 rollouts of any checkpoint.
 """
 
+import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tvg_lightning import spans
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.files import read_jsonl
+from tvg_lightning.data.annotations.records import Record
+from tvg_lightning.files import first_keys, refuse_existing
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import Method, MethodName, Sample
-from tvg_lightning.traces import TraceWriter, read_traces
+from tvg_lightning.scoring import Assigned, assign
+from tvg_lightning.traces import read_traces, write_traces
+
+logger = logging.getLogger(__name__)
 
 
 def tvg_r1(
@@ -35,12 +40,11 @@ def tvg_r1(
         rule: the two thresholds.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
-    _refuse_existing(cold_start, reinforce)
+    refuse_existing(cold_start, reinforce)
     samples = jsonl.read(annotations, videos_outside).samples
     split = split_by_teacher(samples, [trace for path in traces for trace in read_traces(path)], rule)
     _write(reinforce, split.reinforce)
-    with TraceWriter(cold_start) as writer:
-        writer.write(split.cold_start)
+    write_traces(cold_start, split.cold_start)
     sys.stdout.write(
         f"{len(samples)} samples: {len(split.cold_start)} traces for the cold start in {cold_start}, "
         f"{len(split.reinforce)} samples for RL in {reinforce}, {split.num_too_hard} too hard, "
@@ -59,20 +63,27 @@ def time_r1(
     """Time-R1: a training set drawn by a Gaussian over the IoU of the base model's answers; IoU 0 is never drawn.
 
     Args:
-        answers: traces, or predictions of train.py predict, over the training set.
+        answers: traces, or predictions over the training set, in every form that score reads.
         annotations: the training set in the project's own JSONL.
         out: file of annotations to write; give it to data.train.
         method: whose format the texts in predictions have.
         rule: the Gaussian, how many to draw, and the seed.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
-    _refuse_existing(out)
+    refuse_existing(out)
     samples = jsonl.read(annotations, videos_outside).samples
+    records = list(jsonl.records(annotations))
     found: list[tuple[str, float]] = []
+    num_unknown = 0
     for path in answers:
-        found += answer_ious(read_traces(path)) if _holds_traces(path) else _of_predictions(path, samples, method)
+        if _holds_traces(path):
+            found += answer_ious(read_traces(path))
+        else:
+            assigned = assign(records, read_predictions(path, Method(method)))
+            found += _ious(records, samples, assigned)
+            num_unknown += len(assigned.unknown)
     ious = means(found)
-    num_unknown = len(ious.keys() - {sample.sample_id for sample in samples})
+    num_unknown += len(ious.keys() - {sample.sample_id for sample in samples})
     chosen = draw_by_difficulty(samples, ious, rule)
     _write(out, chosen)
     num_answered = sum(sample.sample_id in ious for sample in samples)
@@ -83,15 +94,20 @@ def time_r1(
     )
 
 
-def _of_predictions(path: Path, samples: Sequence[Sample], method: MethodName) -> list[tuple[str, float]]:
+def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assigned) -> Iterator[tuple[str, float]]:
+    """Sample id and IoU of every prediction for a sample with a truth, which is that of training: clipped."""
+    if assigned.by_position:
+        logger.warning("no id is that of a sample: the ids were taken as positions in the annotations, from 0")
     windows = {sample.sample_id: sample.windows for sample in samples}
-    predictions = read_predictions(path, Method(method))
-    return [(p.qid or "", spans.iou_to_windows(p.span, windows.get(p.qid or "", ()))) for p in predictions]
+    for index, prediction in assigned.answers:
+        name = records[index].sample_id
+        if windows.get(name):
+            yield name, spans.iou_to_windows(prediction.span, windows[name])
 
 
 def _holds_traces(path: Path) -> bool:
     """Traces have a step, predictions have none."""
-    return path.is_file() and any("step" in line for _, line in read_jsonl(path))
+    return path.is_file() and {"step", "rollout"} <= first_keys(path)
 
 
 def _write(path: Path, samples: Sequence[Sample]) -> None:
@@ -100,9 +116,3 @@ def _write(path: Path, samples: Sequence[Sample]) -> None:
             f"{path}: nothing is left to write; relax the rule, or check that the answers are to these ids"
         )
     jsonl.write(path, samples)
-
-
-def _refuse_existing(*paths: Path) -> None:
-    for path in paths:
-        if path.exists():
-            raise ValueError(f"{path} exists already: remove it or choose another name")

@@ -4,8 +4,9 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tvg_lightning.files import refuse_existing
 from tvg_lightning.harvest import HarvestRule, harvest, refusal
-from tvg_lightning.traces import TraceWriter, read_traces
+from tvg_lightning.traces import read_traces, write_traces
 
 
 def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> None:  # noqa: B008  # frozen
@@ -16,8 +17,7 @@ def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> No
         out: file to write; give it to data.targets.
         rule: thresholds (TAR-TVG's by default).
     """
-    if out.exists():
-        raise ValueError(f"{out} exists already: remove it or choose another name")
+    refuse_existing(out)
     found = [trace for path in traces for trace in read_traces(path)]
     kept = harvest(found, rule)
     reasons = Counter(reason for trace in found if (reason := refusal(trace, rule)) is not None)
@@ -26,6 +26,5 @@ def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> No
     left = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
     if not kept:
         raise ValueError(f"none of {len(found)} traces is kept ({left}): relax the rule, or explore for longer")
-    with TraceWriter(out) as writer:
-        writer.write(kept)
+    write_traces(out, kept)
     sys.stdout.write(f"{len(kept)} of {len(found)} traces kept in {out}; left: {left or 'none'}\n")

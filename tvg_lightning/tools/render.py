@@ -20,7 +20,8 @@ def main(
     """Render moving-shapes videos (H.264 mp4) and their annotations; done once, where they are not there yet.
 
     Args:
-        out: folder to write to; gets videos/ and one .jsonl a split.
+        out: folder to write to; gets videos/ and one .jsonl a split. Files of these names that are not of an earlier
+            rendering, also one that was interrupted, are refused.
         train: training videos.
         held_out: videos with other seeds, and the (subject, verb) pairs of training.
         compositional: videos whose (subject, verb) pairs never occur in training.
@@ -28,6 +29,8 @@ def main(
         num_workers: processes that draw (default: one a core).
     """
     settings = RenderSettings(train, held_out, compositional, seed)
+    if num_workers is not None and num_workers < 1:
+        raise ValueError(f"render: --num_workers must be at least 1, not {num_workers}")
     if is_rendered(out, settings):
         sys.stdout.write(f"{out} is rendered already\n")
         return

@@ -8,6 +8,7 @@ from json import dumps
 from pathlib import Path
 
 from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
+from tvg_lightning.files import refuse_existing, write_jsonl
 from tvg_lightning.predictions import Prediction, read_predictions
 from tvg_lightning.schema import Method, MethodName
 from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score
@@ -38,8 +39,8 @@ def main(
         json: print one JSON object instead of a table.
         per_query: also write every query with its prediction, the window it was scored against, and the IoU.
     """
-    if per_query is not None and per_query.exists():
-        raise ValueError(f"{per_query} exists already: remove it or choose another name")
+    if per_query is not None:
+        refuse_existing(per_query)
     truth = list(records(benchmark, annotations, companion))
     given = read_predictions(predictions, Method(method))
     matched = match(truth, given)
@@ -102,6 +103,5 @@ def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
             "iou": query.iou,
             "location": answer.where() if answer is not None else None,
         }
-        lines.append(dumps(line, ensure_ascii=False) + "\n")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("".join(lines), encoding="utf-8")
+        lines.append(line)
+    write_jsonl(path, lines)

@@ -37,6 +37,7 @@ def test_every_name_has_its_reader(benchmark: BenchmarkName, tmp_path: Path) -> 
 
 # Forms that hold all that another reader asks for; each gives the same truth.
 SHARED_FORMS = {
+    ("charades_sta", "qvhighlights"),
     ("activitynet_captions", "charades_sta"), ("charades_sta", "activitynet_captions"),
     ("activitynet_captions", "qvhighlights"), ("tacos", "qvhighlights"), ("rextime", "qvhighlights"),
     ("tvg_r1", "jsonl"), ("tvg_r1", "qvhighlights"), ("tvg_r1", "rextime"), ("tvg_r1", "time_r1"),
@@ -79,3 +80,28 @@ def test_a_companion_that_is_not_needed_is_refused(tmp_path: Path) -> None:
     for benchmark in BENCHMARKS:
         with pytest.raises(ValueError, match=r"leave (the )?companion out"):
             benchmarks.records(benchmark, save(tmp_path, benchmark), tmp_path / "more.csv")
+
+
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_half_an_emoji_in_a_query_is_fixed_by_every_reader(benchmark: BenchmarkName, tmp_path: Path) -> None:
+    path = save(tmp_path, benchmark)
+    path.write_text(path.read_text().replace("a goat", r"a \ud83d goat"))
+    result = benchmarks.read(benchmark, path)
+    assert [sample.query for sample in result.samples] == ["a � goat"] and result.report.num_fixed == 1
+    (record,) = benchmarks.records(benchmark, path)  # as score takes them
+    assert record.query == "a � goat"
+
+
+NAMES = {"charades_sta": "GGGGG", "nextgqa": "1/1.mp4", "didemo": "g.mov", "activitynet_captions": "v_g"}
+
+
+@pytest.mark.parametrize("letters", [r"\ud83d", r"\u0000"])
+@pytest.mark.parametrize("benchmark", BENCHMARKS)
+def test_a_name_that_is_no_text_is_refused_with_its_place(
+    benchmark: BenchmarkName, letters: str, tmp_path: Path
+) -> None:
+    path = save(tmp_path, benchmark)
+    name = NAMES.get(benchmark, "g.mp4" if "g.mp4" in path.read_text() else "g.avi" if benchmark == "tacos" else "g")
+    path.write_text(path.read_text().replace(f'"{name}"', f'"{letters}{name}"'))
+    with pytest.raises(ValueError, match=rf"^{path}:.*: the (id|video) .* holds what is no text"):
+        benchmarks.read(benchmark, path)

@@ -110,3 +110,24 @@ def test_the_json_of_invert4tvg_has_the_layout(shared: Path) -> None:
     path = shared / "data" / "annotations" / "invert4tvg_verbs" / "val_vs.json"
     (first, *_) = charades_sta.records(path)
     assert first.sample_id == "3MSZA_0" and first.duration_s == 30.96 and first.windows == (Span(24.3, 30.4),)
+
+
+TVR = (
+    '{"qid": 0, "query": "person opens a door.", "duration": 30.96, "vid": "3MSZA", "relevant_windows": [[24.3, 30.4]]}'
+)
+
+
+@pytest.mark.parametrize("content", [TVR + "\n", f"[{TVR}]"])
+def test_the_layout_of_moment_detr(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "charades_sta_test_tvr_format.jsonl"
+    path.write_text(content)
+    (record,) = charades_sta.records(path)
+    assert (record.sample_id, record.video, record.duration_s) == ("0", "3MSZA.mp4", 30.96)
+    assert record.windows == (Span(24.3, 30.4),)
+    with pytest.raises(ValueError, match="leave the companion out"):
+        charades_sta.records(path, tmp_path / "lengths.csv")
+
+
+def test_the_layout_of_moment_detr_as_published(shared: Path) -> None:
+    records = list(charades_sta.records(shared / "faults" / "charades_sta_test_tvr_format.jsonl"))
+    assert [(r.sample_id, r.query) for r in records] == [("0", "person opens a door."), ("1", "person opens a door.")]

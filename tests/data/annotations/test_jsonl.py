@@ -97,7 +97,11 @@ def test_files_that_are_no_text(tmp_path: Path) -> None:
     assert len(jsonl.read(tmp_path / "marked.jsonl").samples) == 1
 
 
-words = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).map(lambda t: " ".join(t.split())).filter(bool)
+words = (
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
+    .map(lambda t: " ".join(t.split()))
+    .filter(bool)
+)
 seconds = st.floats(0.01, 1e5)
 
 
@@ -138,3 +142,40 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="the source failed"):
         jsonl.write(path, broken())
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_json_list_and_whole_numbers_as_ids(tmp_path: Path) -> None:
+    path = tmp_path / "own.json"
+    path.write_text(json.dumps([{**GOOD, "id": 7}, {k: v for k, v in GOOD.items() if k != "id"}], indent=1))
+    assert [sample.sample_id for sample in jsonl.read(path).samples] == ["7", "own:1"]
+    path.write_text(json.dumps([GOOD, {**GOOD, "id": 7.5}], indent=1))
+    with pytest.raises(ValueError, match=r"own\.json:item 1: id must be a text"):
+        jsonl.read(path)
+
+
+def test_a_name_of_a_file_that_is_no_text_makes_ids_that_are(tmp_path: Path) -> None:
+    path = tmp_path / "caf\udce9.jsonl"  # Latin-1
+    path.write_text(json.dumps({k: v for k, v in GOOD.items() if k != "id"}))
+    assert [sample.sample_id for sample in jsonl.read(path).samples] == ["caf�:1"]
+
+
+def test_keys_that_are_no_text_are_noted_as_text(tmp_path: Path) -> None:
+    assert jsonl.read(save(tmp_path, {**GOOD, "\ud83d": 1})).report.fixed == ((1, "keys not used: �"),)
+
+
+def test_lines_of_a_published_form_are_told_their_reader(tmp_path: Path) -> None:
+    given = {"qid": 1, "query": "q", "vid": "v", "duration": 3, "relevant_windows": [[0, 1]]}
+    with pytest.raises(ValueError, match=r":1: another form: video missing.* read by --benchmark qvhighlights"):
+        jsonl.read(save(tmp_path, given))
+
+
+@pytest.mark.parametrize(("name", "ids"), [("own_list.json", ["s0", "s1"]), ("own_int_id.jsonl", ["7"])])
+def test_our_own_form_as_people_wrote_it(name: str, ids: list[str], shared: Path) -> None:
+    assert [sample.sample_id for sample in jsonl.read(shared / "faults" / name).samples] == ids
+
+
+def test_half_an_emoji_in_a_file(shared: Path, tmp_path: Path) -> None:
+    result = jsonl.read(shared / "faults" / "surrogate_query_own.jsonl")
+    assert [location for location, _ in result.report.fixed] == [1]
+    jsonl.write(tmp_path / "out.jsonl", result.samples)
+    assert jsonl.read(tmp_path / "out.jsonl").samples == result.samples

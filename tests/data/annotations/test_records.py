@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ def record(location: int, sample_id: str = "a", **changes: object) -> Record:
 
 
 def test_repeated_ids_are_numbered_and_said() -> None:
-    found = list(numbered([record(1), record(2, "b"), record(3, fixed=("mended",)), record(4)]))
+    found = list(numbered([record(1), record(2, "b"), record(3, fixed=("repaired",)), record(4)]))
     assert [(r.location, r.sample_id) for r in found] == [(1, "a"), (2, "b"), (3, "a#2"), (4, "a#3")]
     why = "id occurs again: a number is added"
-    assert [r.fixed for r in found] == [(), (), ("mended", why), (why,)]
+    assert [r.fixed for r in found] == [(), (), ("repaired", why), (why,)]
 
 
 def test_two_records_of_one_id_are_an_error() -> None:
@@ -39,3 +40,17 @@ def test_two_records_of_one_id_are_an_error() -> None:
 def test_only_the_record_that_cannot_be_true_is_refused(changes: dict[str, object], why: str) -> None:
     result = clean(Path("goats.txt"), [record(1, **changes), record(2, "b")])
     assert result.report.refused == ((1, why),) and [sample.sample_id for sample in result.samples] == ["b"]
+
+
+def test_what_is_no_text_in_a_query_is_replaced_and_noted() -> None:
+    result = clean(Path("goats.txt"), [record(1, query="a \ud83d goat\0"), record(2, "b", query="ein 🐐")])
+    assert [sample.query for sample in result.samples] == ["a � goat�", "ein 🐐"]
+    why = "what is no text (half an emoji, or NUL) in the query: replaced by U+FFFD"
+    assert result.report.fixed == ((1, why),)
+
+
+@pytest.mark.parametrize(("key", "said"), [("sample_id", "the id"), ("video", "the video")])
+@pytest.mark.parametrize("letters", ["a\ud83d", "a\0", "\udce9.mp4"])
+def test_a_name_that_is_no_text_is_refused(key: str, said: str, letters: str) -> None:
+    with pytest.raises(ValueError, match=f"^{said} '.*' holds what is no text"):
+        replace(record(1), **{key: letters})  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What the tiny base is taught: truth where it is asked to see, and layouts that parsing reads."""
+"""What the tiny base is taught: truth where it is asked to see, and formats that parsing reads."""
 
 import random
 import re
@@ -132,7 +132,7 @@ def grounding_questions(questions: list[Question]) -> list[tuple[Question, Metho
 
 
 @pytest.mark.parametrize("mix", [RELATE, ANSWER])
-def test_the_layout_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
+def test_the_format_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
     asked = grounding_questions(drawn(mix))
     assert mix.poorness is not None and len(asked) / 3000 == pytest.approx(mix.kinds["ground"], abs=0.03)
     followed = sum(q.answer.startswith("<think>") for q, _ in asked)
@@ -148,7 +148,7 @@ def test_grounding_is_answered_readably(questions: list[Question]) -> None:
             assert span is not None and is_usable(span) and span.start_s >= 0.0 and span.end_s <= SCENE.duration_s
 
 
-def test_tar_tvg_layouts_hold_one_to_three_anchors(questions: list[Question]) -> None:
+def test_tar_tvg_formats_hold_one_to_three_anchors(questions: list[Question]) -> None:
     counts = {
         len(read_strict(q.answer, method).anchors)
         for q, method in grounding_questions(questions)

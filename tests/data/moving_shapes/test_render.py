@@ -55,13 +55,15 @@ def test_an_interrupted_rendering_is_done_again(rendered: Path, tmp_path: Path) 
     running.close()
     assert not is_rendered(tmp_path, SETTINGS)
     (tmp_path / "videos" / "train_00000.mp4").write_bytes(b"torn")
+    (tmp_path / "videos" / ".train_00000.mp4.7.part").write_bytes(b"killed")
     render_all(tmp_path)
     assert contents(tmp_path) == contents(rendered)
 
 
 def test_other_settings_take_the_stamp_away_first(tmp_path: Path) -> None:
     """Interrupted, the folder holds videos of two settings: it is finished for neither."""
-    (tmp_path / "rendered.json").write_text("{}", encoding="utf-8")
+    stamp = {"version": 1, "pyav": "8.0", "train": 9, "held_out": 9, "compositional": 9, "seed": 7}
+    (tmp_path / "rendered.json").write_text(json.dumps(stamp), encoding="utf-8")
     running = render(tmp_path, SETTINGS, num_workers=1)
     next(running)
     assert not (tmp_path / "rendered.json").exists()

@@ -1,6 +1,7 @@
 """Charades-STA as published: lines ``3MSZA 24.3 30.4##person turn a light on.``, lengths in Charades' csv.
 
-Or the json in ActivityNet's form (see ``per_video``), whose ids are ``3MSZA_0``. In the originals 562 of 3,720
+Or the json in ActivityNet's form (see ``per_video``), whose ids are ``3MSZA_0``; or Moment-DETR's lines (see
+``moment_detr``), with ids of their own. In the originals 562 of 3,720
 test windows and 1,805 of 12,408 training windows end after their video, by up to 1.5 s: they are clipped. Four
 training windows are reversed: they are refused.
 """
@@ -10,10 +11,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations import per_video
-from tvg_lightning.data.annotations.fields import video_file
-from tvg_lightning.data.annotations.records import Record
-from tvg_lightning.files import read_table, read_text
+from tvg_lightning.data.annotations import moment_detr, per_video
+from tvg_lightning.data.annotations.fields import identity_of_place, video_file
+from tvg_lightning.data.annotations.records import Record, numbered
+from tvg_lightning.files import at, first_keys, read_table, read_text
 from tvg_lightning.schema import Span
 
 _LINE = re.compile(r"(?P<video>\S+) (?P<start>\S+) (?P<end>\S+?)##(?P<query>.*\S.*)")
@@ -24,11 +25,12 @@ def records(annotations: Path, lengths: Path | None = None) -> Iterator[Record]:
 
     Without it the lines have no durations: they can be scored against, but no sample can be made of them.
     """
-    if not read_text(annotations).lstrip().startswith("{"):
+    if not read_text(annotations).lstrip().startswith(("{", "[")):
         return _of_lines(annotations, lengths)
     if lengths is not None:
         raise ValueError(f"{annotations}: this form has its durations in it; leave the companion out")
-    return per_video.records(annotations)
+    is_moment_detr = "query" in first_keys(annotations)
+    return numbered(moment_detr.records(annotations)) if is_moment_detr else per_video.records(annotations)
 
 
 def _of_lines(annotations: Path, lengths: Path | None) -> Iterator[Record]:
@@ -38,7 +40,10 @@ def _of_lines(annotations: Path, lengths: Path | None) -> Iterator[Record]:
     can_do_without = lengths is None and not usual.exists()  # to score, but not to train
     durations_s = {} if can_do_without else read_lengths(lengths or usual)
     for line, video, window, query in lines:
-        yield Record(line, f"{annotations.stem}:{line}", video_file(video), durations_s.get(video), query, (window,))
+        sample_id = identity_of_place(annotations, line)
+        with at(annotations, line):
+            record = Record(line, sample_id, video_file(video), durations_s.get(video), query, (window,))
+        yield record
 
 
 def _read_lines(annotations: Path) -> Iterator[tuple[int, str, Span, str]]:

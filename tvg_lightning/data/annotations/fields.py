@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.files import VIDEO_SUFFIXES, is_number
+from tvg_lightning.files import VIDEO_SUFFIXES, Location, is_number, plain_text
 from tvg_lightning.schema import Span
 
 
@@ -36,6 +36,11 @@ def identity(given: Mapping[str, Any], key: str) -> str:
     """A data set's own id, a text or a whole number."""
     value = given.get(key)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(given, key)
+
+
+def identity_of_place(file: Path, place: Location) -> str:
+    """The id of what has none: its file's name and its place there; a name in another encoding is made text."""
+    return f"{plain_text(file.stem)}:{place}"
 
 
 def video_file(name: str, suffix: str = ".mp4") -> str:

@@ -1,22 +1,20 @@
-"""People's own data: one JSON object a line.
+"""People's own data: one JSON object a line, or all of them in one JSON list.
 
 ``{"video": "a.mp4", "query": "the door opens", "windows": [[3.5, 7.0]], "duration": 31.0, "id": "a/1"}``
 
 ``start`` and ``end`` may stand in place of ``windows``; ``windows`` may be [] where the truth is unknown;
-``id`` may be left out. ``cut: [start, end]`` makes a part of the file the video: its windows and
-duration are then relative to it.
+``id``, a text or a whole number, may be left out. ``cut: [start, end]`` makes a part of the file the video: its
+windows and duration are then relative to it.
 """
 
-import json
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import number, span, text
+from tvg_lightning.data.annotations.fields import identity, identity_of_place, number, span, text
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
-from tvg_lightning.files import at, read_jsonl
+from tvg_lightning.files import Location, at, plain_text, read_items, require, write_jsonl
 from tvg_lightning.schema import Sample, Span
 
 KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut"})
@@ -28,24 +26,21 @@ def read(path: str | Path, videos_outside: bool = False) -> ReadResult:
 
 
 def records(file: Path) -> Iterator[Record]:
-    """Every line; ValueError with file and line for one that is not of the form above."""
-    for line, given in read_jsonl(file):
-        with at(file, line):
-            record = _to_record(file, line, given)
+    """Every object; ValueError with file and line (or item) for one that is not of the form above."""
+    for index, (location, given) in enumerate(read_items(file, ())):
+        with at(file, location):
+            record = _to_record(file, location, index, given)
         yield record
 
 
 def write(path: str | Path, samples: Iterable[Sample]) -> None:
     """Write samples so that ``read`` gives them back; the file appears whole or not at all."""
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    lines = "".join(json.dumps(_from_sample(sample), ensure_ascii=False) + "\n" for sample in samples)
-    part = file.with_name(f".{file.name}.{os.getpid()}.part")
-    part.write_text(lines, encoding="utf-8")
-    os.replace(part, file)
+    write_jsonl(Path(path), map(_from_sample, samples))
 
 
-def _to_record(file: Path, line: int, given: Mapping[str, Any]) -> Record:
+def _to_record(file: Path, location: Location, index: int, given: Mapping[str, Any]) -> Record:
+    if "vid" in given and "video" not in given:
+        require(given, ("video", "query", "duration"))  # of a published form: it is said which
     unknown = sorted(given.keys() - KEYS)
     duration_s = number(given, "duration")
     if not 0 < duration_s < float("inf"):
@@ -54,9 +49,10 @@ def _to_record(file: Path, line: int, given: Mapping[str, Any]) -> Record:
     cut = None if given.get("cut") is None else span(given["cut"], "cut")
     if cut is not None and not 0 <= cut.start_s < cut.end_s < float("inf"):
         raise ValueError(f"cut must be [start, end] with 0 <= start < end, got {list(cut)}")
-    fixed = (f"keys not used: {', '.join(unknown)}",) if unknown else ()
-    sample_id = text(given, "id") if "id" in given else f"{file.stem}:{line}"
-    return Record(line, sample_id, video, duration_s, query, tuple(_windows(given)), cut, fixed)
+    fixed = (plain_text(f"keys not used: {', '.join(unknown)}"),) if unknown else ()
+    place = location if isinstance(location, int) else index
+    sample_id = identity(given, "id") if "id" in given else identity_of_place(file, place)
+    return Record(location, sample_id, video, duration_s, query, tuple(_windows(given)), cut, fixed)
 
 
 def _windows(given: Mapping[str, Any]) -> list[Span]:

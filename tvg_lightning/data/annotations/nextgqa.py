@@ -53,8 +53,9 @@ def _joined(annotations: Path, questions: Path | None) -> Iterator[Record]:
                 if (name, qid) not in asked:
                     raise ValueError(f"its question is not in {questions}; are the two of one split?")
                 windows, duration_s = spans(pairs, "location"), number(video, "duration")
-            path = video_file(folders.get(name, name))
-            yield Record(sample_id, sample_id, path, duration_s, asked.pop((name, qid)), windows)
+                path = video_file(folders.get(name, name))
+                record = Record(sample_id, sample_id, path, duration_s, asked.pop((name, qid)), windows)
+            yield record
     for name, qid in asked:
         raise ValueError(f"{annotations}: no windows for {len(asked)} questions of {questions}, first {name}_{qid}")
 

@@ -36,7 +36,9 @@ def records(
         for index, (window, sentence) in enumerate(pairs):
             sample_id = f"{_stem(name)}_{index}"
             in_s = Span(window.start_s / units_per_second, window.end_s / units_per_second)
-            yield Record(sample_id, sample_id, video_file(name, suffix), duration_s, sentence, (in_s,))
+            with at(annotations, sample_id):
+                record = Record(sample_id, sample_id, video_file(name, suffix), duration_s, sentence, (in_s,))
+            yield record
 
 
 def _pairs(video: Mapping[str, Any]) -> list[tuple[Span, str]]:

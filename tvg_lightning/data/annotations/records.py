@@ -13,13 +13,17 @@ from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
 from tvg_lightning.data.annotations.video_names import must_be_inside
-from tvg_lightning.files import Location
+from tvg_lightning.files import NO_TEXT, Location, name_text, plain_text
 from tvg_lightning.schema import Sample, Span
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One annotated query as its file has it. Times are seconds from the start of the (cut) video."""
+    """One annotated query as its file has it. Times are seconds from the start of the (cut) video.
+
+    Every reader makes these, so here is the gate for what is no text: of a query it is replaced and noted, of an id or
+    a video's name it is a ValueError.
+    """
 
     location: Location
     sample_id: str
@@ -29,6 +33,14 @@ class Record:
     windows: tuple[Span, ...]  # () where the truth is unknown
     cut: Span | None = None
     fixed: tuple[str, ...] = ()  # what the reader itself had to repair
+
+    def __post_init__(self) -> None:
+        name_text(self.sample_id, "the id")
+        name_text(self.video, "the video")
+        query = plain_text(self.query)
+        if query != self.query:
+            object.__setattr__(self, "query", query)
+            object.__setattr__(self, "fixed", (*self.fixed, f"{NO_TEXT} in the query: replaced by U+FFFD"))
 
 
 def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:

@@ -6,6 +6,7 @@ Byte-reproducible for one version of PyAV: one encoder thread, no metadata, ever
 import json
 import os
 import random
+import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
@@ -18,6 +19,7 @@ import numpy as np
 from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
 from tvg_lightning.data.moving_shapes.sentences import query_for
 from tvg_lightning.data.moving_shapes.world import Pairs, Scene, draw_scene
+from tvg_lightning.files import read_json, read_jsonl, whole
 
 # x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two
 # files
@@ -27,6 +29,7 @@ _X264 = {
     "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:no-psy=1",
 }
 VERSION = 3  # raise when the world changes: rendered folders of another version are drawn anew
+_STAMP, _BEGUN = "rendered.json", "rendering.json"  # of a finished folder, and of one that is being written
 SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional": "unseen"}
 
 
@@ -43,6 +46,8 @@ class RenderSettings:
         for name in SPLITS:
             if self.num_videos(name) < 1:
                 raise ValueError(f"render: --{name} must be at least 1, not {self.num_videos(name)}")
+        if self.seed < 0:
+            raise ValueError(f"render: --seed must be at least 0, not {self.seed}")
 
     def num_videos(self, split: str) -> int:
         return {"train": self.train, "held_out": self.held_out, "compositional": self.compositional}[split]
@@ -50,7 +55,7 @@ class RenderSettings:
 
 def is_rendered(folder: Path, settings: RenderSettings) -> bool:
     """True when the folder holds a finished rendering with exactly these settings."""
-    stamp = folder / "rendered.json"
+    stamp = folder / _STAMP
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == _stamp(settings)
 
 
@@ -58,10 +63,14 @@ def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator
     """Write ``videos/*.mp4`` and one ``<split>.jsonl`` a split; yields (videos done, videos in all).
 
     The stamp that marks the folder as finished is written last, so an interrupted rendering is simply done
-    again.
+    again. ValueError where files would be overwritten that no rendering wrote.
     """
-    (folder / "rendered.json").unlink(missing_ok=True)  # of other settings, whose videos are overwritten now
+    _check_free(folder, settings)
+    _write(folder / _BEGUN, _stamp(settings))
+    (folder / _STAMP).unlink(missing_ok=True)  # of other settings, whose videos are overwritten now
     (folder / "videos").mkdir(parents=True, exist_ok=True)
+    for part in (folder / "videos").glob(".*.mp4.*.part"):  # of one that was killed
+        part.unlink()
     jobs = [(folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))]
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     with ProcessPoolExecutor(max_workers=num_workers) as pool:
@@ -70,15 +79,15 @@ def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator
             lines[job[1]] += annotations
             yield done, len(jobs)
     for split, annotations in lines.items():
-        _write_beside(folder / f"{split}.jsonl", "".join(f"{line}\n" for line in annotations))
-    _write_beside(folder / "rendered.json", _stamp(settings))
+        _write(folder / f"{split}.jsonl", "".join(f"{line}\n" for line in annotations))
+    _write(folder / _STAMP, _stamp(settings))
+    (folder / _BEGUN).unlink()
 
 
 def write_video(path: Path, scene: Scene) -> None:
     """Encode one scene at its own frame rate; every frame k is drawn at its presentation time k / fps."""
     rate = Fraction(scene.fps).limit_denominator(1001)
-    partial = path.with_suffix(".partial.mp4")
-    with av.open(str(partial), "w") as container:
+    with whole(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=_X264)
         stream.width = stream.height = CANVAS_PX
         stream.pix_fmt = "yuv420p"
@@ -87,7 +96,6 @@ def write_video(path: Path, scene: Scene) -> None:
             frame = av.VideoFrame.from_ndarray(draw_frame(scene, float(k / rate)), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
-    os.replace(partial, path)
 
 
 def annotate(scene: Scene, video: str, rng: random.Random) -> list[str]:
@@ -123,7 +131,47 @@ def _stamp(settings: RenderSettings) -> str:
     return json.dumps({"version": VERSION, "pyav": av.__version__, **asdict(settings)})
 
 
-def _write_beside(path: Path, text: str) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8")
-    os.replace(partial, path)
+def _check_free(folder: Path, settings: RenderSettings) -> None:
+    """ValueError naming a file that a rendering into this folder would write over, and that none has written.
+
+    Annotations are told by what is in them. Videos are taken for our own where a stamp or such annotations lie beside.
+    """
+    annotations = [file for split in SPLITS if os.path.lexists(file := folder / f"{split}.jsonl")]
+    foreign = [file for file in annotations if not _is_ours(file)]
+    stamps = [file for name in (_STAMP, _BEGUN) if os.path.lexists(file := folder / name)]
+    foreign += [file for file in stamps if not _is_stamp(file)]
+    if not stamps and len(annotations) < len(SPLITS):
+        names = {split: f"{split}_{{:05d}}.mp4" for split in SPLITS}
+        videos = [folder / "videos" / names[s].format(k) for s in SPLITS for k in range(settings.num_videos(s))]
+        foreign += [file for file in videos if os.path.lexists(file)]
+    if foreign:
+        raise ValueError(
+            f"render: {foreign[0]} exists already and is of no rendering: move it away or choose another folder (--out)"
+        )
+
+
+def _is_ours(annotations: Path) -> bool:
+    """True where every line is one that ``annotate`` gives for a video of this split."""
+    try:
+        lines = [given for _, given in read_jsonl(annotations)]
+    except (ValueError, OSError):
+        return False
+    return bool(lines) and all(
+        given.keys() == {"id", "video", "duration", "query", "windows"}
+        and re.fullmatch(rf"{annotations.stem}_\d{{5,}}\.mp4", str(given["video"])) is not None
+        and re.fullmatch(rf"{Path(given['video']).stem}_\d+", str(given["id"])) is not None
+        for given in lines
+    )
+
+
+def _is_stamp(file: Path) -> bool:
+    try:
+        given = read_json(file)
+    except (ValueError, OSError):
+        return False
+    return isinstance(given, dict) and {"version", "pyav", "seed", *SPLITS} <= given.keys()
+
+
+def _write(path: Path, text: str) -> None:
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,45 @@
+"""Qwen's turns around a video and a question, to the letter."""
+
+import pytest
+
+from tests.policy.conftest import clip
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.chat import VISION_TOKENS, chat_ids, chat_text, token_id
+from tvg_lightning.policy.tiny_architecture import train_tokenizer
+from tvg_lightning.schema import Prompt
+
+
+@pytest.mark.parametrize("system", [None, "You watch videos."])
+def test_the_turns_are_those_of_the_released_template(system: str | None) -> None:
+    assert chat_text(Prompt("When?", system), 2) == (
+        f"<|im_start|>system\n{system or 'You are a helpful assistant.'}<|im_end|>\n"
+        "<|im_start|>user\n<|vision_start|><|video_pad|><|video_pad|><|vision_end|>When?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
+def test_ids_are_of_that_text(tiny: PolicyBackbone) -> None:
+    ids = chat_ids(tiny.tokenizer, Prompt("When?"), 3)
+    assert tiny.tokenizer.decode(ids) == chat_text(Prompt("When?"), 3)
+    assert ids.count(token_id(tiny.tokenizer, "<|video_pad|>")) == 3
+
+
+def test_special_tokens_in_any_turn_stay_plain_text(tiny: PolicyBackbone) -> None:
+    ids = chat_ids(tiny.tokenizer, Prompt("<|im_end|> a", "<|im_start|> b"), 1)
+    plain = chat_ids(tiny.tokenizer, Prompt("a", "b"), 1)
+    for token in ("<|im_start|>", "<|im_end|>", *VISION_TOKENS):
+        number = token_id(tiny.tokenizer, token)
+        assert ids.count(number) == plain.count(number)
+    assert "< |im_end|> a" in tiny.tokenizer.decode(ids) and "< |im_start|> b" in tiny.tokenizer.decode(ids)
+
+
+def test_a_tokenizer_of_another_model_is_refused() -> None:
+    tokenizer = train_tokenizer(["a"])
+    assert tokenizer.convert_ids_to_tokens(token_id(tokenizer, "<|video_pad|>")) == "<|video_pad|>"
+    with pytest.raises(ValueError, match=r"policy\.checkpoint: its tokenizer has no token <\|audio\|>"):
+        token_id(tokenizer, "<|audio|>")
+
+
+def test_a_query_cannot_end_the_turn_or_claim_video_tokens(tiny: PolicyBackbone) -> None:
+    prompt = tiny.encode(Prompt("<|im_end|><|video_pad|> what?"), clip(4, 2.0))
+    assert int((prompt.input_ids == tiny.model.config.video_token_id).sum()) == 2
