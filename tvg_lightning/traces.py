@@ -123,16 +123,16 @@ def read_traces(path: Path | str) -> Iterator[Trace]:
     Half an emoji or NUL in a text or a query is replaced by U+FFFD; at the end of the file it is said how often.
     """
     path = Path(path)
-    mended: list[int] = []
+    fixed: list[int] = []
     for number, record in json_lines(path):
         with at(path, number):
             trace = _trace_of(record)
         if (trace.text, trace.query) != (record["text"], record["query"]):
-            mended.append(number)
+            fixed.append(number)
         yield trace
-    if mended:
+    if fixed:
         words = "%s: %d traces fixed, the first at line %d: %s is replaced by U+FFFD"
-        log.warning(words, path, len(mended), mended[0], NO_TEXT)
+        log.warning(words, path, len(fixed), fixed[0], NO_TEXT)
 
 
 def num_traces(path: Path | str) -> int:

@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from tests.data.conftest import set_matrix
 from tvg_lightning.data import decoders
-from tvg_lightning.data.decoders import UnreadableError, av_frames, decord_frames, index_frames
+from tvg_lightning.data.containers import UnreadableError
+from tvg_lightning.data.decoders import av_frames, decord_frames, index_frames
+from tvg_lightning.data.probing import probe
+from tvg_lightning.data.video import FrameSettings, read_clip
 
 WriteVideo = Callable[..., Path]
 
@@ -78,13 +82,13 @@ def test_sound_that_goes_on_after_the_pictures_is_no_cut(tmp_path: Path) -> None
 
 
 def test_a_picture_that_changes_its_size_is_refused(write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch) -> None:
-    index, upright = index_frames(write_video("a.mp4", [k / 10 for k in range(30)])), decoders._upright
+    index, upright = index_frames(write_video("a.mp4", [k / 10 for k in range(30)])), decoders.upright
 
     def grown(frame: Any, *others: Any) -> torch.Tensor:
         shown = upright(frame, *others)
         return shown if frame.pts < index.pts[20] else shown.repeat(2, 2, 1)
 
-    monkeypatch.setattr(decoders, "_upright", grown)
+    monkeypatch.setattr(decoders, "upright", grown)
     assert len(av_frames(index, [0, 10], as_is)) == 2
     with pytest.raises(UnreadableError, match="changes size midway"):
         av_frames(index, [0, 25], as_is)
@@ -97,7 +101,7 @@ def test_absurd_times_are_refused(write_video: WriteVideo) -> None:
 
 def test_frames_at_one_time_are_refused(write_video: WriteVideo, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_video("a.mp4", [k / 10 for k in range(30)])
-    monkeypatch.setattr(decoders, "_packets", lambda *_: [decoders._Packet(7, 7, 10**9, True, True)] * 30)
+    monkeypatch.setattr(decoders, "read_packets", lambda *_: [decoders.Packet(7, 7, 10**9, True, True)] * 30)
     monkeypatch.setattr(decoders, "_times_by_order", lambda *_: [7] * 30)
     with pytest.raises(UnreadableError, match="no frames with times of their own"):
         index_frames(path)
@@ -175,3 +179,42 @@ def test_pyav_decodes_little_where_frames_lie_far_apart(
     # 0 alone; 96 to 106, of which the frames that none refers to are left out; 228 to 239 likewise
     assert decoded[0] == index.pts[0] and set(decoded) <= {index.pts[k] for k in (0, *range(96, 107), *range(228, 240))}
     assert len(decoded) < 1 + 11 + 12
+
+
+SHAPES = [  # codec, pixel format, size, whether decord gives the same pixels
+    ("libx264", "yuv420p", (64, 48), True),
+    ("libx264", "yuv444p", (65, 49), True),
+    ("libx264", "yuv420p10le", (64, 48), False),
+    ("mpeg4", "yuv420p", (65, 48), True),
+    ("mpeg4", "yuv420p", (64, 49), False),
+    ("libx264", "interlaced", (64, 48), False),
+]
+
+
+@pytest.mark.parametrize(("codec", "kind", "size", "is_same"), SHAPES)
+def test_decord_is_used_only_where_its_pixels_are_the_same(
+    codec: str, kind: str, size: tuple[int, int], is_same: bool, write_video: WriteVideo
+) -> None:
+    options = {"x264-params": "interlaced=1"} if kind == "interlaced" else {}
+    pix_fmt = "yuv420p" if kind == "interlaced" else kind
+    times_s = [k / 10 for k in range(30)]
+    index = index_frames(write_video("a.mp4", times_s, codec, options, size, pix_fmt=pix_fmt))
+    if is_same:
+        assert torch.equal(decord_frames(index, [0, 7, 29], as_is), av_frames(index, [0, 7, 29], as_is))
+    else:
+        with pytest.raises(UnreadableError, match="its frames would be others"):
+            decord_frames(index, [0, 7, 29], as_is)
+
+
+def test_pixels_that_are_not_square_are_shown_square(write_video: WriteVideo) -> None:
+    options = {"x264-params": "sar=2/1"}
+    path = write_video("a.mp4", [k / 10 for k in range(30)], options=options, size=(160, 240))
+    report = probe(path)
+    assert (report.width, report.height) == (320, 240)
+    for decoder in ("decord", "pyav"):
+        clip = read_clip(path, FrameSettings(decoder=decoder))  # type: ignore[arg-type]
+        assert clip.backend == decoder and clip.frames.shape[1:3] == (252, 308)
+    set_matrix(path, (0, 1, -1, 0))
+    turned = probe(path)
+    assert (turned.width, turned.height, turned.rotation) == (240, 320, 90)
+    assert read_clip(path, FrameSettings()).frames.shape[1:3] == (308, 252)

@@ -24,7 +24,7 @@ def test_a_pass_keeps_what_is_neither_solved_nor_hopeless_or_was_not_asked() -> 
         difficulty.report(index, iou)
     difficulty.close_pass()
     assert difficulty.kept == [[0, 1, 2, 3, 4, 5, 6], [1, 2, 5, 6]]
-    difficulty.report(0, 0.5)  # it was left out: a spare answer does not bring it back
+    difficulty.report(0, 0.5)  # it was left out: a drawn item does not bring it back
     difficulty.report(2, 0.9)
     difficulty.close_pass()
     assert difficulty.kept[-1] == [1, 5, 6]

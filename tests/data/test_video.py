@@ -10,18 +10,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tvg_lightning.data.video import (
+    DecoderName,
     FrameSettings,
     SegmentError,
     VideoClip,
     VideoError,
     choose_frames,
-    nearest_frames,
     read_clip,
     resize_frames,
+    sample_frames,
     sample_times,
     sampled_fps,
     smart_size,
 )
+from tvg_lightning.policy.mrope import video_position_ids
 from tvg_lightning.schema import Span
 
 TWO_FPS = FrameSettings()
@@ -60,13 +62,6 @@ def test_sample_times_by_hand() -> None:
             sample_times(bad, TWO_FPS)
 
 
-def test_nearest_frames_by_hand() -> None:
-    frame_times_s = [0.0, 0.04, 0.24, 0.74, 0.78]
-    assert nearest_frames([0.0, 0.2, 0.5, 0.9], frame_times_s) == [0, 2, 3, 4]
-    assert nearest_frames([0.49], frame_times_s) == [2]  # as far from 0.24 as from 0.74: the earlier
-    assert nearest_frames([0.5, 0.51, 0.6], [0.0]) == [0]
-
-
 def test_whole_video_of_a_regular_rate() -> None:
     assert choose_frames([k / 30 for k in range(90)], TWO_FPS, None) == [0, 15, 30, 45, 60, 75]
 
@@ -76,10 +71,67 @@ def test_a_slow_file_gives_every_frame_once() -> None:
     assert choose_frames([0.0, 1.0, 2.0], TWO_FPS, None) == [0, 1, 2]  # odd: the reader repeats the last one
 
 
-def test_an_unseen_frame_makes_the_number_even() -> None:
-    times_s = [0.0, 0.01, 0.02, 0.03, 3.0, 6.0]  # 0.5 s steps meet only three of these: 0, 3 s and 6 s
-    taken = choose_frames(times_s, TWO_FPS, None)
-    assert len(taken) % 2 == 0 and len(set(taken)) == len(taken) and {4, 5} <= set(taken)
+def test_a_frame_stands_until_the_next_one() -> None:
+    times_s = [0.0, 0.01, 0.02, 0.03, 3.0, 6.0]  # the last of the four stands for 3 s, and so does the next
+    shown = sample_frames(times_s, FrameSettings(fps=1.0), None, end_s=8.0)
+    assert shown.taken == [0, 3, 3, 4, 4, 4, 5, 5]
+    assert shown.times_s == [float(k) for k in range(8)] and shown.fps == 1.0
+
+
+def test_a_still_end_is_shown_to_its_end() -> None:
+    """Five frames a second, of which the last stands for 3 s: by its segment the even part is as it would be alone."""
+    fifths = [k / 5 for k in range(25)]
+    assert sample_frames(fifths, TWO_FPS).taken == [0, 2, 5, 7, 10, 12, 15, 17, 20, 22]
+    still = sample_frames(fifths, TWO_FPS, end_s=7.8)
+    assert still.taken[-6:] == [24] * 6 and still.times_s[-1] == pytest.approx(7.8 - 1 / still.fps)
+    assert sample_frames(fifths, TWO_FPS, Span(6.0, 7.0), 7.8) == ([24, 24], [0.0, 0.5], 2.0)
+    assert sample_frames(fifths, TWO_FPS, Span(1.0, 2.0), 7.8) == sample_frames(fifths, TWO_FPS, Span(1.0, 2.0))
+    with pytest.raises(SegmentError, match=r"outside the video's 7\.80 s"):
+        sample_frames(fifths, TWO_FPS, Span(8.0, 9.0), 7.8)
+
+
+def test_one_frame_that_stands_for_long() -> None:
+    assert sample_frames([0.0], FrameSettings(fps=1.0), end_s=4.0) == ([0, 0, 0, 0], [0.0, 1.0, 2.0, 3.0], 1.0)
+
+
+def test_a_video_that_begins_late() -> None:
+    late = [2.5 + k / 10 for k in range(40)]
+    whole = sample_frames(late, TWO_FPS)
+    assert whole.taken == [0, 5, 10, 15, 20, 25, 30, 35] and whole.times_s[0] == 2.5
+    assert sample_frames(late, TWO_FPS, Span(1.0, 3.5)).times_s == pytest.approx([1.5, 2.0])
+    with pytest.raises(SegmentError, match=r"video's 6\.50 s, whose pictures begin at 2\.50 s"):
+        sample_frames(late, TWO_FPS, Span(0.5, 2.0))
+
+
+@given(
+    gaps=st.lists(st.floats(0.001, 6.0), min_size=1, max_size=80),
+    still_s=st.floats(0.02, 20.0),
+    begin_s=st.sampled_from([0.0, 3.0]),
+    fps=st.floats(0.2, 10.0),
+    edges=st.none() | st.tuples(st.floats(0.0, 1.0), st.floats(0.0, 1.0)),
+)
+def test_times_are_told_as_they_are(
+    gaps: list[float], still_s: float, begin_s: float, fps: float, edges: tuple[float, float] | None
+) -> None:
+    """Each frame is on the screen at its time, and the position of each pair is no more than half a step from it."""
+    frame_times_s = [begin_s + sum(gaps[:k]) for k in range(len(gaps) + 1)]
+    end_s, segment = frame_times_s[-1] + still_s, None
+    if edges is not None and end_s - 0.01 > min(edges) * end_s > begin_s and max(edges) - min(edges) > 0.01:
+        segment = Span(min(edges) * end_s, max(edges) * end_s)
+    taken, times_s, rate = sample_frames(frame_times_s, FrameSettings(fps=fps), segment, end_s)
+    origin_s = 0.0 if segment is None else segment.start_s
+    ends_s = [*frame_times_s[1:], math.inf]
+    for frame, time_s in zip(taken, times_s, strict=True):
+        assert frame_times_s[frame] - 1e-5 <= time_s + origin_s < ends_s[frame]
+    times_s = times_s if len(times_s) % 2 == 0 else [*times_s, times_s[-1]]
+    clip = VideoClip(torch.zeros(len(times_s), 28, 28, 3, dtype=torch.uint8), tuple(times_s), rate, "by hand")
+    for per_second in (2, 1000):  # as in the checkpoints; and without the rounding
+        told = video_position_ids((len(times_s) // 2, 2, 2), clip.seconds_per_grid, per_second, clip.start_s)[0]
+        for index, time_s in zip(told.tolist(), times_s[::2], strict=True):
+            if time_s < 0 and len(times_s) == 2:
+                continue  # lent to a segment between two frames of an even rate
+            assert index / per_second - time_s <= clip.seconds_per_grid / 2 + 5e-3
+            assert time_s - index / per_second <= clip.seconds_per_grid / 2 + 1 / per_second + 5e-3
 
 
 def test_a_segment_gets_its_own_frames_at_its_own_rate() -> None:
@@ -113,11 +165,11 @@ def test_chosen_frames_are_even_ascending_and_inside(gaps: list[float], fps: flo
     segment = Span(low, high) if low < high else None
     taken = choose_frames(times_s, FrameSettings(fps=fps), segment)
     inside = [k for k, t in enumerate(times_s) if segment is None or low - 1e-6 <= t < high - 1e-6]
-    assert taken == sorted(set(taken)) and taken[0] >= 0 and taken[-1] < len(times_s)
+    assert taken == sorted(taken) and taken[0] >= 0 and taken[-1] < len(times_s)
     assert len(taken) % 2 == 0 or taken == inside  # odd only where nothing is left to add
     assert len(taken) >= 2
     if len(inside) >= 2:
-        assert set(taken) <= set(inside)
+        assert set(taken) <= {*inside, inside[0] - 1}  # the one before may still be on the screen
 
 
 def test_rate_by_true_times() -> None:
@@ -201,12 +253,44 @@ def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> 
     assert clip.fps == pytest.approx((len(numbers) - 1) / (clip.times_s[-1] - clip.times_s[0]))
 
 
-def test_a_variable_rate_has_the_times_of_the_file(write_video: WriteVideo, shown: Shown) -> None:
+def test_a_variable_rate_is_seen_as_a_player_shows_it(write_video: WriteVideo, shown: Shown) -> None:
     times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 4.0, 4.1, 4.2, 6.0]
     clip = read_clip(write_video("vfr.mp4", times_s), FrameSettings(fps=1.0))
+    assert shown(clip.frames) == [0, 3, 4, 4, 5, 7]
+    assert clip.times_s == pytest.approx([0, 1, 2, 3, 4, 5], abs=0.1)
+
+
+def test_a_gap_at_the_start_of_a_segment_is_shown() -> None:
+    """The frame of 9.9 s stands from 19 to 30.2 s; two frames as far from a segment as each other are not in it."""
+    times_s = [k / 10 for k in range(100)] + [30.2 + k / 10 for k in range(97)]
+    shown = sample_frames(times_s, TWO_FPS, Span(19.0, 30.5))
+    assert shown.taken == [99] * 24 and shown.times_s[-1] == pytest.approx(11.5 * 23 / 24)
+    times_s = [0.0, 0.1, 0.2, 10.2, 10.3, 10.4]
+    assert sample_frames(times_s, TWO_FPS, Span(5.0, 5.4)).taken == [2, 2]
+
+
+@pytest.mark.parametrize("decoder", ["decord", "pyav"])
+@pytest.mark.parametrize("name", ["screen.mp4", "screen.mkv"])
+def test_a_screen_that_stands_still_is_told_right(
+    name: str, decoder: DecoderName, write_video: WriteVideo, shown: Shown
+) -> None:
+    """Ten frames a second for 10 s, none for 20 s, ten a second for 10 s: as screen recorders write."""
+    times_s = [k / 10 for k in range(100)] + [30.2 + k / 10 for k in range(97)]
+    clip = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder))
     numbers = shown(clip.frames)
-    assert len(numbers) % 2 == 0 and {0, 4, 5, 8} <= set(numbers)
-    assert clip.times_s == pytest.approx([times_s[number] for number in numbers], abs=1e-3)
+    told = video_position_ids((len(numbers) // 2, 2, 2), clip.seconds_per_grid, 2, clip.start_s)[0] / 2
+    assert clip.backend == decoder and numbers[-1] >= 190 and numbers.count(99) in (40, 41)
+    for k, number in enumerate(numbers):
+        assert times_s[number] - 2e-3 <= clip.times_s[k] <= (*times_s[1:], 40.0)[number] + 2e-3
+        assert abs(told[k // 2] - clip.times_s[k]) <= 1.0
+    part = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder), Span(15.0, 25.0))
+    assert shown(part.frames) == [99] * 20 and part.times_s == pytest.approx([k / 2 for k in range(20)])
+
+
+def test_a_screencast(shared: Path) -> None:
+    clip = read_clip(shared / "faults" / "vfr_screencast.mp4", TWO_FPS)
+    told = video_position_ids((len(clip.frames) // 2, 2, 2), clip.seconds_per_grid, 2, clip.start_s)[0] / 2
+    assert told.tolist() == pytest.approx(list(clip.times_s[::2]), abs=0.51) and clip.times_s[-1] > 39
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])

@@ -66,3 +66,9 @@ def test_a_prompt_that_does_not_match_its_grid_is_our_fault() -> None:
     with pytest.raises(AssertionError, match="grid"):
         prompt_position_ids([1, VIDEO, 2], VIDEO, (2, 2, 2), 1.0, 2)
     assert torch.equal(video_position_ids((1, 2, 2), 1.0, 2), torch.zeros(3, 1, dtype=torch.long))
+
+
+def test_a_video_that_begins_late_is_told_so() -> None:
+    """Three pairs of frames at 2.5, 3.5 and 4.5 s, two ids a second; the text goes on behind the last."""
+    found = prompt_position_ids([1, VIDEO, VIDEO, VIDEO, 2], VIDEO, (3, 2, 2), 1.0, 2, start_s=2.5)
+    assert found[0].tolist() == [0, 6, 8, 10, 11] and found[1].tolist() == [0, 1, 1, 1, 11]

@@ -4,7 +4,9 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from tvg_lightning.data.decoders import UnreadableError, index_frames, shown_as
+from tvg_lightning.data.containers import UnreadableError, readable
+from tvg_lightning.data.decoders import index_frames, shown_as
+from tvg_lightning.data.frame_times import shown_until, spacing
 from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings, decode
 from tvg_lightning.files import VIDEO_SUFFIXES
 
@@ -16,7 +18,8 @@ class FileReport:
     """One file; all but path, ok and error are None where it cannot be read.
 
     ``duration_s`` lasts to the end of the last frame, ``fps`` is the mean rate, both by the frames' true times;
-    height and width are as shown, after the clockwise ``rotation`` in degrees that the file asks for.
+    ``start_s`` is when the first frame is shown, which is not 0 where the sound begins before it. Height and width are
+    as shown, after the clockwise ``rotation`` in degrees that the file asks for.
     """
 
     path: str
@@ -30,6 +33,7 @@ class FileReport:
     rotation: int | None = None
     codec: str | None = None
     error: str | None = None
+    start_s: float | None = None
 
 
 def probe(path: Path) -> FileReport:
@@ -42,14 +46,28 @@ def probe(path: Path) -> FileReport:
         height, width, rotation = shown_as(index)
     except UnreadableError as error:
         return unreadable(str(path), str(error))
-    fps = (num_frames - 1) / index.times_s[-1] if num_frames > 1 else None
-    duration_s = None if fps is None else num_frames / fps
-    return FileReport(str(path), True, backend, duration_s, fps, num_frames, width, height, rotation, index.codec)
+    start_s, last_s = index.times_s[0], index.times_s[-1]
+    fps = (num_frames - 1) / (last_s - start_s) if num_frames > 1 else None
+    gap_s, _ = spacing(index.times_s, 1.0 / _LOOK.fps)
+    duration_s = shown_until(index.times_s, gap_s, index.end_s)
+    return FileReport(
+        path=readable(path),
+        ok=True,
+        backend=backend,
+        duration_s=None if fps is None and duration_s == start_s + gap_s else duration_s,
+        start_s=start_s,
+        fps=fps,
+        num_frames=num_frames,
+        width=width,
+        height=height,
+        rotation=rotation,
+        codec=index.codec,
+    )
 
 
 def unreadable(path: str, error: str) -> FileReport:
     """The report of a file that cannot be read."""
-    return FileReport(path, False, error=error)
+    return FileReport(readable(Path(path)), False, error=error)
 
 
 def video_files(paths: list[Path]) -> list[Path]:

@@ -8,16 +8,30 @@ import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tvg_lightning.data.decoders import FrameIndex, UnreadableError, av_frames, decord_frames, index_frames
+from tvg_lightning.data.containers import UnreadableError, readable
+from tvg_lightning.data.decoders import FrameIndex, av_frames, decord_frames, index_frames, stretch_of
+from tvg_lightning.data.frame_times import (
+    STILL,
+    TIE_S,
+    are_near,
+    are_told_right,
+    first_pair_s,
+    frames_within,
+    nearest_frames,
+    shown_until,
+    spacing,
+    standing_frames,
+)
 from tvg_lightning.schema import Span
 
 TEMPORAL_PATCH = 2  # the vision tower reads frames in pairs
@@ -25,7 +39,6 @@ SIDE_FACTOR = 28  # 14 pixels a patch, 2 x 2 patches a language token
 DecoderName = Literal["auto", "decord", "pyav"]
 
 _DENSE = 4  # frames from one taken to the next up to which decord goes first; PyAV leaves out what lies between
-_TIE_S = 1e-6  # less than this apart is the same time: sums of thirds and sixtieths are not exact
 
 
 class VideoError(ValueError):
@@ -101,7 +114,8 @@ class VideoClip:
     """The frames that the policy sees, and their times.
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
-    the segment, or from the file's first frame; ``fps`` is the rate of the frames taken, by their true times.
+    the segment, or of the file: at each of them its frame is on the screen. They lie 1 / ``fps`` apart, but for
+    less than that.
     ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
     """
 
@@ -119,6 +133,19 @@ class VideoClip:
     def seconds_per_grid(self) -> float:
         """Seconds from one pair of frames to the next: the time step of the rotary position ids."""
         return TEMPORAL_PATCH / self.fps
+
+    @property
+    def start_s(self) -> float:
+        """Seconds from time zero to the first pair: where the rotary position ids begin."""
+        return first_pair_s(self.times_s, self.seconds_per_grid)
+
+
+class Sampling(NamedTuple):
+    """Choice of frames, one of them maybe several times, with the times at which they are on the screen."""
+
+    taken: list[int]
+    times_s: list[float]
+    fps: float
 
 
 def sample_times(duration_s: float, settings: FrameSettings) -> list[float]:
@@ -141,42 +168,47 @@ def sample_times(duration_s: float, settings: FrameSettings) -> list[float]:
     return [k * duration_s / num for k in range(num)]
 
 
-def nearest_frames(wanted_s: Sequence[float], frame_times_s: Sequence[float]) -> list[int]:
-    """Indices of the frames nearest to the wanted times, ascending, none twice; a tie takes the earlier one.
-
-    >>> nearest_frames([0.0, 0.5, 0.6, 1.1], [0.0, 1.0, 2.0])
-    [0, 1]
-    """
-    taken = set()
-    for time_s in wanted_s:
-        after = min(bisect_left(frame_times_s, time_s), len(frame_times_s) - 1)
-        before = max(after - 1, 0)
-        is_after = frame_times_s[after] - time_s < time_s - frame_times_s[before] - _TIE_S
-        taken.add(after if is_after else before)
-    return sorted(taken)
-
-
 def choose_frames(frame_times_s: Sequence[float], settings: FrameSettings, segment: Span | None) -> list[int]:
-    """Indices of the frames to take: an even number, unless all there are do not suffice for that.
+    """Indices of the frames to take, as ``sample_frames``."""
+    return sample_frames(frame_times_s, settings, segment).taken
 
-    A segment is sampled by its own length and gets only its own frames; if it holds fewer than two, the
-    nearest outside are lent to it. A file whose own rate is below the one asked for gives every frame once.
+
+def sample_frames(
+    frame_times_s: Sequence[float], settings: FrameSettings, segment: Span | None = None, end_s: float | None = None
+) -> Sampling:
+    """Frames and times of a video, or of a segment of it by its own length; ``end_s`` as ``shown_until``.
+
+    The frames nearest to the wanted times, none twice, where these come as evenly as the position ids tell. A segment
+    gets only its own frames; if it holds fewer than two, the nearest outside are lent to it. A file whose own rate is
+    below the one asked for gives every frame once. Else, as with variable rates, gaps and a still end, the frames that
+    a player shows at the wanted times.
     """
-    num = len(frame_times_s)
-    mean_gap_s = (frame_times_s[-1] - frame_times_s[0]) / (num - 1) if num > 1 else 1.0 / settings.fps
-    start_s, stop_s = 0.0, frame_times_s[-1] + mean_gap_s  # the last frame is shown for a while, too
+    gap_s, is_even = spacing(frame_times_s, 1.0 / settings.fps)
+    begin_s, stop_s = frame_times_s[0], shown_until(frame_times_s, gap_s, end_s)
+    stands_still = stop_s > frame_times_s[-1] + STILL * gap_s
+    start_s, origin_s = begin_s, 0.0
     if segment is not None:
-        length_s, start_s, stop_s = stop_s, max(segment.start_s, 0.0), min(segment.end_s, stop_s)
+        length_s, origin_s = stop_s, segment.start_s
+        start_s, stop_s = max(segment.start_s, begin_s), min(segment.end_s, stop_s)
         if not start_s < stop_s:  # also refuses NaN
-            raise SegmentError(f"{segment} is empty or outside the video's {length_s:.2f} s; correct its times")
-    first, last = (bisect_left(frame_times_s, edge_s - _TIE_S) for edge_s in (start_s, stop_s))
-    while last - first < min(TEMPORAL_PATCH, num):
-        gap_before_s = start_s - frame_times_s[first - 1] if first > 0 else math.inf
-        gap_after_s = frame_times_s[last] - stop_s if last < num else math.inf
-        first, last = (first - 1, last) if gap_before_s <= gap_after_s else (first, last + 1)
+            late = f", whose pictures begin at {begin_s:.2f} s" if begin_s > 0 else ""
+            raise SegmentError(f"{segment} is empty or outside the video's {length_s:.2f} s{late}; correct its times")
     wanted_s = [start_s + time_s for time_s in sample_times(stop_s - start_s, settings)]
-    taken = [first + nearest for nearest in nearest_frames(wanted_s, frame_times_s[first:last])]
-    return taken if len(taken) % TEMPORAL_PATCH == 0 else _with_filler(taken, first, last)
+    step_s = (stop_s - start_s) / len(wanted_s)
+    first, last = frames_within(frame_times_s, start_s, stop_s)
+    inside_s = frame_times_s[first:last]
+    taken = [first + nearest for nearest in nearest_frames(wanted_s, inside_s)]
+    if not is_even or stands_still:  # the segment may be even nevertheless, up to the frames around it
+        local_gap_s, is_even = spacing(frame_times_s[max(first - 1, 0) : last + 1], gap_s)
+        is_even = is_even and local_gap_s <= STILL * gap_s and not (stands_still and last == len(frame_times_s))
+    taken = taken if len(taken) % TEMPORAL_PATCH == 0 else _with_filler(taken, first, last)
+    times_s = [frame_times_s[frame] - origin_s for frame in taken]
+    fps = sampled_fps(times_s, settings.fps)
+    most_s = max(step_s / 2, STILL * gap_s) + TIE_S
+    if is_even or (are_told_right(times_s, fps) and are_near(wanted_s, inside_s, most_s)):
+        return Sampling(taken, times_s, fps)
+    shown_s = [time_s - origin_s for time_s in wanted_s]
+    return Sampling(standing_frames(wanted_s, frame_times_s), shown_s, 1.0 / step_s)
 
 
 def _with_filler(taken: list[int], first: int, last: int) -> list[int]:
@@ -222,9 +254,18 @@ def smart_size(height: int, width: int, max_pixels: int, min_pixels: int = SIDE_
     return rows * SIDE_FACTOR, columns * SIDE_FACTOR
 
 
-def resize_frames(frames: Tensor, max_pixels: int, min_pixels: int = SIDE_FACTOR**2) -> Tensor:
-    """uint8 (T,H,W,3) to the smart size: antialiased bicubic in torch's uint8 arithmetic, which rounds."""
-    size = smart_size(frames.shape[1], frames.shape[2], max_pixels, min_pixels)
+def resize_frames(
+    frames: Tensor,
+    max_pixels: int,
+    min_pixels: int = SIDE_FACTOR**2,
+    stretch: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1)),
+) -> Tensor:
+    """uint8 (T,H,W,3) to the smart size: antialiased bicubic in torch's uint8 arithmetic, which rounds.
+
+    ``stretch``: factors of height and width that make the pixels square.
+    """
+    height, width = (max(1, round(side * by)) for side, by in zip(frames.shape[1:3], stretch, strict=True))
+    size = smart_size(height, width, max_pixels, min_pixels)
     if size == tuple(frames.shape[1:3]):
         return frames
     resized = F.interpolate(frames.permute(0, 3, 1, 2), size=size, mode="bicubic", antialias=True)
@@ -241,7 +282,7 @@ def open_video(path: str | Path) -> FrameIndex:
     file = Path(path)
     try:
         if not file.is_file():
-            raise VideoError(f"{file}: no such file; check the path and the data's video folder")
+            raise VideoError(f"{readable(file)}: no such file; check the path and the data's video folder")
         return index_frames(file)
     except (UnreadableError, OSError) as error:  # OSError: a name too long, a folder that may not be entered
         raise VideoError(_cannot_be_read(file, error)) from error
@@ -250,15 +291,12 @@ def open_video(path: str | Path) -> FrameIndex:
 def clip_of(index: FrameIndex, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
     """The frames of an opened file, or of a ``segment`` of it, or SegmentError."""
     try:
-        taken = choose_frames(index.times_s, settings, segment)
+        taken, times_s, fps = sample_frames(index.times_s, settings, segment, index.end_s)
         frames, backend = decode(index, taken, settings)
     except UnreadableError as error:
         raise SegmentError(_cannot_be_read(index.path, error)) from error
     except SegmentError as error:
-        raise SegmentError(f"{index.path}: {error}") from error
-    origin_s = 0.0 if segment is None else segment.start_s
-    times_s = [index.times_s[frame] - origin_s for frame in taken]
-    fps = sampled_fps(times_s, settings.fps)
+        raise SegmentError(f"{readable(index.path)}: {error}") from error
     if len(frames) % TEMPORAL_PATCH:  # there is no other frame: show the last one twice
         frames, times_s = torch.cat([frames, frames[-1:]]), [*times_s, times_s[-1]]
     return VideoClip(frames, tuple(times_s), fps, backend)
@@ -266,7 +304,8 @@ def clip_of(index: FrameIndex, settings: FrameSettings, segment: Span | None = N
 
 def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
     return (
-        f"{file}: cannot be read ({error}). Download it again, repair it with `ffmpeg -i {file.name} repaired.mp4`, "
+        f"{readable(file)}: cannot be read ({error}). Download it again, repair it with "
+        f"`ffmpeg -i {readable(Path(file.name))} repaired.mp4`, "
         "or remove its samples from the data"
     )
 
@@ -274,15 +313,18 @@ def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
 def decode(index: FrameIndex, taken: list[int], settings: FrameSettings) -> tuple[Tensor, str]:
     """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
     max_pixels = settings.frame_pixels(len(taken))
-    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=settings.min_pixels)
+    distinct = sorted(set(taken))
+    stretch = stretch_of(index)
+    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=settings.min_pixels, stretch=stretch)
     decoders = [("decord", decord_frames), ("pyav", av_frames)]
-    is_dense = taken[-1] - taken[0] <= _DENSE * (len(taken) - 1)
+    is_dense = distinct[-1] - distinct[0] <= _DENSE * (len(distinct) - 1)
     if settings.decoder == "pyav" or (settings.decoder == "auto" and not is_dense):
         decoders.reverse()
     reasons: list[str] = []
     for backend, frames_of in decoders:
         try:
-            return frames_of(index, taken, resize), backend
+            frames = frames_of(index, distinct, resize)
+            return frames if distinct == taken else frames[[bisect_left(distinct, frame) for frame in taken]], backend
         except UnreadableError as error:
             reasons.append(f"{backend}: {error}")
     raise UnreadableError("; ".join(reasons))

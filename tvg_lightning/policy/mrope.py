@@ -1,7 +1,7 @@
 """Position ids of a Qwen2.5-VL prompt: where every token stands in (time, height, width).
 
 The rule with which the released checkpoints were trained: inside a video, the temporal index of grid k is
-floor(k * seconds_per_grid * tokens_per_second), height and width count the merged grid; text after a video
+floor((start_s + k * seconds_per_grid) * tokens_per_second), height and width count the merged grid; text after a video
 starts at the largest index used so far plus one. transformers advances the text by max(height, width) / 2
 instead in prefill and by the maximum in decoding, so the ids are computed here, once, and passed to prefill,
 decoding and loss alike.
@@ -15,15 +15,19 @@ from torch import Tensor
 MERGE = 2  # the tower merges 2 x 2 patches into one token
 
 
-def video_position_ids(grid_thw: tuple[int, int, int], seconds_per_grid: float, tokens_per_second: float) -> Tensor:
+def video_position_ids(
+    grid_thw: tuple[int, int, int], seconds_per_grid: float, tokens_per_second: float, start_s: float = 0.0
+) -> Tensor:
     """Ids of one video's tokens, counted from 0. ``grid_thw`` counts patches. Shape (3, T * H/2 * W/2), long.
 
     >>> video_position_ids((3, 2, 4), seconds_per_grid=1.3, tokens_per_second=2)[:, ::2].tolist()
     [[0, 2, 5], [0, 0, 0], [0, 0, 0]]
+    >>> video_position_ids((3, 2, 2), seconds_per_grid=1.0, tokens_per_second=2, start_s=2.5)[0].tolist()
+    [5, 7, 9]
     """
     num_t, num_h, num_w = grid_thw[0], grid_thw[1] // MERGE, grid_thw[2] // MERGE
     # 1e-6: 3 * 1.3333… * 2 must be 8, also where seconds_per_grid comes from frame times with rounding errors
-    index_t = [math.floor(k * seconds_per_grid * tokens_per_second + 1e-6) for k in range(num_t)]
+    index_t = [math.floor((start_s + k * seconds_per_grid) * tokens_per_second + 1e-6) for k in range(num_t)]
     return torch.stack(
         torch.meshgrid(torch.tensor(index_t), torch.arange(num_h), torch.arange(num_w), indexing="ij")
     ).reshape(3, -1)
@@ -35,6 +39,7 @@ def prompt_position_ids(
     grid_thw: tuple[int, int, int],
     seconds_per_grid: float,
     tokens_per_second: float,
+    start_s: float = 0.0,
 ) -> Tensor:
     """Ids of a prompt with exactly one video. Shape (3, L), long; the next token's id is ``.max() + 1`` on every axis.
 
@@ -42,7 +47,7 @@ def prompt_position_ids(
     """
     before = input_ids.index(video_token_id)
     num_video = input_ids.count(video_token_id)
-    video = video_position_ids(grid_thw, seconds_per_grid, tokens_per_second) + before
+    video = video_position_ids(grid_thw, seconds_per_grid, tokens_per_second, start_s) + before
     assert video.shape[1] == num_video, "the prompt's video tokens do not match its grid"
     num_after = len(input_ids) - before - num_video
     text_before = torch.arange(before).expand(3, -1)

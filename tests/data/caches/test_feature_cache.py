@@ -1,11 +1,22 @@
+"""Features come back as they were under keys that tell them apart; runs decode and encode each clip once."""
+
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
+import train
 from tests.data.conftest import EACH_CHANGED
+from tests.doubles import losses
+from tests.runs import changed, grpo, stage, write_config
 from tvg_lightning.data.caches.feature_cache import ClipFeatures, FeatureCache
-from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.data.video import FrameSettings, VideoClip, clip_of
+from tvg_lightning.data.workers import worker
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.schema import Span
 
 TWO_FPS = FrameSettings()
@@ -40,3 +51,74 @@ def test_the_bound_holds(tmp_path: Path) -> None:
     for k in range(5):
         cache.store(str(k), clip)
     assert len(list((tmp_path / "features").iterdir())) == 2
+
+
+# ---- whole runs
+
+
+class Counts:
+    """How many clips were decoded, and how many the tower encoded."""
+
+    decoded = encoded = 0
+
+    def taken(self) -> tuple[int, int]:
+        counts = self.decoded, self.encoded
+        self.decoded = self.encoded = 0
+        return counts
+
+
+@pytest.fixture
+def counts(monkeypatch: pytest.MonkeyPatch) -> Counts:
+    counts, compute = Counts(), PolicyBackbone._compute_features
+
+    def counting_clip_of(*args: Any) -> VideoClip:
+        counts.decoded += 1
+        return clip_of(*args)
+
+    def counting_compute_features(policy: PolicyBackbone, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
+        counts.encoded += len(prompts)
+        return compute(policy, prompts)
+
+    monkeypatch.setattr(worker, "clip_of", counting_clip_of)
+    monkeypatch.setattr(PolicyBackbone, "_compute_features", counting_compute_features)
+    return counts
+
+
+def fit(folder: Path, shapes: Path, feature_cache: Path | None, tuning: str, epochs: int = 2, **policy: Any) -> Any:
+    """GRPO over the twelve samples in batches of three, then one epoch of SFT; the losses."""
+    stages = [
+        {**stage("explore", 4 * epochs, **grpo(generation={"max_new_tokens": 8})), "batch_size": 3},
+        {**stage("imitate", 4, sft=True), "batch_size": 3},
+    ]
+    path = write_config(folder, shapes, stages=stages)
+    with changed(path) as config:
+        config["data"] |= {"cache": None, "feature_cache": None if feature_cache is None else str(feature_cache)}
+        config["model"]["init_args"]["policy"] |= policy
+    train.main(["fit", "--config", str(path), "--tuning", tuning])
+    return losses(folder / "losses.jsonl")
+
+
+@pytest.mark.parametrize(
+    "tuning", ["full", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lora", "qlora"))]
+)
+def test_from_the_second_epoch_on_nothing_is_decoded_or_encoded(
+    tuning: str, counts: Counts, shapes: Path, tmp_path: Path, tolerances: Any
+) -> None:
+    features = tmp_path / "features"
+    cold = fit(tmp_path / "cold", shapes, features, tuning)
+    # six videos to train on, one to evaluate on, two segments of that; and two that a batch of the first epoch has twice
+    assert counts.taken() == (6 + 3 + 2,) * 2
+    assert fit(tmp_path / "warm", shapes, features, tuning) == cold, "to the last bit"
+    assert counts.taken() == (0, 0)
+    if tuning == "full":
+        without = fit(tmp_path / "none", shapes, None, tuning, epochs=1)
+        assert counts.taken() == (3 * 4 + 2 * 12,) * 2, "three evaluations of four questions, two epochs"
+        assert [row[2] for row in without[:4]] == pytest.approx([row[2] for row in cold[:4]], abs=tolerances.logp)
+
+
+def test_a_tower_that_is_trained_is_refused_before_any_weight_loads(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tvg_lightning.modules.grounding.PolicyBackbone", None)
+    with pytest.raises(ValueError, match=r"data\.feature_cache: .*train_merger"):
+        fit(tmp_path, shapes, tmp_path / "features", "full", train_merger=True)

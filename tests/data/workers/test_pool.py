@@ -1,3 +1,5 @@
+"""Clips by processes of their own: a video that hangs or crashes its decoder costs itself only."""
+
 import os
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import psutil
 import pytest
 import torch
 
+from tests.data.workers.test_handle import Undying
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos, replacements
 from tvg_lightning.data.caches import digests
 from tvg_lightning.data.caches.feature_cache import ClipFeatures, FeatureCache
@@ -18,7 +21,7 @@ from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.video import FrameSettings, VideoClip, read_clip
 from tvg_lightning.data.workers import handle
 from tvg_lightning.data.workers import pool as pool_module
-from tvg_lightning.data.workers.handle import WorkerHandle, WorkerStartError
+from tvg_lightning.data.workers.handle import WorkerStartError
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.schema import Span
@@ -229,6 +232,28 @@ def test_a_file_on_which_the_system_kills_twice_is_bad(videos: list[str]) -> Non
     )
 
 
+@pytest.mark.usefixtures("doubles")
+@pytest.mark.parametrize(
+    ("name", "reason", "num_died"),
+    [
+        ("raises", "reading it raised KeyError: 'nobody foresaw this'", 0),
+        ("leaves", "its decoder died (exit status 3)", 2),
+    ],
+)
+def test_what_a_worker_raises_is_no_kill(
+    name: str, reason: str, num_died: int, videos: list[str], capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The last resort gives its words as the reason; and a process that is about to end is not killed meanwhile."""
+    path = Path(videos[0]).rename(Path(videos[0]).with_name(f"{name}.mp4"))
+    with ClipPool(1) as pool:
+        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS)).result(), pool.probe(str(path)).result()
+        good = pool.submit(ClipRequest(videos[1], TWO_FPS)).result()
+        assert (pool.num_killed, pool.num_died) == (0, num_died)
+    assert isinstance(bad, BadVideo) and not bad.opens and same(good, read_clip(videos[1], TWO_FPS))
+    assert bad.reason == probed.error == reason
+    assert name == "leaves" or "Traceback" in capfd.readouterr().err
+
+
 def test_a_pool_that_nobody_holds_ends(videos: list[str]) -> None:
     pool = ClipPool(1)
     pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
@@ -293,42 +318,12 @@ def test_an_answer_half_heard_is_not_taken_for_the_next(videos: list[str], monke
         assert (pool.num_killed, pool.num_died) == (0, 0)
 
 
-class Undying:
-    """A process that waits for a disk: killed, and not at its end."""
-
-    def __init__(self, said: list[str]) -> None:
-        self.said = said
-
-    def kill(self) -> None:
-        self.said.append("kill")
-
-    def wait(self, timeout: float) -> int:
-        self.said.append("wait")
-        raise subprocess.TimeoutExpired("worker", timeout)
-
-
 def test_one_that_does_not_end_keeps_no_other_alive() -> None:
     said: list[str] = []
     with ClipPool(2) as pool:
         for worker in pool._workers:
             worker._process = Undying(said)  # type: ignore[assignment]
     assert said == ["kill", "kill", "wait", "wait"]
-
-
-def test_an_end_that_its_thread_has_seen_is_no_error() -> None:
-    """The thread lets go of its process while the pool closes it."""
-    worker = WorkerHandle(1.0)
-
-    class Gone(Undying):
-        def kill(self) -> None:
-            super().kill()
-            worker._process = None
-
-    said: list[str] = []
-    worker._process = Gone(said)  # type: ignore[assignment]
-    worker.close()
-    worker.wait(time.monotonic())
-    assert said == ["kill"]
 
 
 def test_a_worker_that_cannot_start_is_no_bad_video(

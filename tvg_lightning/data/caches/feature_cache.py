@@ -14,12 +14,13 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.data.caches.tensor_store import TensorStore
+from tvg_lightning.data.frame_times import first_pair_s
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1  # raise it when the same settings begin to give other features
+_VERSION = 2  # raise it when the same settings begin to give other features
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,6 +42,11 @@ class ClipFeatures:
     def seconds_per_grid(self) -> float:
         """Seconds from one pair of frames to the next, as of the clip."""
         return TEMPORAL_PATCH / self.fps
+
+    @property
+    def start_s(self) -> float:
+        """Seconds from time zero to the first pair, as of the clip."""
+        return first_pair_s(self.times_s, self.seconds_per_grid)
 
 
 class FeatureCache:

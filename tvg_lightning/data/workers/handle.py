@@ -25,6 +25,7 @@ from tvg_lightning.data.workers.worker import (
     ClipReply,
     ClipRequest,
     DigestJob,
+    Failed,
     Job,
     ProbeJob,
     Refusal,
@@ -101,17 +102,17 @@ class WorkerHandle:
             if reply == OPENED:
                 opens = True
                 reply = receive(channel, until)
-            answer = _answer(channel, job, reply, began, until)
+            answer = None if isinstance(reply, Failed) else _answer(channel, job, reply, began, until)
             self._is_in_step = True
-            return answer
+            return _Failure(reply.reason, began, opens) if isinstance(reply, Failed) else answer
         except TimeoutError:
             self.num_killed += 1
             self.kill()
             return _Failure(f"reading it took more than {self.timeout_s:g} s", began, opens)
         except (EOFError, OSError):
             self.num_died += 1
-            code = self.kill()
-            return _Failure(_how_it_died(code), began, opens, by_others=_is_by_others(code))
+            code = self._end()
+            return _Failure(_how_it_died(code), began, opens, by_others=code is not None and _is_by_others(code))
 
     def _ready(self) -> socket.socket | None:
         """The channel of a process that has kept its last clip; where it cannot, for as long, it is ended."""
@@ -129,17 +130,26 @@ class WorkerHandle:
         self.kill()
         return None
 
-    def kill(self) -> int:
-        """End the process, whatever it is doing; returns its exit status, or minus the signal."""
+    def kill(self) -> None:
+        """End the process, whatever it is doing."""
         process, channel = self._process, self._channel
         assert process is not None and channel is not None
-        process.kill()  # after a crash nothing is there to be killed, and its own end is what we get
-        try:
-            code = process.wait(GRACE_S)
-        except subprocess.TimeoutExpired:  # it waits for a disk that does not answer: leave it behind
-            code = -signal.SIGKILL
+        process.kill()
+        with suppress(subprocess.TimeoutExpired):  # it waits for a disk that does not answer: leave it behind
+            process.wait(GRACE_S)
         channel.close()
         self._process = self._channel = None
+
+    def _end(self) -> int | None:
+        """The exit status, or minus the signal, of a process that has hung up; None where it had to be killed.
+
+        Its end takes a while, and a kill of ours in that time would be taken for the system's.
+        """
+        assert self._process is not None
+        code: int | None = None
+        with suppress(subprocess.TimeoutExpired):
+            code = self._process.wait(GRACE_S)
+        self.kill()
         return code
 
     def close(self) -> None:
@@ -177,7 +187,7 @@ class WorkerHandle:
             receive(ours, time.monotonic() + _START_S)
         except (TimeoutError, EOFError, OSError) as error:
             raise WorkerStartError(
-                f"a process for reading videos could not be started ({_ending(self.kill())}); its words are above. "
+                f"a process for reading videos could not be started ({_ending(self._end())}); its words are above. "
                 "data.num_workers=0 reads them in the main process"
             ) from error
         return ours
@@ -192,15 +202,19 @@ def _is_by_others(code: int) -> bool:
     return code < 0 and -code not in _CRASHES
 
 
-def _how_it_died(code: int) -> str:
+def _how_it_died(code: int | None) -> str:
+    if code is None:
+        return "its worker hung up and did not end"
     if not _is_by_others(code):
         return f"its decoder died ({_ending(code)})"
     guess = ": out of memory?" if -code == signal.SIGKILL else ""
     return f"its worker was killed by signal {-code} ({_ending(code)}), also when tried again{guess}"
 
 
-def _ending(code: int) -> str:
+def _ending(code: int | None) -> str:
     """The exit status or the signal's name, which those for real time do not have."""
+    if code is None:
+        return "it did not end by itself"
     names = {one.value: one.name for one in signal.Signals}
     return names.get(-code, f"signal {-code}") if code < 0 else f"exit status {code}"
 

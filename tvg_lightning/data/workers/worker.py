@@ -12,10 +12,13 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import torch
 
@@ -84,8 +87,15 @@ class Refusal:
     opens: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The answer to any request on which our own code or a library raised what nobody foresaw."""
+
+    reason: str
+
+
 Job = ClipJob | DigestJob | ProbeJob
-Reply = ClipReply | Refusal | FileReport | FileDigest | None
+Reply = ClipReply | Refusal | Failed | FileReport | FileDigest | None
 
 
 def read(request: ClipRequest, on_opened: Callable[[], None] | None = None) -> VideoClip:
@@ -117,25 +127,51 @@ def work(channel: socket.socket) -> None:
     send(channel, READY)
     while header := stream.read(_LENGTH_BYTES):
         job: Job = pickle.loads(stream.read(int.from_bytes(header, "big")))
-        if isinstance(job, ProbeJob):
-            send(channel, probe(Path(job.path)))
-        elif isinstance(job, DigestJob):
-            send(channel, digest_of(Path(job.request.path), job.known))
+        answer: _Answer = None
+        with _Caught() as caught:
+            answer = _answer(channel, job)
+        if caught.reason is not None:
+            answer = Failed(caught.reason)
+        if not isinstance(answer, VideoClip):
+            send(channel, answer)
         else:
-            _answer(channel, job)
+            send(channel, ClipReply(tuple(answer.frames.shape), answer.times_s, answer.fps, answer.backend))
+            channel.sendall(tensor_bytes(answer.frames))
+            assert isinstance(job, ClipJob)
+            keep(job, answer)
         send(channel, READY)
 
 
-def _answer(channel: socket.socket, job: ClipJob) -> None:
-    """The clip, which is kept when it has been sent, or why there is none."""
+_Answer = VideoClip | Refusal | Failed | FileReport | FileDigest | None
+
+
+class _Caught:
+    """The last resort: what is raised inside is the answer, for the end of the process would not say what it was."""
+
+    reason: str | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, BrokenPipeError | ConnectionResetError):
+            return False  # the other side is gone
+        traceback.print_exception(error, file=sys.stderr)
+        words = "".join(traceback.format_exception_only(error)).strip().splitlines()
+        self.reason = f"reading it raised {words[0]}"
+        return True
+
+
+def _answer(channel: socket.socket, job: Job) -> _Answer:
+    """The clip, report or digest, or why there is none."""
+    if isinstance(job, ProbeJob):
+        return probe(Path(job.path))
+    if isinstance(job, DigestJob):
+        return digest_of(Path(job.request.path), job.known)
     try:
-        clip = read(job.request, partial(send, channel, OPENED))
+        return read(job.request, partial(send, channel, OPENED))
     except VideoError as error:
-        send(channel, Refusal(str(error), opens=isinstance(error, SegmentError)))
-        return
-    send(channel, ClipReply(tuple(clip.frames.shape), clip.times_s, clip.fps, clip.backend))
-    channel.sendall(tensor_bytes(clip.frames))
-    keep(job, clip)
+        return Refusal(str(error), opens=isinstance(error, SegmentError))
 
 
 def send(channel: socket.socket, message: object) -> None:
