@@ -46,7 +46,7 @@ LINEAGE = [Method.TIME_R1, Method.INVERT4TVG]
         ("<think>1 to 2</think><answer></answer>", None),
     ],
 )
-def test_lineage_layout_kept(method: Method, text: str, span: Span | None) -> None:
+def test_lineage_format_kept(method: Method, text: str, span: Span | None) -> None:
     assert read_strict(text, method) == Answer(True, span)
 
 
@@ -67,12 +67,12 @@ def test_lineage_layout_kept(method: Method, text: str, span: Span | None) -> No
         "1 to 2",
     ],
 )
-def test_lineage_layout_broken_gives_no_span(method: Method, text: str) -> None:
+def test_lineage_format_broken_gives_no_span(method: Method, text: str) -> None:
     assert read_strict(text, method) == Answer(False, None)
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", " ", "1 to 2", "x"]), max_size=9))
-def test_lineage_layout_is_the_released_pattern(pieces: list[str]) -> None:
+def test_lineage_format_is_the_released_pattern(pieces: list[str]) -> None:
     text = "".join(pieces).strip()
     released = re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>", text, re.DOTALL)
     assert read_strict(text, Method.TIME_R1).follows_format == (released is not None)
@@ -81,7 +81,7 @@ def test_lineage_layout_is_the_released_pattern(pieces: list[str]) -> None:
 # ---- strict: TAR-TVG
 
 
-def test_tar_tvg_layout_kept() -> None:
+def test_tar_tvg_format_kept() -> None:
     assert read_strict(GOOD_TAR, Method.TAR_TVG) == Answer(True, Span(3, 7), (Span(0, 10), Span(2, 8)))
 
 
@@ -110,7 +110,7 @@ def test_tar_tvg_one_anchor_is_enough() -> None:
         ("</answer>", "</answer><answer>4 to 5</answer>", Span(4, 5), 2),
     ],
 )
-def test_tar_tvg_layout_broken_still_yields_what_can_be_read(
+def test_tar_tvg_format_broken_still_yields_what_can_be_read(
     old: str, new: str, span: Span | None, num_anchors: int
 ) -> None:
     assert old in GOOD_TAR
@@ -166,7 +166,7 @@ def test_windows_are_the_usable_ones() -> None:
         ("<answer>3 to 4</answer><answer>5 to 6</answer>", Span(5, 6)),
         ("<time>[3, 4]</time>", Span(3, 4)),
         ("<answer>1 to 2</answer><time>[3, 4]</time>", Span(3, 4)),
-        ("<think>1 to 2</think><answer>3 to 4.5", Span(3, 4.5)),  # cut off by the length limit
+        ("<think>1 to 2</think><answer>3 to 4.5", Span(3, 4.5)),  # truncated
         ("<think>1 to 2</think>It is at 3 to 4", Span(3, 4)),
         ("<think>1 to 2</think><answer>here</answer> that is 3 to 4", Span(3, 4)),
         ("I think 1 to 2</think> 3 to 4", Span(3, 4)),  # a template that opened the thought itself
@@ -227,6 +227,23 @@ def test_tolerant_keeps_the_strict_flag_and_reads_loose_anchors() -> None:
     assert read_tolerant(GOOD_TAR, Method.TAR_TVG) == read_strict(GOOD_TAR, Method.TAR_TVG)
 
 
+PHRASES = [
+    ("从{}秒到{}秒", "."), ("{}초부터 {}초까지", "."), ("{}秒から{}秒まで", "."), ("开始：{} 结束：{}", "."),
+    ("{}～{}", "."), (r"\boxed{{\text{{{} to {}}}}}", "."), ("| Start | End |\n|---|---|\n| {} | {} |", "."),
+    ("{} (start) to {} (end)", "."), ("von {} bis {} Sekunden", ","), ("zwischen {} und {} s", ","),
+    ("de {} à {} secondes", ","), ("{} to {}", ","), ("{}-{}", ","), ("Start: {}, End: {}", ","),
+    ("de {} a {} segundos", ","),
+]  # fmt: skip
+
+
+@given(st.sampled_from(PHRASES), st.integers(0, 50_000), st.integers(0, 50_000))
+def test_windows_in_other_words_and_marks(phrase: tuple[str, str], first: int, second: int) -> None:
+    form, point = phrase
+    times = [f"{tenths / 10}".replace(".", point) for tenths in sorted((first, second))]
+    span = Span(min(first, second) / 10, max(first, second) / 10)
+    assert read_all(f"<think>1 to 9</think><answer>{form.format(*times)}</answer>", Method.TIME_R1) == [span]
+
+
 # ---- inversion
 
 
@@ -255,7 +272,7 @@ def test_inverted(text: str, content: str | None) -> None:
 FRAGMENTS = [
     "<think>", "</think>", "<answer>", "</answer>", "<time>", "</time>", "<timestamp>", "</timestamp>",
     "1 to 2", "[1, 2]", "1:00", " ", "12.5s", "-", "1e999", "٣ to ٤", "<|im_end|>", "\n", "[", "and",
-    "9" * 400,
+    "9" * 400, "秒到", "12,5", "\\text{", "| Start | End |\n", "1'05", "：", "-5",
 ]  # fmt: skip
 
 
@@ -293,6 +310,22 @@ def test_hundred_thousand_characters_are_read_at_once(unit: str, around: tuple[s
     assert time.process_time() - started < 5.0  # quadratic time would be minutes
 
 
+UNITS = [
+    "\\text{", "\\boxed{\\text{1 to 2}}", "\\", "{", "|", "| Start | End |\n", "Start|End\n1|2\n", "1\t2\n", "秒",
+    "12秒到", "から ", "12,5 to ", "1,234,", "1.234,", "-", "-5 ", "\n-5", "1 min 5 ", "1 min 75 ", "1'05", "1:5 - ",
+    "1 (a", "1 (a) to ", "1 start ", "start 1 end ", "12. to ", "1 ± ", "<t<", "１：", "1，", "à 1 a ", "1e",
+    "1\u00a0234", "1한",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("unit", UNITS)
+def test_other_words_and_marks_are_read_at_once(unit: str) -> None:
+    started = time.process_time()
+    for before, behind in [("", ""), ("1 to ", "}"), ("|Start|End|\n|", "|")]:
+        read_windows(before + unit * (30_000 // len(unit)) + behind)
+    assert time.process_time() - started < 5.0  # quadratic time would be minutes
+
+
 # ---- real outputs
 
 
@@ -316,3 +349,10 @@ def test_fenced_json_of_qwen(shared: Path) -> None:
     (fenced,) = [text for text in texts if text.startswith("```json")]
     windows = [(0, 21.8), (23.9, 95.6), (97.8, 168.8), (170, 259.8)]
     assert [tuple(window) for window in read_all(fenced, Method.TIME_R1)] == windows
+
+
+def test_answers_that_were_misread(shared: Path) -> None:
+    texts = (shared / "faults/texts.txt").read_text(encoding="utf-8").splitlines()
+    wanted = (shared / "faults/texts_wanted.jsonl").read_text(encoding="utf-8").splitlines()
+    for text, window in zip(texts, wanted, strict=True):
+        assert [list(found) for found in read_all(text, Method.TIME_R1)] == [json.loads(window)]

@@ -122,6 +122,168 @@ def test_foreign_characters_never_raise(text: str) -> None:
     assert len(stated_windows(text)) <= 1
 
 
+# ---- other ways to write the same window
+
+WRITTEN: dict[tuple[float, float], list[str]] = {
+    (65, 80): [
+        # minutes whose seconds have no unit, or that are written otherwise
+        "1 min 5 to 1 min 20", "1 minute 5 - 1 minute 20", "[1 min 5, 1 min 20]", "1 min. 5 to 1 min. 20",
+        "from 1 min 5 (start) to 1 min 20 (end)", "Start: 1 min 5, End: 1 min 20", "between 1 min 5 and 1 min 20",
+        "1m05 to 1m20", "1min5s-1min20s", "1 m 5 s to 1 m 20 s", "1 minute and 5 seconds to 1 minute and 20 seconds",
+        "1m:05s - 1m:20s", "1'05\" to 1'20\"", "1′05″–1′20″", "1’05” to 1’20”", "1 min 5 sec. to 1 min 20 sec.",
+        "1分5秒到1分20秒", "1分05秒至1分20秒", "1分5到1分20", "1分５秒～1分２０秒", "1分5秒から1分20秒まで",
+        "1분 5초부터 1분 20초까지", "von 1 Minute 5 bis 1 Minute 20", "1 Min. 5 Sek. bis 1 Min. 20 Sek.",
+        "de 1 minute 5 à 1 minute 20", "1 minute et 5 secondes à 1 minute et 20 secondes", "ab 1:05 bis 1:20 Uhr",
+        r"$1\,\text{min}\,5\,\text{s}$ to $1\,\text{min}\,20\,\text{s}$", "0:1:5 - 0:1:20",
+    ],
+    (12.5, 18.3): [
+        # decimal commas
+        "12,5 to 18,3", "12,5-18,3", "12,5 – 18,3 s", "12,5s to 18,3s", "between 12,5 and 18,3", "12,5 and 18,3",
+        "Start: 12,5, End: 18,3", "starts at 12,5 s and ends at 18,3 s", "[12,5 - 18,3]", "[12,5; 18,3]",
+        "[12,5, 18,3]", "von 12,5 bis 18,3 Sekunden", "zwischen 12,5 und 18,3", "de 12,5 à 18,3 secondes",
+        "entre 12,5 s et 18,3 s", "de 12,5 a 18,3 segundos", "entre 12,5 y 18,3 segundos", "１２．５ ～ １８．３",
+        "12·5 to 18·3", "00:12,5 - 00:18,3", "$12{,}5$ to $18{,}3$", "12.5 ± 0.5 to 18.3 ± 0.5",
+        "| Start | End |\n|---|---|\n| **12,5** | **18,3** |",
+    ],
+    (12, 18): [
+        # words and brackets in between
+        "12.0 (start) to 18.0 (end)", "12.0s [start] → 18.0s [end]", "12.0 (start), 18.0 (end)", "12 start to 18 end",
+        "12.0 s (the man sits) to 18.0 s (he stands)", "12.0 to (about) 18.0", "(start) 12.0 to (end) 18.0",
+        "12.0: start, 18.0: end", "12.0 is the start and 18.0 is the end", "12. to 18.", "[12., 18.]",
+        "12 s. to 18 s.", "12.0 => 18.0", "12--18", "12 <= t <= 18", "12 ≤ t ≤ 18", "12 to approx. 18",
+        # tables
+        "| Start | End |\n|:--|--:|\n| 12.0 | 18.0 |", "Start | End\n--- | ---\n12 s | 18 s",
+        "Start\tEnd\n12.0\t18.0",
+        "| # | Event | From | To | Length |\n|-|-|-|-|-|\n| 1 | 3 men sit | 0:12 | 0:18 | 6 s |",
+        "||End time (s)|Start time (s)|\n|-|-|-|\n|a|18|12|", "| Start | 12.0 |\n|---|---|\n| End | 18.0 |",
+        "| 序号 | 开始时间（秒） | 结束时间（秒） |\n|---|---|---|\n| 1 | 12.0 | 18.0 |",
+        "| Von | Bis |\n|---|---|\n| 12 | 18 |",
+        # LaTeX
+        r"\boxed{\text{12.0 to 18.0}}", r"\boxed{12.0, 18.0}", r"\boxed{\mathbf{12.0} \text{ to } \mathbf{18.0}}",
+        r"$12.0\,\text{s}$ to $18.0\,\text{s}$", r"\( 12.0\ \mathrm{s} \rightarrow 18.0\ \mathrm{s} \)",
+        r"$$\boxed{\text{12.0} \text{–} \text{18.0}}$$", r"\[ \left[12.0, 18.0\right] \]", r"$12 \le t \le 18$",
+        r"\boxed{12.0} to \boxed{18.0}", r"12.0~s to 18.0~s", r"$t_{\text{start}} = 12$, $t_{\text{end}} = 18$",
+        r"\boxed{\text{12.0 s to 18.0 s", r"$12.0 \sim 18.0$",
+        # full-width marks
+        "００：１２－００：１８", "［１２．０，１８．０］", "【12.0，18.0】", "（12.0、18.0）", "12～18", "12〜18",
+        "12，18",
+        # Chinese
+        "从12秒到18秒", "12秒至18秒。", "在视频的第12秒到第18秒之间", "12秒和18秒之间", "约12秒左右到18秒左右",
+        "12秒，18秒", "开始时间：12.0秒，结束时间：18.0秒", "开始于12秒，结束于18秒", "12秒开始，18秒结束",
+        "从12秒开始，一直持续到18秒", "自12秒起至18秒止", "12秒——18秒", "從12秒開始，到18秒結束",
+        "{“开始”: 12, “结束”: 18}", "片段1：12到18",
+        # Japanese
+        "12秒から18秒まで", "12秒から18秒の間です", "開始：12秒、終了：18秒", "12秒に始まり、18秒に終わります",
+        "約12秒目〜18秒目", "12秒から始まり、18秒で終わる", "12秒と18秒の間",
+        # Korean
+        "12초부터 18초까지", "12초에서 18초 사이", "시작 시간: 12.0초, 종료 시간: 18.0초",
+        "12초에 시작하여 18초에 끝납니다", "약 12초 ~ 약 18초", "12초와 18초 사이", "00:12부터 00:18까지",
+        # German
+        "von 12 bis 18 Sekunden", "Von Sekunde 12 bis Sekunde 18", "zwischen 12 s und 18 s",
+        "von der 12. bis zur 18. Sekunde", "Beginn: 12 s, Ende: 18 s",
+        "Es beginnt bei 12 Sekunden und endet bei 18 Sekunden.", "etwa 12 bis etwa 18 s",
+        # French
+        "de 12 à 18 secondes", "Entre 12 et 18 secondes", "de la 12e à la 18e seconde", "Début : 12 s, Fin : 18 s",
+        "L'action commence à 12 s et se termine à 18 s.", "de 12 s jusqu'à 18 s",
+        # Spanish, Italian, Portuguese
+        "de 12 a 18 segundos", "del segundo 12 al segundo 18", "desde 12 hasta 18",
+        "comienza en 12 s y termina en 18 s", "da 12 a 18 secondi", "tra 12 e 18 secondi",
+        "começa em 12 s e termina em 18 s", "de 12 até 18",
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("window", "text"), [(window, text) for window, texts in WRITTEN.items() for text in texts])
+def test_one_window_however_it_is_written(window: tuple[float, float], text: str) -> None:
+    (found,) = stated_windows(text)
+    assert found == pytest.approx(window)
+
+
+@pytest.mark.parametrize(
+    ("text", "windows"),
+    [
+        # commas between digits: part of a number, or of a list
+        ("1,234.5 to 1,240.0", [(1234.5, 1240)]),
+        ("1,200 - 1,300 seconds", [(1200, 1300)]),
+        ("1,234,567 to 1,234,570", [(1234567, 1234570)]),
+        ("0,500 to 1,250", [(0.5, 1.25)]),  # the first is no group of digits, so the second is none
+        ("von 1,250 bis 2,500 Sekunden", [(1.25, 2.5)]),
+        ("1.234,5 bis 1.240,0", [(1234.5, 1240)]),
+        ("1’234.5 to 1’240", [(1234.5, 1240)]),
+        ("00:12,500 --> 00:15,000", [(12.5, 15)]),
+        ("0,5-1,5 min", [(30, 90)]),
+        ("12,5-18,3, then 20,1-25", [(12.5, 18.3), (20.1, 25)]),
+        ("[12,18]", [(12, 18)]),
+        ("[100,200]", [(100, 200)]),
+        ("[12,18 s]", [(12, 18)]),
+        ("12,18", [(12, 18)]),
+        ("12.5,15.3", [(12.5, 15.3)]),
+        ("[[1,2],[3,4]]", [(1, 2), (3, 4)]),
+        ("12,18; 20,25", [(12, 18), (20, 25)]),
+        ("1-2,3-4,5-6", [(1, 2), (3, 4), (5, 6)]),
+        ("12,18,0.9", [(12, 18)]),
+        ("It lasts 3,7 seconds", []),
+        # a minus: a sign, a dash or a bullet
+        ("-5 to 8", [(-5, 8)]),
+        ("from −5 to 8", [(-5, 8)]),
+        ("The event happens in -5 - 12 seconds.", [(-5, 12)]),
+        ("[-5, -3]", [(-5, -3)]),
+        ("-5 - -3", [(-5, -3)]),
+        ("5 to -8", [(5, -8)]),
+        ("minus 5 to 8", [(-5, 8)]),
+        ("-0:05 to 0:08", [(-5, 8)]),
+        ("-1 min 5 to 2 min", [(-65, 120)]),
+        ("-1 to 2 minutes", [(-60, 120)]),
+        ("从-5秒到8秒", [(-5, 8)]),
+        ("1) -5 to 8", [(-5, 8)]),
+        ("12 -15", [(12, 15)]),
+        ("(12) -15", [(12, 15)]),
+        ("Event 1 -12 to 15", [(12, 15)]),
+        ("Two windows:\n-12 to 15\n-20 to 25", [(12, 15), (20, 25)]),
+        # clocks of one digit
+        ("0:5 - 0:9", [(5, 9)]),
+        ("[0:5, 0:12]", [(5, 12)]),
+        ("1:5 - 80", []),  # may be 5 to 80 of part 1
+        ("1:2:3:4 - 5", []),
+        # minutes
+        ("30s to 1 min 20", [(30, 80)]),
+        ("1h30 to 1 h 45", [(5400, 6300)]),
+        ("1小时2分から1時間3分", [(3720, 3780)]),
+        ("1分半到3分钟", [(90, 180)]),
+        ("2到3分钟", [(120, 180)]),
+        ("5′ to 8′", [(300, 480)]),
+        ("| Start (min) | End (min) |\n|---|---|\n| 1.5 | 2 |", [(90, 120)]),
+        ("0 - 1 min 2 - 3 min", [(0, 60), (120, 180)]),
+        ("from 1 min to 2 min 30 people walk", [(60, 120)]),
+        ("1 min 75 to 2 min", []),
+        ("1 h 75 min to 2 h", []),
+        ("500 to 1000 ms", [(0.5, 1)]),
+        # which time a word belongs to
+        ("12 (start), 18 (end); 20 (start), 25 (end)", [(12, 18), (20, 25)]),
+        ("12 - 18, start 20 end 25", [(12, 18), (20, 25)]),
+        ("12秒から18秒まで、20秒から25秒まで", [(12, 18), (20, 25)]),
+        ("| Start | End |\n|---|---|\n| 12 | |\n| 20 | 25 |", [(20, 25)]),
+        (r"From 3 to 5 he sits. So: \boxed{12.0, 18.0}", [(3, 5), (12, 18)]),
+        # no windows
+        ("1. to 18 s", []),
+        ("1. Until 15 seconds nothing happens", []),
+        ("Clip 3. - 5 - 8", [(5, 8)]),
+        ("5*3 to 8*3", []),
+        (r"20\% to 40\%", []),
+        ("百分之20到百分之40", []),
+        ("20％～40％", []),
+        ("12帧到18帧", []),
+        ("von 20 Prozent bis 40 Prozent", []),
+        ("| Start frame | End frame |\n|---|---|\n| 30 | 60 |", []),
+        ("3个人和2只狗", []),
+        ("12秒开始，持续6秒", []),
+        ("2秒から6秒間", []),  # the second is a length
+    ],
+)
+def test_windows_of_marks_and_units_that_have_two_meanings(text: str, windows: list[tuple[float, float]]) -> None:
+    assert [tuple(window) for window in stated_windows(text)] == windows
+
+
 # ---- the formats that the TimeLens instructions ask for
 
 

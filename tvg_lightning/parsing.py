@@ -1,4 +1,4 @@
-"""From model text to spans: to the letter for rewards, with goodwill for evaluation. Standard library only.
+"""Spans read from model text: strictly for rewards, tolerantly for evaluation. Standard library only.
 
 Model text is untrusted: nothing here raises, and every pattern runs in time linear in the text (possessive
 quantifiers, tags found by ``str.find``), because a policy in training does emit 10,000 opening tags.
@@ -79,7 +79,7 @@ def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject"
     """Every window of the final answer, in order, as the text states it.
 
     The final answer is the first of these that holds a window: for TVG_R1 the first ``<time>``; the last ``<answer>``
-    or ``<time>`` (one that the length limit cut off counts); what is left of the text once thoughts are taken out. A
+    or ``<time>`` (a truncated one counts); what is left of the text once thoughts are taken out. A
     thought without end goes on to the tag of an answer, or to the end of the text; its numbers are never the answer.
 
     A single instant such as ``[5, 5]`` is kept: it is what the text says, though its IoU is 0. A pair with
@@ -155,7 +155,7 @@ def _is_thought_then_answer(body: str) -> bool:
 
 
 def _strip(text: str) -> str:
-    """Without the blanks and end tokens around it; one pass, for a padded tail can be long."""
+    """The text without the blanks and end tokens around it; one pass, for a padded tail can be long."""
     end = len(text)
     while end > 0:
         token = next((token for token in _END_TOKENS if text.endswith(token, 0, end)), None)
@@ -169,7 +169,7 @@ def _strip(text: str) -> str:
 
 
 def _thought(body: str) -> str:
-    """From the first ``<think>`` to the next ``</think>``; "" where the thought does not end."""
+    """The text from the first ``<think>`` to the next ``</think>``; "" where the thought does not end."""
     opened = body.find("<think>")
     closed = body.find("</think>", opened) if opened >= 0 else -1
     return body[opened + len("<think>") : closed] if closed >= 0 else ""
@@ -193,7 +193,7 @@ def _without_thoughts(body: str) -> str:
 
 
 def _final_tag(text: str) -> str | None:
-    """What the last ``<answer>`` or ``<time>`` holds, up to its end tag or to where the text was cut off."""
+    """The content of the last ``<answer>`` or ``<time>``, up to its end tag or to the end of a truncated text."""
     opened, name = max((text.rfind(f"<{name}>"), name) for name in ("answer", "time"))
     if opened < 0:
         return None
@@ -203,7 +203,7 @@ def _final_tag(text: str) -> str | None:
 
 
 def _first_time(text: str) -> str | None:
-    """What the first ``<time>`` holds, up to its end tag or to where the text was cut off."""
+    """The content of the first ``<time>``, up to its end tag or to the end of a truncated text."""
     _, opened, rest = text.partition("<time>")
     return rest.partition("</time>")[0] if opened else None
 

@@ -1,44 +1,133 @@
 """The windows that a text states, however it writes its times. Standard library only.
 
-The text is cut at its times; what stands between two neighbours decides whether, and how surely, they are the two
-ends of one window. Model text is untrusted: nothing here raises, and every pattern runs in time linear in the text.
+The text is put in plain English and cut at its times; what stands between two neighbours decides whether, and how
+surely, they are the ends of one window. It is untrusted: nothing here raises, every pattern runs in linear time.
 """
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
 from tvg_lightning.schema import Span
+
+# ---- plain words and marks
+
+# What counts as an English word ("_": perhaps a blank). "frames" behind a number, "scene" before it: it is no time.
+_SPELLINGS: Final = {
+    "hours": "小时 小時 stunde stunden heure heures hora horas",
+    "minutes": "分钟 分鐘 分 분 minuten minuto minutos minuti mn",
+    "minutes 30 seconds": "分半 分半钟",
+    "seconds": "秒钟 秒鐘 秒 초 sekunde sekunden seconde secondes segundo segundos secondo secondi",
+    "sec": "sek seg",
+    "ms": "毫秒 ミリ秒 밀리초",
+    "frames": "帧 幀 フレーム 프레임 パーセント 퍼센트 倍 次 回 번 秒間 分間 초간 분간 초_동안"
+    " einzelbilder fotogramas fotogrammi prozent mal fois veces volte vezes",
+    "scene": "场景 場景 镜头 鏡頭 步骤 步驟 选项 選項 章节 章節 百分之 シーン ステップ 장면 단계",
+    "minus": "负 負 マイナス 마이너스 moins menos meno",
+    "to": "到 至 直到 一直到 持续到 持續到 一直持续到 から より 부터 에서 에서부터 bis à hasta até às al au",
+    "from": "从 從 自 由 von vom ab de des desde da dal du",
+    "and": "和 与 與 及 跟 と 및 와 과 und et",
+    "between": "介于 介於 zwischen entre tra fra",
+    "start": "开始 開始 起始 起点 起點 始于 始於 始まり 始まる 始まって から_始まり から_始まる から_始まって 시작"
+    " 부터_시작 에서_시작 beginn beginnt anfang début débute inicio início inizio inizia comienza empieza começa",
+    "end": "结束 結束 终止 終止 终点 終點 終点 止于 終了 終わり 終わる 終わって 종료 끝 에서_끝"
+    " ende endet enden endzeit fin finit fim finisce termine termina terminan acaba",
+    "at": "在 于 於 に 에 で bei nach um après en em im",
+    "about": "大约 大約 约 約 大概 左右 附近 前后 頃 ごろ くらい ぐらい 약 대략 정도 쯤 경"
+    " etwa ungefähr circa rund environ vers aproximadamente cerca",
+    "the": "第 的 の 目 处 處 为 為 是 は が 时 時 时候 时刻 时间 時間 時刻 時候 시간 시점 시각 지점 은 는 이 가 을 를"
+    " 一直 起 der dem zur zum la le les el los las il uhr zeitpunkt temps tiempo tempo jusqu",
+}
+_ENGLISH: Final = {way.replace("_", ""): word for word, ways in _SPELLINGS.items() for way in ways.split()}
+_EUROPEAN: Final = frozenset(way for way in _ENGLISH if way < "\u3000")
+_ASIAN: Final = sorted((way for way in " ".join(_SPELLINGS.values()).split() if way > "\u3000"), key=len, reverse=True)
+_ASIAN_WORD: Final = re.compile(f" ?({'|'.join(_ASIAN).replace('_', ' ?')}) ?")
+_BESIDE_ASIAN: Final = re.compile(r"(?<=\d)(?=[\u3040-\u9fff\uac00-\ud7af])|(?<=[\u3040-\u9fff\uac00-\ud7af])(?=\d)")
+_WIDE_TO_ASCII: Final = str.maketrans(
+    {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
+    | dict.fromkeys("「」『』“”„«»″", '"')
+    | dict(zip("【〔〖】〕〗《〈》〉‘’′−\u3000", "[[[]]]<<>>'''- ", strict=True))
+    | {"，": ", ", "、": ", ", "。": ". "}  # a full-width comma only separates
+)
+_MARKUP: Final = {
+    r"\\[,;:! ]|\\(?:quad|qquad|left|right|displaystyle)(?![A-Za-z])": " ",
+    r"\\(?:to|mapsto|(?:[Ll]ong)?[Rr]ightarrow)(?![A-Za-z])": " to ",
+    r"\\leq?(?:slant)?(?![A-Za-z])": "≤",
+    r"\\(?:sim(?![A-Za-z])|text(?:en|em)dash)": "~",
+    r"\\pm(?![A-Za-z])": "±",
+    r"\\%": "%",
+    r"(?<=\d)~(?=[A-Za-z\\])": " ",
+    r"(?<=\d)\{([,.:])\}(?=\d)": r"\1",
+    r"(?:<=?|≤|⩽)\s?[A-Za-z]\s?(?:<=?|≤|⩽)": " to ",  # 12 <= t <= 18
+    r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))": "",  # 1’234
+    r"(?<=\d)[·٫](?=\d)": ".",
+    r"(?<=\d)′(?!\s?\d)": " min ",
+    r"(?<=[段件景头骤项])(\d{1,3})[:：]": r"\1: ",  # 片段1:12 is part 1, from 12 on
+    r"(?<!\d)：|：(?!\d)": ": ",
+    r"(?<=\d) ?(?:时(?![间候刻])|時間|時(?![候刻])|시간) ?": " hours ",  # not after a digit: a time
+    r"  +": " ",
+}
+_TEX_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*+\{([^{}]*+)\}")
+_TEX_TEXT: Final = re.compile(r"\\(?:text|math|operatorname|mbox|hbox|bm|emph|underline)[a-z]*+\s*+\{([^{}]*+)\}")
+_EUROPEAN_FORMS: Final = {
+    r"(?<=[\ds]) a (?=(?:the )?\d)": " to ",  # de 12 a 18
+    r"(?<=[\ds]) [ey] ": " and ",
+    r"(?<=\d)(?:e|ème|º|ª)(?=\s)": "th",
+    r"(?<=\d)\. (?=(?:seconds?|to|and)\b)": " ",  # 12. bis 18. Sekunde
+}
+_HEADER_UNIT: Final = re.compile(r"\b(?:ms|min|mins|minutes|h|hours|frames?|percent)\b|%")
+
+# ---- times
 
 _NUMBER: Final = r"(?:\d++(?:\.\d++)?+|\.\d++)(?:e[+-]?\d{1,3})?+"
 _HOURS: Final = r"(?:hours?|hrs?|h)(?![a-z])"
 _MINUTES: Final = r"(?:minutes?|mins?\.?|m)(?![a-z])"
 _SECONDS: Final = r"(?:seconds?|secs?\.?|s)(?![a-z])"
 _BELOW_SIXTY: Final = r"[0-5]?\d(?:\.\d++)?+"
-_AND: Final = r"(?:,\s?|\s(?:and\s)?)?+"
-_LESS: Final = rf"(?:{_AND}{_BELOW_SIXTY}[\s-]?{_SECONDS})?+"
+_AND: Final = r"(?:,\s?|:(?=\d)|\s(?:and\s)?)?+"
+_LESS: Final = rf"(?:{_AND}{_BELOW_SIXTY}[\s-]?{_SECONDS}|{_BELOW_SIXTY}(?!\w))?+"  # the 30 of 1h30, too
 
-# 01:02, 01:02:03.5 and, as in subtitles, 01:02:03,500
-_CLOCK: Final = rf"\d{{1,4}}:\d\d(?::\d\d(?:,\d{{3}}(?![\d:]))?+)?+(?:\.\d++)?+(?:\s?(?:{_MINUTES}|{_SECONDS}))?+"
-# 12.5, 12 s, 12th second, 1 minute 5 seconds, 1h2m3s, 1500 ms; a minus is a sign where it cannot be a dash
+# 0:5, 01:02, 01:02:03.5 and, as in subtitles, 01:02:03,500
+_CLOCK: Final = r"\d{1,4}:\d{1,2}(?::\d{1,2}(?:,\d{3}(?![\d:]))?+)?(?:\.\d++)?+"
+_PRIMES: Final = r"""\d{1,3}'(?:\s?[0-5]?\d(?:\.\d++)?+\s?(?:"|'')|[0-5]\d(?:\.\d++)?+)"""  # 1'05"
+# 12.5, 12 s, 12th second, 1 minute 5 seconds, 1h2m3s, 1500 ms
 _COUNT: Final = rf"""
-    (?:(?<=[\[(<:=])-|(?<=:\s)-)?+{_NUMBER}(?:st|nd|rd|th)?+
+    {_NUMBER}(?:st|nd|rd|th)?+
     (?:[\s-]?(?:{_HOURS}(?:{_AND}{_BELOW_SIXTY}[\s-]?{_MINUTES})?+{_LESS}|{_MINUTES}{_LESS}|{_SECONDS}|ms))?+
 """
 _TIME: Final = re.compile(
-    # not the 3 of v3, #3, 2/3 and 1.2.3
-    rf"(?<![\w.\#/])(?<!\d:)(?:{_CLOCK}|{_COUNT})"
-    r"(?!\w|:\d|\.\d|\s?+(?:%|percent|per\ cent|frames?\b|fps\b|times\b))",
+    # not the 3 of v3, #3, 2/3, 1.2.3 and 5*3
+    r"(?<![\w.\#/])(?<!\d:)(?<!\d[\\'*+^@±])"
+    r"(?P<sign>(?<![-‐‑‒–—―])[-–]|(?:minus|negative)\s)?+"
+    rf"(?P<time>{_CLOCK}(?:\s?(?:{_MINUTES}|{_SECONDS}))?+|{_PRIMES}|{_COUNT})"
+    rf"(?:\s?(?:±|\+/-|\+-)\s?{_NUMBER}(?:[\s-]?{_SECONDS})?+)?+"
+    r"(?!\w|:\d|\.\d|[\\'*+^@±]\d|\s?+\(?+(?:%|percent|per\ cent|frames?\b|fps\b)|\s?+times\b)",
     re.IGNORECASE | re.VERBOSE,
 )
-_PART: Final = re.compile(rf"(-?{_NUMBER})(?:st|nd|rd|th)?+[\s-]?(ms|[hms])?", re.IGNORECASE)
-_UNIT: Final = re.compile(r"[^\W\d_]|:")
+_PART: Final = re.compile(rf"({_NUMBER})(?:st|nd|rd|th)?+[\s-]?(ms|[hms])?", re.IGNORECASE)
+_UNIT: Final = re.compile(r"[^\W\d_]|[:']")
 _UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
+_IS_CLOCK: Final = re.compile(r"\d++[:']")
+_ONE_DIGIT: Final = re.compile(r":\d(?!\d)")
+_BULLET_MINUS: Final = re.compile(r"^[ \t]*+[-–](?=\d)", re.MULTILINE)
+
+# 12,5 and 1:05,5; 1,234.5; 1.234,5; 1 min 5, but not 1 min 5 men
+_BARE: Final = re.compile(r"-?[\d.:]++$")
+_DECIMAL: Final = re.compile(r"-?\d++(?::\d++)*+,\d++(?![\d,.:])")
+_GROUPED: Final = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})++(?![\d,:])")
+_GROUPED_BY_DOTS: Final = re.compile(r"-?[1-9]\d{0,2}(?:\.\d{3})++,\d++(?![\d,.:])")
+_SURELY_DECIMAL: Final = re.compile(r"(?<![\d.,])(?:0,\d|\d++,(?:\d{1,2}|\d{4,})(?![\d.,]))")
+_OF_MINUTES: Final = re.compile(rf"(?:{_HOURS}|{_MINUTES})$", re.IGNORECASE)
+_REST: Final = re.compile(rf"{_BELOW_SIXTY}(?:[\s-]?{_SECONDS})?$", re.IGNORECASE)
+_SEPARATORS: Final = frozenset({", ", "; ", ";", " and ", " & "})
+_COUNTED: Final = re.compile(r" (?!(?:to|til|until|and|at|in|of|the|mark|when|start\w*+|begin\w*+|end\w*+)\b)[^\W\d_]")
+
+# ---- what stands before, between and behind them
 
 _WORD: Final = re.compile(r"[^\W\d_]+")
-_START: Final = re.compile(r"start|begin|onset$|from$")
+_START: Final = re.compile(r"start|begin|commenc|onset$|from$")
 _END: Final = re.compile(r"end(?:s|ed|ing|time)?$|finish|stop|conclud|offset$|until$|till$|through$|thru$")
 _TO: Final = frozenset({"to", "til"})
 # say nothing about whether a time starts or ends a window
@@ -48,11 +137,14 @@ _FILLER: Final = re.compile(
 )
 # what follows them is no time: frame 30, step 2
 _COUNTER: Final = re.compile(r"(?:chapter|frame|number|option|scene|shot|step)s?$")
-_DASHES: Final = "-‐‑‒–—―−~〜→⟶⇒"
+_DASHES: Final = "-‐‑‒–—―−~∼〜→⟶⇒➔➜"
 # closing marks, a comma, a dash or an arrow, a colon, opening marks
-_MARKS: Final = re.compile(rf"[\])}}>]*+[,;&]?+(?:-{{1,2}}>|[{_DASHES}])?+[:=]?+[\[({{<]*+")
-_QUIET: Final = re.compile(r"""[\s"'`*$\\]|[^\W\d_]""")
+_MARKS: Final = re.compile(rf"[\])}}>]*+[,;&]?+(?:[-=]{{1,2}}>|[{_DASHES}]{{1,2}})?+[:=]?+[\[({{<]*+")
+_QUIET: Final = re.compile(r"""(?:approx|ca)\.|[\s"'`*$\\]|[^\W\d_]""")
 _BULLET: Final = re.compile(r"\n\s*+[-–•]\s")
+_ASIDE: Final = re.compile(r"[(\[<{][^()\[\]<>{}\d]*+[)\]>}]")  # 12.0 (start) to
+_DOTTED: Final = re.compile(rf"\.(?:\s*+[{_DASHES},]|\s++(?:to|til|until|till|through|thru|and)\b)")  # 12. to 18.
+_BEHIND: Final = re.compile(r"(?:\s?[:=]\s)?+[^\d.,;:=\n]{0,40}+")
 
 _LABELLED, _WORDED, _DASHED, _LISTED, _APART, _NOT = 5, 4, 3, 2, 1, 0
 _MAX_GAP: Final = 200  # characters between two labelled ends
@@ -71,63 +163,191 @@ def stated_windows(text: str) -> list[Span]:
     """Every window that a text states, in order and as it states it: also reversed ones and single instants.
 
     ``a to b``, ``a - b``, ``between a and b``, ``a, b``, ``[a, b]`` and lists of them, ``Start: a, End: b``,
-    ``starts at a … and ends at b``, JSON objects with start and end; times as 12.5, 12.5s, 12th second, 01:02,
-    01:02:03.5, 1 minute 5 seconds. A minute or hour after the second time counts for both: 1 to 2 minutes.
+    ``starts at a … and ends at b``, ``a (start) to b (end)``, JSON objects and tables with start and end; times as
+    12.5, 12.5s, 12th second, 0:5, 01:02, 01:02:03.5, 1'05", 1 minute 5 seconds, 1 min 5. A minute or hour after the
+    second time counts for both: 1 to 2 minutes. Also in LaTeX, full-width marks and the usual words of Chinese,
+    Japanese, Korean, German, French, Spanish, Italian and Portuguese.
 
-    No times: percentages, numbers of frames, numbers inside words, list numbers (``1. 2.3 - 4.5``). Numbers without a
-    unit, with only a comma or an ``and`` between them, outside brackets, count where the text has nothing surer.
+    A comma without a blank is part of a number, 12,5 to 18,3 or 1,234.5 to 1,240.0, where a word or a dash joins that
+    number to one other, or a unit follows outside brackets; else it separates: [12,18], 12,18 and 1-2,3-4. A minus
+    right before a number is its sign where it can be no dash or bullet: -5 to 8 starts at -5.
+
+    No times: percentages, numbers of frames, numbers inside words, list numbers (``1. 2.3 - 4.5``), pieces of what is
+    no time as a whole (1 min 75). Numbers without a unit, with only a comma or an ``and`` between them, outside
+    brackets, count where the text has nothing surer.
 
     >>> stated_windows("2 men, 3 dogs: from 1 minute 5 seconds until 1:20; then [90.5, 90.5]")
     [Span(start_s=65.0, end_s=80.0), Span(start_s=90.5, end_s=90.5)]
     """
-    times = list(_times(text))
+    text, has_decimal_commas = _plain(text)
+    times = _whole(text, list(_times(text)), has_decimal_commas)
     links = [*(_link(text, first, second) for first, second in pairwise(times)), _NOT]
-    sure: list[bool] = []
-    windows: list[Span] = []
+    found: list[tuple[bool, Span]] = []
     at = 0
     while at < len(times) - 1:
+        first, second = times[at], times[at + 1]
         # of "1, 2 to 3" the surer neighbours are the window
         if links[at] == _NOT or links[at + 1] > links[at]:
             at += 1
             continue
-        first, second = times[at], times[at + 1]
-        told = first.opened or first.words[:1] == ("between",) or _UNIT.search(second.text) is not None
-        sure.append(told or links[at] >= _DASHED)
-        windows.append(_window(first.text, second.text))
+        is_sure = links[at] >= _DASHED or first.opened or _UNIT.search(second.text) is not None
+        found.append((is_sure, _window(first.text, second.text)))
         at += 2
-    none_is_sure = not any(sure)
-    kept = [window for window, is_sure in zip(windows, sure, strict=True) if is_sure or none_is_sure]
+    has_sure = any(is_sure for is_sure, _ in found)
+    kept = [window for is_sure, window in found if is_sure or not has_sure]
     return [window for window in kept if math.isfinite(window.start_s) and math.isfinite(window.end_s)]
+
+
+def _plain(text: str) -> tuple[str, bool]:
+    """A text in plain English words and marks, and whether its numbers have decimal commas."""
+    if not text.isascii() or any(mark in text for mark in "\\<{'"):
+        for _ in range(4 if "\\" in text else 0):  # levels of \boxed{\text{…}}
+            text = _TEX_BOX.sub(r"[\1]", _TEX_TEXT.sub(r" \1 ", text))
+        for pattern, plain in _MARKUP.items():
+            text = re.sub(pattern, plain, text)
+    if not text.isascii():
+        text = text.translate(_WIDE_TO_ASCII)
+        text = _ASIAN_WORD.sub(lambda match: f" {_ENGLISH[match[1].replace(' ', '')]} ", text)
+        text = _BESIDE_ASIAN.sub(" ", text)
+    european = {_ENGLISH[word] for word in _EUROPEAN.intersection(_WORD.findall(text.casefold()))}
+    if european:
+        text = _WORD.sub(lambda match: _ENGLISH.get(match[0].casefold(), match[0]), text)
+        for pattern, plain in _EUROPEAN_FORMS.items():
+            text = re.sub(pattern, plain, text)
+    is_european = not european.isdisjoint(("to", "between", "seconds"))
+    return _without_tables(text), is_european or _SURELY_DECIMAL.search(text) is not None
+
+
+def _without_tables(text: str) -> str:
+    """A text with ``start: a, end: b`` for each row of a table that has a column of starts and one of ends."""
+    lines = text.split("\n") if "|" in text or "\t" in text else []
+    columns: list[tuple[int, str]] = []
+    for number, line in enumerate(lines):
+        cells = re.split(r"[|\t]", line.strip(" \r").removeprefix("|").removesuffix("|"))
+        words = [_WORD.findall(cell.lower()) for cell in cells]
+        labels = [{_END if word in _TO else _label_of([word]) for word in cell} - {None} for cell in words]
+        if len(cells) < 2:
+            columns = []
+        elif labels.count({_START}) == labels.count({_END}) == 1 and not any(char.isdigit() for char in line):
+            units = ["".join(_HEADER_UNIT.findall(cell.lower())[:1]) for cell in cells]
+            columns = [(k, units[k]) for k in (labels.index({_START}), labels.index({_END}))]
+            lines[number] = ""
+        elif columns and max(columns)[0] < len(cells):
+            start, end = (f"{cells[k].strip(' *`')} {unit}" for k, unit in columns)
+            lines[number] = f"start: {start}, end: {end};"
+    return "\n".join(lines) or text
 
 
 def _times(text: str) -> Iterator[_Time]:
     before = 0
+    opened = False
+    has_bullets = len(_BULLET_MINUS.findall(text)) > 1
     for match in _TIME.finditer(text):
         lead = text[max(before, match.start() - 40) : match.start()]
-        before = match.end()
         words = tuple(reversed(_WORD.findall(lead.lower())))
-        if words and _COUNTER.match(words[0]) and lead[-1:].isspace():
+        time, at = match["time"], match.start("time")
+        if match["sign"]:
+            is_bullet = has_bullets and not lead.rpartition("\n")[2].strip()
+            # 12 -15 and 12 s mark -15 have a dash; 3, -15 and to -15 and 1) -15 have a sign
+            is_dash = 0 < before >= match.start() - 40 and words in ((), ("mark",)) and (opened or lead[:1] != ")")
+            is_dash = is_dash and not _QUIET.sub("", lead).strip("])}>")
+            time, at = (time, at) if is_bullet or is_dash else (f"-{time}", match.start())
+        before = match.end()
+        opened = lead.rstrip("\"' *`$").endswith(("[", "(", "<"))
+        if words and _COUNTER.match(words[0]) and lead[-1:].isspace() and not time[-1].isalpha():
             continue
-        yield _Time(match[0], match.start(), match.end(), words, lead.rstrip("\"' *`$").endswith(("[", "(", "<")))
+        yield _Time(time, at, match.end(), words, opened)
+
+
+def _whole(text: str, times: list[_Time], has_decimal_commas: bool) -> list[_Time]:
+    """The times of a text, ``12,5``, ``1,234.5`` and ``1 min 5`` put together, ``1 min 75`` left out."""
+    whole: list[_Time] = []
+    runs = _runs(text, times)
+    for run, then in zip(runs, [*runs[1:], []], strict=False):
+        whole += run if len(run) == 1 else _as_one(text, whole[-1:], run, then, _one(run, has_decimal_commas))
+    return whole
+
+
+def _runs(text: str, times: list[_Time]) -> list[list[_Time]]:
+    """The times in runs: with only a comma between them, or only a blank after minutes and hours."""
+    runs = [times[:1]] if times else []
+    for last, time in pairwise(times):
+        glue = "," if _BARE.match(last.text) else " " if _OF_MINUTES.search(last.text) else None
+        if text[last.to : time.at] == glue:
+            runs[-1].append(time)
+        else:
+            runs.append([time])
+    return runs
+
+
+def _one(run: list[_Time], has_decimal_commas: bool) -> _Time | None:
+    """The one time that a run may be; None for what can be none."""
+    whole = ",".join(time.text for time in run)
+    if not _BARE.match(run[0].text):
+        rest = ".".join(time.text for time in run[1:])
+        whole = f"{run[0].text} {rest}" if _REST.match(rest) else ""
+    elif _GROUPED.match(whole) and ("." in whole or not has_decimal_commas):
+        whole = whole.replace(",", "")
+    elif _GROUPED_BY_DOTS.match(whole):
+        whole = whole.replace(".", "").replace(",", ".")
+    else:
+        whole = whole.replace(",", ".") if _DECIMAL.match(whole) else ""
+    return run[0]._replace(text=whole, to=run[-1].to) if whole else None
+
+
+def _as_one(text: str, last: list[_Time], run: list[_Time], then: list[_Time], one: _Time | None) -> list[_Time]:
+    """A run as the one time that it may be, where the times before and after it allow that."""
+    hull = run[0]._replace(to=run[-1].to)
+    is_joined = [_link(text, a, b) >= _DASHED for a, b in (*((a, hull) for a in last), *((hull, b) for b in then[:1]))]
+    if is_joined == [True, True]:  # 1-2,3-4 and 0 - 1 min 2 - 3 min
+        return run
+    if not _BARE.match(run[0].text):
+        return run if _COUNTED.match(text, hull.to) else [one] if one is not None else []
+    if one is None:
+        return [] if any(is_joined) and len(run) > 3 else run
+    # 12,5, 18,3 as a list would run backwards: 12 to 5, 18 to 3
+    is_second = any("," in text[a.at : a.to] and text[a.to : hull.at] in _SEPARATORS for a in last)
+    is_first = any(text[hull.to : b.at] in _SEPARATORS for b in then[:1]) and any(
+        len(pair) == 2 and _seconds(pair[0].text) > _seconds(pair[1].text) for pair in (run, then)
+    )
+    is_told = any(is_joined) or is_first or is_second or (one.text[-1].isalpha() and not one.opened)
+    return [one] if is_told else run
 
 
 def _link(text: str, first: _Time, second: _Time) -> int:
-    """How surely two neighbouring times are the ends of one window, by what stands between them."""
+    """The certainty that two neighbouring times are the ends of one window, by what stands between them."""
     if second.at - first.to > _MAX_GAP:
         return _NOT
-    if _label(first) is _START and _label(second) is _END:
-        return _LABELLED
     gap = text[first.to : second.at]
+    has_words = _WORD.search(gap) is not None
+    is_led = has_words and _label(first) is _START and _label(second) is _END
+    if is_led or (has_words and _label_behind(text, first) is _START and _label_behind(text, second) is _END):
+        return _LABELLED
+    # 1:5 - 80 may be the window 5 to 80 of part 1
+    if (":" not in first.text or ":" not in second.text) and _ONE_DIGIT.search(f"{first.text} {second.text}"):
+        return _NOT
+    if _DOTTED.match(gap) and (first.text[-1].isalpha() or text.startswith(".", second.to)):
+        gap = gap[1:]  # "12. to 18." and "12 s. to 18 s", but 1 is a list number in "1. to 18 s"
+    without_aside = _ASIDE.sub(" ", gap, count=1)
+    link = _link_of(without_aside)
+    link = link if link >= _DASHED or without_aside == gap else _link_of(gap)
+    return _WORDED if link == _LISTED and first.words[:1] == ("between",) else link
+
+
+def _link_of(gap: str) -> int:
     marks = _QUIET.sub("", gap)
     if len(gap) > _MAX_LINK or not _MARKS.fullmatch(marks) or _BULLET.search(gap):
         return _NOT
-    joints = {word for word in _WORD.findall(gap.lower()) if not _FILLER.match(word)}
+    words = [word for word in _WORD.findall(gap.lower()) if not _FILLER.match(word)]
+    if len(words) > 1 and words[0] != "from" and _START.match(words[0]) and words[1] in _TO:
+        del words[0]  # 12 start to 18
+    joints = set(words)
     ends = {word for word in joints if word in _TO or _END.match(word)}
     if joints - ends - {"and"}:
         return _NOT
     if ends:
         return _WORDED
-    if any(mark in _DASHES for mark in marks):
+    if any(mark in _DASHES for mark in marks) or "=>" in marks:
         return _DASHED
     if ";" in marks or (marks[:1] in tuple("])}>") and marks[-1:] in tuple("[({<")):
         return _APART
@@ -136,7 +356,20 @@ def _link(text: str, first: _Time, second: _Time) -> int:
 
 def _label(time: _Time) -> re.Pattern[str] | None:
     """``_START`` or ``_END`` where the nearest word before a time that says anything says so."""
-    word = next((word for word in time.words if not _FILLER.match(word)), "")
+    return _label_of(word for word in time.words if word not in _TO)
+
+
+def _label_behind(text: str, time: _Time) -> re.Pattern[str] | None:
+    """The same for the words behind a time; None where a colon, or an end's number, says that they lead to the next."""
+    behind = _BEHIND.match(text, time.to)
+    assert behind is not None
+    label = _label_of(word for word in _WORD.findall(behind[0].lower()) if word != "as")
+    then = text[behind.end() : behind.end() + 1]
+    return None if then in (":", "=") or (label is _END and then.isdigit()) else label
+
+
+def _label_of(words: Iterable[str]) -> re.Pattern[str] | None:
+    word = next((word for word in words if not _FILLER.match(word)), "")
     return next((label for label in (_START, _END) if label.match(word)), None)
 
 
@@ -145,16 +378,22 @@ def _window(first: str, second: str) -> Span:
     # "1 to 2 minutes": both are minutes; "30 to 1 minute": one is
     unit_s = _UNIT_S[_PART.findall(second)[-1][1].casefold()]
     scaled_s = unit_s * start_s
-    if not _UNIT.search(first) and start_s < scaled_s <= end_s:
+    if not _UNIT.search(first) and scaled_s <= end_s and (unit_s > 1.0 or start_s > end_s):
         start_s = scaled_s
     return Span(start_s, end_s)
 
 
 def _seconds(time: str) -> float:
-    """Seconds of ``12.5``, ``12th second``, ``1 minute 5 s``, ``01:02`` or ``01:02:03.5``."""
-    if ":" not in time:
-        return sum(float(number) * _UNIT_S[unit.casefold()] for number, unit in _PART.findall(time))
+    """Seconds of ``12.5``, ``12th second``, ``1 minute 5 s``, ``1 min 5``, ``01:02``, ``1'02"`` or ``01:02:03.5``."""
+    if time.startswith("-"):
+        return -_seconds(time[1:])
     total_s = 0.0
-    for part in re.findall(_NUMBER, time.replace(",", ".")):
-        total_s = 60.0 * total_s + float(part)
+    if _IS_CLOCK.match(time):
+        for part in re.findall(_NUMBER, time.replace(",", ".")):
+            total_s = 60.0 * total_s + float(part)
+        return total_s
+    last = ""
+    for number, unit in _PART.findall(time):
+        total_s += float(number) * (60.0 if last == "h" and not unit else _UNIT_S[unit.casefold()])  # 1 h 5
+        last = unit.casefold()
     return total_s
