@@ -65,11 +65,20 @@ class TrainCLI(LightningCLI):
         parser.set_defaults({"weights_only": True})
         return parser
 
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Say what an unreadable config lacks, which the parser does not."""
+        try:
+            super().parse_arguments(parser, args)
+        except UnicodeDecodeError as error:
+            raise ValueError(f"a config is not UTF-8 text ({error}): save it as UTF-8") from error
+
     def before_instantiate_classes(self) -> None:
         """Find the checkpoint before any weight loads; Lightning's words for one know its own callback only."""
         given = self._get(self.config, "ckpt_path")
         if given is None:
             return
+        if "://" in given:
+            return  # Lightning opens it
         if given in ("best", "hpc", "registry"):
             raise ValueError(f"ckpt_path: give a file, or last for the run's last.ckpt, not {given}")
         path = Path(given)
@@ -116,9 +125,12 @@ def one_line(message: str) -> str:
     >>> one_line("Does not validate against any of the Union subtypes\\nErrors:\\n  - stages is empty")
     'stages is empty'
     """
-    lines = [line.strip() for line in message.splitlines()]
-    reasons = " ".join(line for line in lines if line and not _AROUND.match(line)).removeprefix("- ")
-    return reasons.replace(": - ", ": ").replace(" - ", "; ")
+    reasons = ""
+    for line in map(str.strip, message.splitlines()):
+        if line and not _AROUND.match(line):
+            is_next = line.startswith("- ") and reasons and not reasons.endswith(":")
+            reasons += ("; " if is_next else " ") + line.removeprefix("- ")
+    return reasons.strip()
 
 
 def complaint(error: Exception) -> str | None:
@@ -126,8 +138,6 @@ def complaint(error: Exception) -> str | None:
 
     That is a ValueError of arithmetic: of torch, of numpy, or of an operation that no ``raise`` stands before.
     """
-    if isinstance(error, UnicodeDecodeError):
-        return f"a config is not UTF-8 text ({error}): save it as UTF-8"
     at = error.__traceback__
     assert at is not None
     while at.tb_next is not None:

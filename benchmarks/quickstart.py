@@ -2,7 +2,7 @@
 
     python -m benchmarks.quickstart 0 1 2
 
-Each run lies in runs/seeds/<seed> and is always made anew: what lies there from before is of another day's code.
+Each run lies in runs/seeds/<seed>; a folder that exists already is refused, for it may be of other code.
 """
 
 import argparse

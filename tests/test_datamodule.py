@@ -168,12 +168,10 @@ def test_splits_and_limits(folder: Path) -> None:
         datamodule(folder, val=[Split("v", "a.jsonl"), Split("v", "b.jsonl")])
 
 
-def test_training_without_a_truth_is_refused_before_the_first_step(folder: Path) -> None:
+def test_training_without_a_truth_is_refused_before_any_weight_loads(folder: Path) -> None:
     write_annotations(folder / "train.jsonl", ["a"], windows=())
-    data = datamodule(folder)
-    data.setup("fit")
     with pytest.raises(ValueError, match=r'data\.train: sample "a" has no true window'):
-        data.train_dataloader()
+        datamodule(folder).setup("fit")
 
 
 def test_lightning_must_not_shard_again(folder: Path) -> None:

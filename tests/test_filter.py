@@ -37,6 +37,12 @@ def test_tvg_r1_splits_in_three() -> None:
     assert (split.num_too_hard, split.num_unanswered) == (2, 1)
 
 
+def test_answers_to_other_samples_are_counted_and_left_out() -> None:
+    answers = [trace("a", 1.0), trace("other", 1.0), trace("other", 0.5)]
+    split = split_by_teacher([sample("a")], answers, TVGR1Rule())
+    assert [t.sample_id for t in split.cold_start] == ["a"] and split.num_other == 2
+
+
 def test_tvg_r1_imitates_only_what_keeps_the_format_and_each_text_once() -> None:
     broken = trace("a", 1.0, follows_format=False)
     split = split_by_teacher([sample("a"), sample("b")], [broken, trace("b", 1.0), trace("b", 1.0)], TVGR1Rule())

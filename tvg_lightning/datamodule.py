@@ -173,7 +173,9 @@ class TVGDataModule(L.LightningDataModule):
             if self.targets is not None and not Path(self.targets).is_file():
                 raise ValueError(f"data.targets: there is no file {self.targets}")
             planner: Planner = self.trainer.lightning_module  # type: ignore[union-attr, assignment]
-            if self.targets is not None and planner.needs_targets:
+            if not planner.needs_targets:
+                self._check_windows()
+            elif self.targets is not None:
                 self._target_questions(Path(self.targets))
         if stage == "predict":
             if self.predict is None:
@@ -283,11 +285,15 @@ class TVGDataModule(L.LightningDataModule):
         assert self.train is not None
         samples = self._samples[self.train]
         if plan.targets is None:
-            blind = next((sample.sample_id for sample in samples if not sample.windows), None)
-            if blind is not None:
-                raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
+            self._check_windows()
             return TrainingQuestions(samples, plan.mixture, self.seed)
         return self._target_questions(plan.targets)
+
+    def _check_windows(self) -> None:
+        assert self.train is not None
+        blind = next((sample.sample_id for sample in self._samples[self.train] if not sample.windows), None)
+        if blind is not None:
+            raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
 
     def _target_questions(self, path: Path) -> TargetQuestions:
         """The texts of a file of traces, each with its training sample."""

@@ -57,6 +57,7 @@ class TeacherSplit:
     reinforce: list[Sample]
     num_too_hard: int  # IoU < eps2
     num_unanswered: int  # without an answer there is no difficulty
+    num_other: int  # answers to other samples
 
 
 def sample_ious(traces: Iterable[Trace]) -> dict[str, float]:
@@ -88,19 +89,22 @@ def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: T
 
     An answer in the format with IoU > eps1 goes to the cold start, once a text; a sample without such an answer
     and a mean IoU >= eps2 goes to RL. With one answer a sample, as in the paper, that is its rule: above eps1
-    imitated, below eps2 dropped, the rest reinforced.
+    imitated, below eps2 dropped, the rest reinforced. Answers to other samples are left out.
     """
+    names = {sample.sample_id for sample in samples}
+    ours = [trace for trace in traces if trace.sample_id in names]
     taught = {
         (trace.sample_id, trace.text): trace
-        for trace in reversed(traces)
+        for trace in reversed(ours)
         if trace.task == Task.TVG and trace.follows_format and _iou(trace) > rule.eps1
     }
     cold_start = list(reversed(taught.values()))
-    ious, imitated = sample_ious(traces), {trace.sample_id for trace in cold_start}
+    ious, imitated = sample_ious(ours), {trace.sample_id for trace in cold_start}
     rest = [sample for sample in samples if sample.sample_id in ious and sample.sample_id not in imitated]
     reinforce = [sample for sample in rest if ious[sample.sample_id] >= rule.eps2]
     num_unanswered = sum(sample.sample_id not in ious for sample in samples)
-    return TeacherSplit(cold_start, reinforce, len(rest) - len(reinforce), num_unanswered)
+    num_other = len(traces) - len(ours)
+    return TeacherSplit(cold_start, reinforce, len(rest) - len(reinforce), num_unanswered, num_other)
 
 
 def draw_by_difficulty(samples: Sequence[Sample], ious: Mapping[str, float], rule: TimeR1Rule) -> list[Sample]:

@@ -48,9 +48,9 @@ def of_all_ranks(ours: T) -> list[T]:
     return parts
 
 
-def merged_over_ranks(metrics: Mapping[int, float]) -> dict[int, float]:
+def merged_over_ranks(entries: Mapping[int, float]) -> dict[int, float]:
     """The union of all processes' entries."""
-    return {key: value for part in of_all_ranks(dict(metrics)) for key, value in part.items()}
+    return {key: value for part in of_all_ranks(dict(entries)) for key, value in part.items()}
 
 
 def rank_and_world_size() -> tuple[int, int]:

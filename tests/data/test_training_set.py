@@ -75,3 +75,8 @@ def test_without_difficulty_reports_go_nowhere() -> None:
     drawn.report_ious({"s0": 1.0})
     drawn.report_unreadable(drawn.draw("key", 8))
     assert set(numbers(drawn.draw("next", 16))) == {0, 1, 3}
+
+
+def test_an_item_to_be_read_again_must_still_be_there() -> None:
+    with pytest.raises(ValueError, match=r'sample "s9", which data.train no longer has'):
+        training_set().items_again([("s9", Task.TVG, 0)])

@@ -35,7 +35,7 @@ QUESTIONS = {
         (REPLY, None),
         (replace(REPLY, text=f"{GOOD} So it is."), None),  # TVG-R1 allows a word after the time
         (replace(REPLY, finish_reason=""), None),
-        (replace(REPLY, finish_reason="length"), "cut off at question.max_tokens"),
+        (replace(REPLY, finish_reason="length"), "truncated at question.max_tokens"),
         (replace(REPLY, finish_reason="content_filter"), "content filter"),
         (replace(REPLY, refusal="I will not."), "refused by the teacher: I will not."),
         (replace(REPLY, text=" \n"), "no text"),

@@ -59,7 +59,7 @@ class FrameIndex:
     pixel_shape: Fraction  # the width of a stored pixel by its height
 
 
-_Stretch = tuple[int | None, list[int]]  # jump to this pts (None: begin at the start), and find these frames
+_Jump = tuple[int | None, list[int]]  # jump to this pts (None: begin at the start), and find these frames
 
 
 def index_frames(path: Path) -> FrameIndex:
@@ -97,7 +97,7 @@ def _times_of(path: Path, packets: list[Packet], by_order: bool, is_damaged: boo
     """The distinct times of the frames in the order of showing."""
     times = [packet.pts for packet in packets]
     if by_order:
-        times = _times_by_order(path, packets)
+        times = _times_by_order(path, packets, is_damaged)
     elif is_damaged:  # a packet that lost its beginning is no frame
         with open_file(path) as container:
             stream = video_stream(container)
@@ -108,7 +108,7 @@ def _times_of(path: Path, packets: list[Packet], by_order: bool, is_damaged: boo
     return _ascending(times)
 
 
-def _times_by_order(path: Path, packets: list[Packet]) -> list[int | None]:
+def _times_by_order(path: Path, packets: list[Packet], is_damaged: bool) -> list[int | None]:
     """The times of the frames that come out of the decoder, for files that do not store when they are shown.
 
     An .avi stores decode times only: the times that a decoder makes of them come out shuffled or doubled. But
@@ -116,7 +116,7 @@ def _times_by_order(path: Path, packets: list[Packet]) -> list[int | None]:
     """
     with open_file(path) as container:
         from_key = _from_key(container, video_stream(container), packets[0].is_key)
-        decoded = [frame.pts for packet in from_key for frame in packet.decode()]
+        decoded = [frame.pts for packet in from_key for frame in _frames_of(packet, is_damaged)]
     dts = _ascending(packet.dts for packet in packets)
     if _are_distinct(dts) and len(dts) >= len(decoded):
         return [*dts[: len(decoded)]]
@@ -132,7 +132,7 @@ def shown_as(index: FrameIndex) -> tuple[int, int, int]:
     return height, width, orientation.degrees
 
 
-def stretch_of(index: FrameIndex) -> tuple[Fraction, Fraction]:
+def pixel_stretch(index: FrameIndex) -> tuple[Fraction, Fraction]:
     """Factors of height and width by which the upright frames are to be stretched, for their pixels to be square."""
     if index.pixel_shape == 1:
         return Fraction(1), Fraction(1)
@@ -183,10 +183,10 @@ def av_frames(index: FrameIndex, taken: Sequence[int], resize: Resize) -> Tensor
     keys = list(taken) if index.by_order else [index.pts[frame] for frame in taken]
     reason = ""
     # A jump may fail, or land too late or between key frames: then once more from the start.
-    ways: list[list[_Stretch]] = [[(None, keys)]] if index.by_order else [_stretches(index, keys), [(None, keys)]]
-    for stretches in ways:
+    ways: list[list[_Jump]] = [[(None, keys)]] if index.by_order else [_jumps(index, keys), [(None, keys)]]
+    for jumps in ways:
         try:
-            found = _find(index, stretches, resize)
+            found = _find(index, jumps, resize)
         except (av.FFmpegError, OSError) as error:
             reason = first_line(error)
             continue
@@ -202,7 +202,7 @@ def _joined(parts: list[Tensor]) -> Tensor:
     return torch.cat(parts)
 
 
-def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
+def _jumps(index: FrameIndex, keys: list[int]) -> list[_Jump]:
     """Jumps, each with the frames to find from it: one a group of pictures, where the groups stand alone."""
     if not index.exact_jumps:
         return [(keys[0], keys)]
@@ -212,7 +212,7 @@ def _stretches(index: FrameIndex, keys: list[int]) -> list[_Stretch]:
     return [(index.entries[group], wanted) for group, wanted in groups.items()]
 
 
-def _find(index: FrameIndex, stretches: list[_Stretch], resize: Resize) -> dict[int, Tensor]:
+def _find(index: FrameIndex, jumps: list[_Jump], resize: Resize) -> dict[int, Tensor]:
     """The wanted frames by their key, (1,H,W,3) each.
 
     Fewer if a jump did not end at a key frame before them: begun elsewhere, a decoder may return damaged frames.
@@ -222,7 +222,7 @@ def _find(index: FrameIndex, stretches: list[_Stretch], resize: Resize) -> dict[
     with open_file(index.path) as container:
         stream = video_stream(container)
         stream.codec_context.thread_count = 1  # workers are many
-        for jump_to, wanted in stretches:
+        for jump_to, wanted in jumps:
             if jump_to is not None:
                 container.seek(jump_to, stream=stream, backward=True)
             is_first = True

@@ -17,7 +17,7 @@ _DEGREES_MIRRORED = {(0, 0, 1): 0, (1, 1, 1): 90, (0, 1, 0): 180, (1, 0, 0): 270
 
 
 class Orientation(NamedTuple):
-    """The way from a stored picture to the shown one: rows and columns exchanged, and then flipped up-down, left-right."""
+    """The way from a stored picture to the shown one: rows and columns exchanged, then flipped up-down, left-right."""
 
     is_transposed: bool = False
     is_flipped_y: bool = False

@@ -10,7 +10,7 @@ from tvg_lightning.data.frame_times import shown_until, spacing
 from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings, decode
 from tvg_lightning.files import VIDEO_SUFFIXES
 
-_LOOK = FrameSettings(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
+_PROBE_FRAMES = FrameSettings(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +42,13 @@ def probe(path: Path) -> FileReport:
         index = index_frames(path)
         num_frames = len(index.pts)
         taken = sorted({round(k * (num_frames - 1) / 15) for k in range(16)})
-        _, backend = decode(index, taken, _LOOK)
+        _, backend = decode(index, taken, _PROBE_FRAMES)
         height, width, rotation = shown_as(index)
     except UnreadableError as error:
         return unreadable(str(path), str(error))
     start_s, last_s = index.times_s[0], index.times_s[-1]
     fps = (num_frames - 1) / (last_s - start_s) if num_frames > 1 else None
-    gap_s, _ = spacing(index.times_s, 1.0 / _LOOK.fps)
+    gap_s, _ = spacing(index.times_s, 1.0 / _PROBE_FRAMES.fps)
     duration_s = shown_until(index.times_s, gap_s, index.end_s)
     return FileReport(
         path=readable(path),

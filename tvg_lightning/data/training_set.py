@@ -46,7 +46,15 @@ class TrainingSet:
         return items
 
     def items_again(self, questions: Sequence[tuple[str, Task, int]]) -> list[Item]:
-        """The items of (sample id, task, position): what a resumed run must read once more."""
+        """The items of (sample id, task, position), which a resumed run must read once more.
+
+        ValueError where the training set has no such sample.
+        """
+        missing = [name for name, _, _ in questions if name not in self._number_of]
+        if missing:
+            raise ValueError(
+                f'the checkpoint goes on with sample "{missing[0]}", which data.train no longer has: take the same file'
+            )
         again = [Question(self.samples[self._number_of[name]], task, position) for name, task, position in questions]
         (items,) = self.reader.training([[iter([question]) for question in again]])
         return items

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tvg_lightning.data.containers import UnreadableError, readable
-from tvg_lightning.data.decoders import FrameIndex, av_frames, decord_frames, index_frames, stretch_of
+from tvg_lightning.data.decoders import FrameIndex, av_frames, decord_frames, index_frames, pixel_stretch
 from tvg_lightning.data.frame_times import (
     STILL,
     TIE_S,
@@ -114,8 +114,8 @@ class VideoClip:
     """The frames that the policy sees, and their times.
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
-    the segment, or of the file: at each of them its frame is on the screen. They lie 1 / ``fps`` apart, but for
-    less than that.
+    the segment, or of the file: at each of them its frame is on the screen. Each is less than a
+    step off an even rate of ``fps``.
     ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
     """
 
@@ -273,7 +273,7 @@ def resize_frames(
 
 
 def read_clip(path: str | Path, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
-    """The frames of a file, or of a ``segment`` of it (seconds from its first frame), or VideoError."""
+    """The frames of a file, or of a ``segment`` of it (seconds from the file's start), or VideoError."""
     return clip_of(open_video(path), settings, segment)
 
 
@@ -314,7 +314,7 @@ def decode(index: FrameIndex, taken: list[int], settings: FrameSettings) -> tupl
     """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
     max_pixels = settings.frame_pixels(len(taken))
     distinct = sorted(set(taken))
-    stretch = stretch_of(index)
+    stretch = pixel_stretch(index)
     resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=settings.min_pixels, stretch=stretch)
     decoders = [("decord", decord_frames), ("pyav", av_frames)]
     is_dense = distinct[-1] - distinct[0] <= _DENSE * (len(distinct) - 1)

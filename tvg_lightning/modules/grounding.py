@@ -42,7 +42,7 @@ class GroundingModule(L.LightningModule):
 
     policy: PolicyBackbone
     optimizer_settings: OptimizerSettings
-    needs_targets = False  # whether a step learns given completions
+    needs_targets = False  # True where a step learns given completions
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class GroundingModule(L.LightningModule):
         self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
         self.phases = Phases()
-        self.last_asked: list[str] = []  # the samples of that step
+        self.last_asked: list[str] = []  # the samples of ``last_step``
         self.last_evaluated: list[Evaluated] = []  # for callbacks: the batch just evaluated
         if policy.tuning != "full":
             self.strict_loading = False  # checkpoints of adapters hold the adapters only
@@ -296,6 +296,11 @@ class GroundingModule(L.LightningModule):
     def is_mid_step(self) -> bool:
         """True between the begin of a step and its end, as after an error or a signal."""
         return self._progress.current.ready > self._progress.current.processed
+
+    @property
+    def unfinished_step(self) -> int | None:
+        """The index of the step that has begun and not ended; None between steps."""
+        return self._batch_index() if self.is_mid_step else None
 
     @property
     def _progress(self) -> Any:

@@ -53,7 +53,7 @@ class GRPOObjective:
         self.settings, self.rewards, self.engine = settings, rewards, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made
-        self._latest: Rollout | None = None  # that of the latest update, whether used up or not
+        self._before: tuple[int, Rollout | None] | None = None  # the latest step, and the rollout as it was before it
         self._saved: dict[str, Any] | None = None  # what a checkpoint held, until the next step
 
     def begin(self, policy: PolicyBackbone, base: Weights | None) -> None:
@@ -79,9 +79,9 @@ class GRPOObjective:
         fresh = StepResult(torch.zeros(()), {})
         if self._saved is not None:
             self._restore(policy, self._saved, training_set)
+        self._before = context.step, None if self.rollout is None else replace(self.rollout)
         if self.rollout is None:
             self.rollout, fresh = self._roll_out(policy, items, context, training_set, phases)
-        self._latest = self.rollout
         phases.enter("loss")
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, context.world_size)
         if self.rollout.is_used_up(self.settings.num_iterations):
@@ -128,21 +128,16 @@ class GRPOObjective:
             self.rollout = None if rollout.is_used_up(self.settings.num_iterations) else rollout
         self._saved = None
 
-    def state_dict(self, is_mid_step: bool = False) -> dict[str, Any]:
-        """The state after the latest update, or, where that is being made (``is_mid_step``), before it."""
+    def state_dict(self, unfinished: int | None = None) -> dict[str, Any]:
+        """The state after the latest update; before that of step ``unfinished``, where it has begun and not ended."""
         if self._saved is not None:
             return self._saved
-        rollout = self._before_latest() if is_mid_step else self.rollout
+        rollout = self.rollout
+        if self._before is not None and self._before[0] == unfinished:
+            rollout = self._before[1]
         rollouts = None if rollout is None else of_all_ranks(rollout_state(rollout))
         reference = None if self.reference is None else whole_weights(self.reference)
         return {"reference": reference, "rollouts": rollouts}
-
-    def _before_latest(self) -> Rollout | None:
-        """The rollout without its latest update; None where that was its first, for then it is made again."""
-        latest = self._latest
-        if latest is None or latest.num_taken < 2:
-            return None
-        return replace(latest, num_taken=latest.num_taken - 1)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Keep what a checkpoint held until the next step; ValueError where beta needs a reference that it lacks."""
@@ -234,7 +229,7 @@ class GRPOModule(GroundingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        checkpoint["objective"] = self.objective.state_dict(self.is_mid_step)
+        checkpoint["objective"] = self.objective.state_dict(self.unfinished_step)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)

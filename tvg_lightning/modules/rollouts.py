@@ -45,7 +45,7 @@ class Group:
     @property
     def is_constant(self) -> bool:
         """True where all rewards are equal, so that the group teaches nothing."""
-        return max(self.rewards) == min(self.rewards)
+        return bool(constant_groups(torch.tensor([self.rewards])))
 
 
 @dataclass(slots=True)

@@ -177,7 +177,7 @@ class StagedModule(GroundingModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
-        objective = None if self.objective is None else self.objective.state_dict(self.is_mid_step)
+        objective = None if self.objective is None else self.objective.state_dict(self.unfinished_step)
         checkpoint["stage"] = {
             "name": self.stage.name,
             "index": self.stage_index,

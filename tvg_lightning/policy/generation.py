@@ -86,7 +86,7 @@ def _generate(
     state = _prefill(policy, head_VH, prompts, features, num_generations, generation)
     ids: list[list[int]] = [[] for _ in range(len(prompts) * num_generations)]
     logps: list[list[float]] = [[] for _ in ids]
-    finished = [False for _ in ids]
+    ended = [False for _ in ids]
     for t in range(generation.max_new_tokens):
         uniform_R = None if uniform_RT is None else uniform_RT[state.rows, t]
         token_R = choose_tokens(state.logits_RV, generation, uniform_R)
@@ -94,13 +94,13 @@ def _generate(
         for row, token, logp in zip(state.rows, token_R.tolist(), logp_R.tolist(), strict=True):
             ids[row].append(token)
             logps[row].append(logp)
-            finished[row] = token == policy.end_id or _stops(policy, ids[row], generation.stop)
-        if t == generation.max_new_tokens - 1 or all(finished):
+            ended[row] = token == policy.end_id or _stops(policy, ids[row], generation.stop)
+        if t == generation.max_new_tokens - 1 or all(ended):
             break
-        _decode_step(policy, state, token_R, [not finished[row] for row in state.rows], generation)
+        _decode_step(policy, state, token_R, [not ended[row] for row in state.rows], generation)
     return [
         Completion(tuple(row), policy.ids_to_text(row), tuple(logp), truncated=not done)
-        for row, logp, done in zip(ids, logps, finished, strict=True)
+        for row, logp, done in zip(ids, logps, ended, strict=True)
     ]
 
 

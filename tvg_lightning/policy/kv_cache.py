@@ -41,7 +41,7 @@ class _PromptBatch:
     keys: list[Tensor]  # (K * P, S, D) a layer
     values: list[Tensor]
     seen_QS: Tensor | None
-    rows: RaggedIndex | None = None  # None when all are finished
+    rows: RaggedIndex | None = None  # None when all have ended
 
 
 class DecodeAttention:
@@ -64,7 +64,7 @@ class DecodeAttention:
                 parts[:] = [torch.cat((x, torch.empty_like(x)), dim=2) for x in parts]
 
     def keep(self, stay: Sequence[int]) -> None:
-        """Drop the rows that are finished; ``stay``: the numbers of the others, in order."""
+        """Drop the rows that have ended; ``stay``: the numbers of the others, in order."""
         ends = list(accumulate(self._num_rows))
         self._num_rows = [
             sum(end - num <= number < end for number in stay) for end, num in zip(ends, self._num_rows, strict=True)

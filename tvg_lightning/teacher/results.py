@@ -66,7 +66,7 @@ def refusal(reply: Reply, method: Method) -> str | None:
     if reply.finish_reason == "content_filter":
         return "content filter"
     if reply.is_truncated:
-        return "cut off at question.max_tokens"
+        return "truncated at question.max_tokens"
     if not reply.text.strip():
         return "no text"
     answer = read_strict(reply.text, method)

@@ -48,7 +48,7 @@ def tvg_r1(
     sys.stdout.write(
         f"{len(samples)} samples: {len(split.cold_start)} traces for the cold start in {cold_start}, "
         f"{len(split.reinforce)} samples for RL in {reinforce}, {split.num_too_hard} too hard, "
-        f"{split.num_unanswered} without an answer\n"
+        f"{split.num_unanswered} without an answer; {split.num_other} answers to other samples\n"
     )
 
 
@@ -83,7 +83,8 @@ def time_r1(
             found += _ious(records, samples, assigned)
             num_unknown += len(assigned.unknown)
     ious = means(found)
-    num_unknown += len(ious.keys() - {sample.sample_id for sample in samples})
+    names = {sample.sample_id for sample in samples}
+    num_unknown += sum(name not in names for name, _ in found)
     chosen = draw_by_difficulty(samples, ious, rule)
     _write(out, chosen)
     num_answered = sum(sample.sample_id in ious for sample in samples)
@@ -95,14 +96,17 @@ def time_r1(
 
 
 def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assigned) -> Iterator[tuple[str, float]]:
-    """Sample id and IoU of every prediction for a sample with a truth, which is that of training: clipped."""
+    """Sample id and IoU of every prediction but those for samples without truth, which is that of training: clipped.
+
+    A record that is no sample, for it was refused, has IoU 0.
+    """
     if assigned.by_position:
         logger.warning("no id is that of a sample: the ids were taken as positions in the annotations, from 0")
     windows = {sample.sample_id: sample.windows for sample in samples}
     for index, prediction in assigned.answers:
         name = records[index].sample_id
-        if windows.get(name):
-            yield name, spans.iou_to_windows(prediction.span, windows[name])
+        if name not in windows or windows[name]:
+            yield name, spans.iou_to_windows(prediction.span, windows.get(name, ()))
 
 
 def _holds_traces(path: Path) -> bool:

@@ -27,7 +27,7 @@ from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
-from tvg_lightning.data.moving_shapes.questions import ANSWER, RELATE, SEE, Mix, Question, draw_question
+from tvg_lightning.data.moving_shapes.questions import ANSWER, DESCRIBE, RELATE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
 from tvg_lightning.data.video import FrameSettings, VideoClip, choose_frames, resize_frames, sampled_fps
@@ -49,7 +49,7 @@ class PretrainSettings:
     """One run of the base's training."""
 
     tower_steps: int = 1300  # the vision tower alone
-    see_steps: int = 800  # the language model, on what is seen
+    describe_steps: int = 800  # the language model, on what is seen
     relate_steps: int = 1200  # then on all that it may be asked
     answer_steps: int = 400  # and then on how the methods want to be answered
     batch_size: int = 32
@@ -60,7 +60,7 @@ class PretrainSettings:
     seed: int = 7
 
     def __post_init__(self) -> None:
-        steps = ("tower_steps", "see_steps", "relate_steps", "answer_steps")
+        steps = ("tower_steps", "describe_steps", "relate_steps", "answer_steps")
         for name in (*steps, "batch_size", "num_scenes", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
@@ -109,7 +109,7 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
     features: Features = {}
-    phases = ((SEE, settings.see_steps), (RELATE, settings.relate_steps), (ANSWER, settings.answer_steps))
+    phases = ((DESCRIBE, settings.describe_steps), (RELATE, settings.relate_steps), (ANSWER, settings.answer_steps))
     for mix, steps in phases:
         log += _fit(policy, drawn, features, settings, mix, steps)
     policy.model.save_pretrained(out)
@@ -126,7 +126,7 @@ def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
     """Random weights and a tokenizer trained on what will be said, saved to ``out`` and loaded from there."""
     rng = random.Random(0)
     scenes = [draw_scene(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
-    questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (SEE, RELATE)]
+    questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (DESCRIBE, RELATE)]
     tokenizer = train_tokenizer(
         f"{q.prompt.system or DEFAULT_SYSTEM}\nuser\n{q.prompt.user}\nassistant\n{q.answer}" for q in questions
     )
@@ -239,7 +239,7 @@ def _loss(policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]], 
 def main(
     out: Path,
     tower_steps: int = 1300,
-    see_steps: int = 800,
+    describe_steps: int = 800,
     relate_steps: int = 1200,
     answer_steps: int = 400,
     batch_size: int = 32,
@@ -253,7 +253,7 @@ def main(
     Args:
         out: folder for config, weights, tokenizer and log.
         tower_steps: steps of the vision tower alone.
-        see_steps: steps of the language model on what is seen.
+        describe_steps: steps of the language model on what is seen.
         relate_steps: steps of the language model on all that it may be asked.
         answer_steps: steps of the language model on how the methods want to be answered.
         batch_size: questions a step.
@@ -264,7 +264,7 @@ def main(
     """
     settings = PretrainSettings(
         tower_steps,
-        see_steps,
+        describe_steps,
         relate_steps,
         answer_steps,
         batch_size,

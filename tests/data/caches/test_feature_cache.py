@@ -106,7 +106,7 @@ def test_from_the_second_epoch_on_nothing_is_decoded_or_encoded(
 ) -> None:
     features = tmp_path / "features"
     cold = fit(tmp_path / "cold", shapes, features, tuning)
-    # six videos to train on, one to evaluate on, two segments of that; and two that a batch of the first epoch has twice
+    # six videos to train on, one to evaluate on, two segments of it; and two that a batch of the first epoch has twice
     assert counts.taken() == (6 + 3 + 2,) * 2
     assert fit(tmp_path / "warm", shapes, features, tuning) == cold, "to the last bit"
     assert counts.taken() == (0, 0)

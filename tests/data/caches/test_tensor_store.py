@@ -1,5 +1,4 @@
 import errno
-import multiprocessing
 import os
 import signal
 import time
@@ -8,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tests.runs import NEW_PROCESSES
 from tvg_lightning.data.caches import tensor_store
 from tvg_lightning.data.caches.tensor_store import TensorStore, tensor_bytes
 
@@ -23,10 +23,11 @@ def write_for_ever(folder: str, value: int) -> None:
 
 def test_writers_that_are_killed_leave_nothing_torn(tmp_path: Path) -> None:
     """Three write the same names at once and are killed in the middle; whatever is found is whole."""
-    context = multiprocessing.get_context("spawn")
     store, found = TensorStore(tmp_path, 10 * SIZE), 0
     for kill in range(3):
-        writers = [context.Process(target=write_for_ever, args=(str(tmp_path), k), daemon=True) for k in (1, 2, 3)]
+        writers = [
+            NEW_PROCESSES.Process(target=write_for_ever, args=(str(tmp_path), k), daemon=True) for k in (1, 2, 3)
+        ]
         for writer in writers:
             writer.start()
         while not (tmp_path / "0.safetensors").exists() and all(writer.is_alive() for writer in writers):

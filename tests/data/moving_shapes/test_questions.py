@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from tvg_lightning.data.moving_shapes.questions import ANSWER, RELATE, SEE, Mix, Question, draw_question
+from tvg_lightning.data.moving_shapes.questions import ANSWER, DESCRIBE, RELATE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import simple_sentence, timed_event, wordings
 from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
@@ -52,7 +52,7 @@ TRUE_ANSWERS = {
 }
 
 
-MIXES = (SEE, RELATE, ANSWER)
+MIXES = (DESCRIBE, RELATE, ANSWER)
 
 
 def drawn(mix: Mix, num: int = 3000) -> list[Question]:

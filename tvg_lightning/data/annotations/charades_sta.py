@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tvg_lightning.data.annotations import moment_detr, per_video
-from tvg_lightning.data.annotations.fields import identity_of_place, video_file
+from tvg_lightning.data.annotations.fields import identity_of_location, video_file
 from tvg_lightning.data.annotations.records import Record, numbered
 from tvg_lightning.files import at, first_keys, read_table, read_text
 from tvg_lightning.schema import Span
@@ -40,7 +40,7 @@ def _of_lines(annotations: Path, lengths: Path | None) -> Iterator[Record]:
     can_do_without = lengths is None and not usual.exists()  # to score, but not to train
     durations_s = {} if can_do_without else read_lengths(lengths or usual)
     for line, video, window, query in lines:
-        sample_id = identity_of_place(annotations, line)
+        sample_id = identity_of_location(annotations, line)
         with at(annotations, line):
             record = Record(line, sample_id, video_file(video), durations_s.get(video), query, (window,))
         yield record

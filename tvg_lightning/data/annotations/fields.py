@@ -38,9 +38,9 @@ def identity(given: Mapping[str, Any], key: str) -> str:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(given, key)
 
 
-def identity_of_place(file: Path, place: Location) -> str:
+def identity_of_location(file: Path, location: Location) -> str:
     """The id of what has none: its file's name and its place there; a name in another encoding is made text."""
-    return f"{plain_text(file.stem)}:{place}"
+    return f"{plain_text(file.stem)}:{location}"
 
 
 def video_file(name: str, suffix: str = ".mp4") -> str:

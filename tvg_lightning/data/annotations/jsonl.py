@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import identity, identity_of_place, number, span, text
+from tvg_lightning.data.annotations.fields import identity, identity_of_location, number, span, text
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
 from tvg_lightning.files import Location, at, plain_text, read_items, require, write_jsonl
@@ -51,7 +51,7 @@ def _to_record(file: Path, location: Location, index: int, given: Mapping[str, A
         raise ValueError(f"cut must be [start, end] with 0 <= start < end, got {list(cut)}")
     fixed = (plain_text(f"keys not used: {', '.join(unknown)}"),) if unknown else ()
     place = location if isinstance(location, int) else index
-    sample_id = identity(given, "id") if "id" in given else identity_of_place(file, place)
+    sample_id = identity(given, "id") if "id" in given else identity_of_location(file, place)
     return Record(location, sample_id, video, duration_s, query, tuple(_windows(given)), cut, fixed)
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import identity, identity_of_place, number, query, spans, text, video_file
+from tvg_lightning.data.annotations.fields import identity, identity_of_location, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import at, read_items, require
 from tvg_lightning.schema import Span
@@ -24,7 +24,7 @@ def records(annotations: Path) -> Iterator[Record]:
         with at(annotations, location):
             record = Record(
                 location,
-                identity(given, "qid") if "qid" in given else identity_of_place(annotations, index),
+                identity(given, "qid") if "qid" in given else identity_of_location(annotations, index),
                 video_file(text(given, "vid")),
                 number(given, "duration"),
                 query(given, "query" if "query" in given else "question"),

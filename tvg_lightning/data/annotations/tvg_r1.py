@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import identity, identity_of_place, number, query, spans, text, video_file
+from tvg_lightning.data.annotations.fields import identity, identity_of_location, number, query, spans, text, video_file
 from tvg_lightning.data.annotations.records import Record, numbered
 from tvg_lightning.files import at, read_items
 
@@ -33,7 +33,7 @@ def _records(annotations: Path) -> Iterator[Record]:
             span_key = _key(given, SPAN_KEYS)
             record = Record(
                 location,
-                identity_of_place(annotations, index) if id_key is None else identity(given, id_key),
+                identity_of_location(annotations, index) if id_key is None else identity(given, id_key),
                 video_file(text(given, _key(given, VIDEO_KEYS))),
                 number(given, "duration"),
                 query(given, _key(given, QUERY_KEYS)),

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from tvg_lightning.data.annotations.fields import cut, identity_of_place, number, query, text, video_file
+from tvg_lightning.data.annotations.fields import cut, identity_of_location, number, query, text, video_file
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import at, read_items
 from tvg_lightning.schema import Span
@@ -30,7 +30,7 @@ def records(annotations: Path) -> Iterator[Record]:
         with at(annotations, location):
             record = Record(
                 location,
-                identity_of_place(annotations, index),
+                identity_of_location(annotations, index),
                 video_file(text(given, "path").removeprefix(FOLDER)),
                 number(given, "duration"),
                 query(given, "question"),

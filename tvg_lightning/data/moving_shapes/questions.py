@@ -52,7 +52,7 @@ class Mix:
     poorness: Poorness | None = None  # of the answers to "ground", where that is asked
 
 
-SEE = Mix({"describe": 0.4, "ask": 0.4, "when": 0.2})
+DESCRIBE = Mix({"describe": 0.4, "ask": 0.4, "when": 0.2})
 RELATE = Mix({"describe": 0.1, "ask": 0.15, "when": 0.25, "invert": 0.2, "ground": 0.3}, Poorness(0.25, 0.85, 1.4, 0.8))
 ANSWER = Mix({"describe": 0.05, "ask": 0.05, "when": 0.2, "invert": 0.2, "ground": 0.5}, Poorness(0.2, 0.9, 1.0, 0.4))
 
