@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
+from callbacks.processes import rank_files
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules.evaluation import Evaluated
@@ -42,11 +43,11 @@ class AnchorTrace(Callback):
         """
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        for path in self._folder(trainer).glob("*-rank*.jsonl"):
-            rank = int(path.stem.rpartition("-rank")[2])
+        for path, _, rank in rank_files(self.traces_folder(trainer)):
             if rank == trainer.global_rank or (trainer.is_global_zero and rank >= trainer.world_size):
                 with TraceWriter(path) as writer:
                     writer.truncate_after(-1 if self._resumed_at is None else self._resumed_at - 1)
+        self._resumed_at = None  # a later fit of the same callback may begin anew
 
     def on_train_batch_end(
         self,
@@ -91,21 +92,19 @@ class AnchorTrace(Callback):
             self._write(trainer, pl_module.last_step)
         self._close()
 
-    def state_dict(self) -> dict[str, Any]:
-        return {}
-
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         self._resumed_at = checkpoint["batches_done"]
 
     # ---- files
 
-    def _folder(self, trainer: L.Trainer) -> Path:
+    def traces_folder(self, trainer: L.Trainer) -> Path:
+        """The folder that the traces are written to."""
         return Path(self.folder) if self.folder is not None else Path(trainer.default_root_dir) / "traces"
 
     def _writer(self, trainer: L.Trainer, stage: str) -> TraceWriter:
         if stage not in self._writers:
             self._close()  # the stage before is over
-            self._writers[stage] = TraceWriter(self._folder(trainer) / f"{stage}-rank{trainer.global_rank}.jsonl")
+            self._writers[stage] = TraceWriter(self.traces_folder(trainer) / f"{stage}-rank{trainer.global_rank}.jsonl")
         return self._writers[stage]
 
     def _write(self, trainer: L.Trainer, step: StepResult) -> list[Trace]:

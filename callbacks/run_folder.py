@@ -1,4 +1,7 @@
-"""One run in a folder at a time, and no run over another: what lies there is moved aside, never written over."""
+"""One run in a folder at a time, and no run over another: its traces, harvests, checkpoints and summary move aside.
+
+Not all of an earlier run does: ``config.yaml`` and the predictions are written over, TensorBoard's logs stay.
+"""
 
 import fcntl
 import logging
@@ -7,6 +10,8 @@ from typing import IO, Any
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
+
+from callbacks.processes import first_does
 
 log = logging.getLogger(__name__)
 
@@ -17,8 +22,8 @@ _LOCK = ".run.lock"
 class RunFolder(Callback):
     """Guards ``trainer.default_root_dir`` while a fit runs.
 
-    A second fit in the folder is refused. A fit that does not go on from a checkpoint finds the traces, checkpoints and
-    summary of an earlier one in ``earlier-1``, ``earlier-2``, … from then on. ``fast_dev_run`` touches nothing.
+    A second fit in the folder is refused. A fit that does not go on from a checkpoint moves the traces, harvests,
+    checkpoints and summary of an earlier one to ``earlier-1``, ``earlier-2``, …. ``fast_dev_run`` touches nothing.
     """
 
     def __init__(self) -> None:
@@ -29,10 +34,9 @@ class RunFolder(Callback):
         if stage != "fit" or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._is_clear = False
-        complaint = self._take(Path(trainer.default_root_dir)) if trainer.is_global_zero else None
-        complaint = trainer.strategy.broadcast(complaint)  # all processes end, not the first alone
-        if complaint is not None:
-            raise ValueError(complaint)
+        folder = Path(trainer.default_root_dir)
+        failure = f"{folder}: no run can be written there; set trainer.default_root_dir"
+        first_does(trainer, lambda: self._take(folder), failure)
 
     def on_sanity_check_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._clear(trainer)
@@ -45,9 +49,10 @@ class RunFolder(Callback):
         if self._is_clear or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._is_clear = True
-        if trainer.is_global_zero and trainer.ckpt_path is None:
-            _move_aside(Path(trainer.default_root_dir))
-        trainer.strategy.barrier("the folder is clear")
+        if trainer.ckpt_path is None:
+            folder = Path(trainer.default_root_dir)
+            failure = f"{folder}: the earlier run there cannot be moved aside; set trainer.default_root_dir"
+            first_does(trainer, lambda: _move_aside(folder), failure)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._lock is not None:
@@ -57,19 +62,20 @@ class RunFolder(Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self.teardown(trainer, pl_module, "fit")
 
-    def _take(self, folder: Path) -> str | None:
-        """Lock the folder; a complaint where another process has it."""
+    def _take(self, folder: Path) -> None:
+        """Lock the folder; ValueError where another process has it."""
         folder.mkdir(parents=True, exist_ok=True)
         self._lock = (folder / _LOCK).open("w")
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except BlockingIOError as error:
             self._lock.close()
             self._lock = None
-            return f"{folder}: another run is writing there; wait for its end, or set trainer.default_root_dir"
+            raise ValueError(
+                f"{folder}: another run is writing there; wait for its end, or set trainer.default_root_dir"
+            ) from error
         except OSError as error:  # a file system without locks
             log.warning("%s cannot be locked (%s): take care that no other run writes there", folder, error)
-        return None
 
 
 def _move_aside(folder: Path) -> None:

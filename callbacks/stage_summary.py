@@ -1,7 +1,6 @@
 """The table that a person reads at the end: how good the policy was before training and after every stage."""
 
 import json
-import os
 import sys
 import time
 from pathlib import Path
@@ -11,6 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from tvg_lightning.files import whole
 from tvg_lightning.metrics.grounding import ACCURACY_KEYS, anchor_means
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
@@ -37,7 +37,7 @@ class StageSummary(Callback):
         self.rows: list[dict[str, Any]] = []
         self._stage_began = 0.0
         self._seconds_before = 0.0  # of the running stage, in the processes that were interrupted
-        self._batches_before = 0
+        self._steps_before = 0
         self._is_evaluated = False  # within the present epoch
 
     def on_sanity_check_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -62,9 +62,9 @@ class StageSummary(Callback):
         if self._is_evaluated:
             name = pl_module.stage.name if isinstance(pl_module, StagedModule) else f"epoch {trainer.current_epoch + 1}"
             seconds = self._seconds_before + time.monotonic() - self._stage_began
-            self.rows.append(self._row(name, pl_module, trainer.global_step - self._batches_before, seconds))
+            self.rows.append(self._row(name, pl_module, trainer.global_step - self._steps_before, seconds))
             self._write(trainer)
-        self._batches_before, self._seconds_before, self._is_evaluated = trainer.global_step, 0.0, False
+        self._steps_before, self._seconds_before, self._is_evaluated = trainer.global_step, 0.0, False
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the table and draw it; the weights are saved by now, whatever happens here."""
@@ -86,11 +86,16 @@ class StageSummary(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         seconds = self._seconds_before + (time.monotonic() - self._stage_began if self._stage_began else 0.0)
-        return {"rows": self.rows, "seconds": seconds, "batches_before": self._batches_before}
+        return {"rows": self.rows, "seconds": seconds, "steps_before": self._steps_before}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        if "steps_before" not in state_dict:
+            raise ValueError(
+                "the checkpoint was written before names changed: put its weights into a folder (tvg_lightning export) "
+                "and begin a new run from there"
+            )
         self.rows, self._seconds_before = state_dict["rows"], state_dict["seconds"]
-        self._batches_before = state_dict["batches_before"]
+        self._steps_before = state_dict["steps_before"]
 
     def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
         first, *others = module.splits()
@@ -103,11 +108,8 @@ class StageSummary(Callback):
     def _write(self, trainer: L.Trainer) -> None:
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        path = self._path(trainer)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
-        os.replace(partial, path)
+        with whole(self._path(trainer)) as part:
+            part.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
 
 
 def _short(metrics: dict[str, float]) -> dict[str, Any]:

@@ -10,10 +10,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from callbacks.anchor_trace import AnchorTrace
+from callbacks.processes import first_does, rank_files
 from tvg_lightning.harvest import harvest
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
-from tvg_lightning.traces import TraceWriter, read_traces
+from tvg_lightning.traces import read_traces, write_traces
 
 log = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class StageSwitch(Callback):
                 while len(self._rewards) > 2 * pl_module.stage.plateau.window:
                     self._rewards.popleft()
         if self.on_plateau(pl_module):
+            log.info('stage "%s": the reward stands still, moving on', pl_module.stage.name)
             # Lightning validates at the batch that would have been the last; this one is it now
             trainer.val_check_batch = batch_idx + 1
             trainer.fit_loop.epoch_loop.batch_progress.is_last_batch = True
@@ -74,7 +76,6 @@ class StageSwitch(Callback):
     ) -> int | None:
         self._move_on(trainer, pl_module)  # after a resume at a stage's end Lightning does not begin an epoch
         if isinstance(pl_module, StagedModule) and self.on_plateau(pl_module):
-            log.info('stage "%s": the reward stands still, moving on', pl_module.stage.name)
             return -1  # Lightning's word for: this epoch is over
         return None
 
@@ -124,7 +125,7 @@ class StageSwitch(Callback):
 
     def _files(self, trainer: L.Trainer, stage: str) -> list[Path]:
         """The traces of a stage, a file a process."""
-        return sorted(self._folder(trainer).glob(f"{stage}-rank*.jsonl"))
+        return [path for path, name, _ in rank_files(self._folder(trainer)) if name == stage]
 
     def _move_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Enter the coming stage, if there is one: its weights, its optimizer, its schedule."""
@@ -137,7 +138,8 @@ class StageSwitch(Callback):
         """Refuse a harvest, before anything is trained, that nobody writes traces for."""
         needs = next((stage for stage in module.stages if stage.harvest_from is not None), None)
         writers = [callback for callback in trainer.callbacks if isinstance(callback, AnchorTrace)]  # type: ignore[attr-defined]
-        if needs is not None and not any(writer.folder == self.traces for writer in writers):
+        folders = [writer.traces_folder(trainer).resolve() for writer in writers]
+        if needs is not None and self._folder(trainer).resolve() not in folders:
             raise ValueError(
                 f'stage "{needs.name}" learns from the traces of "{needs.harvest_from}": add the callback AnchorTrace, '
                 "with the folder that StageSwitch has as traces"
@@ -146,15 +148,8 @@ class StageSwitch(Callback):
     def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: StageSettings) -> None:
         """The first process reads the traces of all, and writes the ones worth learning from."""
         trainer.strategy.barrier("traces are written")
-        complaint = None
-        if trainer.is_global_zero:
-            try:
-                self._write_harvest(trainer, module, coming)
-            except ValueError as error:
-                complaint = str(error)
-        complaint = trainer.strategy.broadcast(complaint)  # all processes end, not the first alone
-        if complaint is not None:
-            raise ValueError(complaint)
+        failure = f'the harvest for stage "{coming.name}" could not be written'
+        first_does(trainer, lambda: self._write_harvest(trainer, module, coming), failure)
 
     def _write_harvest(self, trainer: L.Trainer, module: StagedModule, stage: StageSettings) -> None:
         source = stage.harvest_from
@@ -170,10 +165,7 @@ class StageSwitch(Callback):
                 f'stage "{stage.name}": none of {len(traces)} traces of "{source}" passes the rule; '
                 f'give "{source}" more steps or relax the rule ({stage.harvest_rule})'
             )
-        target = module.harvest_file(stage.name)
-        target.unlink(missing_ok=True)
-        with TraceWriter(target) as writer:
-            writer.write(kept)
+        write_traces(module.harvest_file(stage.name), kept)
 
     def state_dict(self) -> dict[str, Any]:
         return {"rewards": list(self._rewards)}

@@ -18,7 +18,7 @@ class StepCheckpoint(Checkpoint):
     the batches whose gradients are added up (``accumulate_grad_batches``), for gradients are not in it. Never at the
     last batch of an epoch: Lightning would take the epoch as ended and skip what its end does, such as the
     change of stage. One that is due there is written at the next batch. A run that is stopped within an epoch writes
-    ``last.ckpt`` at its last batch, from which it can go on.
+    ``last.ckpt`` at its last batch, from which it can go on. ``fast_dev_run`` writes none.
     """
 
     def __init__(self, dirpath: str | None = None, every_n_steps: int = 20) -> None:
@@ -29,7 +29,7 @@ class StepCheckpoint(Checkpoint):
         self._ended_early = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._saved_at = trainer.global_step
+        self._saved_at, self._ended_early = trainer.global_step, False
 
     def on_train_batch_end(
         self,
@@ -47,9 +47,8 @@ class StepCheckpoint(Checkpoint):
             self._saved_at = trainer.global_step
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
-            self._ended_early = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
-            self._save(trainer, "final.ckpt")
+        self._ended_early = not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        self._save(trainer, "final.ckpt")
 
     def state_dict(self) -> dict[str, Any]:
         return {"ended_early": self._ended_early}
@@ -64,6 +63,8 @@ class StepCheckpoint(Checkpoint):
             )
 
     def _save(self, trainer: L.Trainer, name: str) -> None:
+        if trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
         folder = Path(self.dirpath) if self.dirpath is not None else Path(trainer.default_root_dir) / "checkpoints"
         part, target = folder / f".{name}.part", folder / name
         try:

@@ -18,6 +18,7 @@ def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, step
     """Four processes wrote; now there are two, and the first also drops what the third and fourth wrote too late."""
     for rank in range(4):
         write_traces(tmp_path / f"explore-rank{rank}.jsonl", [replace(GOOD_TRACE, step=step) for step in range(5)])
+    (tmp_path / "x-ranking.jsonl").write_text("not of this project", encoding="utf-8")
     for rank in range(2):
         callback = AnchorTrace(str(tmp_path))
         if resumed_at is not None:
@@ -26,3 +27,4 @@ def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, step
         callback.on_train_start(cast(L.Trainer, trainer), cast(Any, None))
     for rank in range(4):
         assert [t.step for t in read_traces(tmp_path / f"explore-rank{rank}.jsonl")] == steps
+    assert (tmp_path / "x-ranking.jsonl").read_text(encoding="utf-8") == "not of this project"

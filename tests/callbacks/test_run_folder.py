@@ -1,5 +1,6 @@
 """A run's folder is one run's: nothing that lies there is lost, and nobody else writes to it."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -64,3 +65,22 @@ def test_a_dry_run_touches_nothing(run: Run) -> None:
     before = files(folder)
     run([STAGE], [RunFolder(), AnchorTrace(), StageSwitch(), StageSummary(), StepCheckpoint()], fast_dev_run=True)
     assert files(folder) == before
+
+
+def test_a_folder_that_is_none_is_said_to_all_processes(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "run").touch()
+    with pytest.raises(ValueError, match=r"run: no run can be written there; set trainer\.default_root_dir \(.*exists"):
+        run([STAGE], [RunFolder(), StageSwitch()])
+
+
+def test_an_earlier_run_that_cannot_be_moved_is_said_to_all_processes(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def rename(path: Path, target: Path) -> Path:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    folder = run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint()]).folder
+    monkeypatch.setattr(Path, "rename", rename)
+    with pytest.raises(ValueError, match=r"the earlier run there cannot be moved aside; .*Permission denied"):
+        run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint()])
+    assert (folder / "checkpoints" / "final.ckpt").is_file()

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -62,8 +63,21 @@ def test_rows_of_a_run(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_rows_and_times_go_on_after_an_interruption() -> None:
     before = StageSummary()
-    before.load_state_dict({"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7})
-    assert before.state_dict() == {"rows": [{"stage": "base"}], "seconds": 12.0, "batches_before": 7}
+    before.load_state_dict({"rows": [{"stage": "base"}], "seconds": 12.0, "steps_before": 7})
+    assert before.state_dict() == {"rows": [{"stage": "base"}], "seconds": 12.0, "steps_before": 7}
+
+
+def test_a_checkpoint_of_before_the_names_changed_is_refused() -> None:
+    with pytest.raises(ValueError, match="written before names changed"):
+        StageSummary().load_state_dict({"rows": [], "seconds": 1.0, "batches_before": 3})
+
+
+def test_the_table_is_written_beside_its_place_under_a_name_of_its_own(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "rows.partial").write_text("of another program", encoding="utf-8")
+    summary = StageSummary(str(tmp_path / "rows.json"))
+    run([STAGE], [StageSwitch(), summary])
+    assert len(json.loads((tmp_path / "rows.json").read_text(encoding="utf-8"))) == 2
+    assert (tmp_path / "rows.partial").read_text(encoding="utf-8") == "of another program"
 
 
 def test_a_run_that_grounds_nothing_has_a_table_too(run: Run, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """When a stage ends, by hand and in Lightning's own loop, and what the next one begins with."""
 
+import errno
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,10 +62,12 @@ def test_stages_follow_each_other(run: Run) -> None:
     assert module.weights == pytest.approx([0.0, -0.5, 0.0, -0.25, -0.5, -0.75, -1.75], abs=1e-5)
 
 
-def test_a_stage_on_a_plateau_is_left_and_validated(run: Run) -> None:
+def test_a_stage_on_a_plateau_is_left_and_validated(run: Run, caplog: pytest.LogCaptureFixture) -> None:
     """Rewards 0, 1, 1, 1: windows (0, 1), (1, 1) still rise; after the fifth step (1, 1), (1, 1) do not."""
     stages = [replace(STAGE, plateau=PLATEAU), replace(STAGE, name="refine", steps=3)]
-    done = run(stages, [StageSwitch(), StepCheckpoint(every_n_steps=1)], [0.0, 1.0])
+    with caplog.at_level(logging.INFO, logger="callbacks.stage_switch"):
+        done = run(stages, [StageSwitch(), StepCheckpoint(every_n_steps=1)], [0.0, 1.0])
+    assert caplog.text.count('stage "explore": the reward stands still, moving on') == 1
     assert done.module.taken == ["explore"] * 5 + ["refine"] * 3
     assert done.module.validated == ["base", "explore", "refine"]
     # none at the end of a stage but the final one; that step 5 was such an end showed only when it was taken
@@ -107,6 +111,29 @@ def test_a_harvest_that_nobody_writes_traces_for_is_refused_before_a_step(
 ) -> None:
     with pytest.raises(ValueError, match=r'stage "imitate" learns from the traces of "explore": add .*AnchorTrace'):
         run([replace(STAGE, steps=1), IMITATE], callbacks)
+
+
+def test_a_folder_may_be_spelt_in_two_ways(run: Run, tmp_path: Path) -> None:
+    write_traces(tmp_path / "run" / "traces" / "explore-rank0.jsonl", [GOOD])
+    elsewhere = str(tmp_path / "videos" / ".." / "run" / "traces")
+    module = run([replace(STAGE, steps=1), IMITATE], [Written(elsewhere), StageSwitch()]).module
+    assert module.targets[-1] == "good"
+
+
+def test_a_full_disk_leaves_the_harvest_of_before(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And is a complaint that all processes get."""
+    file = tmp_path / "harvest.jsonl"
+    file.write_text("of before", encoding="utf-8")
+    write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD])
+
+    def fills_up(part: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(StagedModule, "harvest_file", lambda module, name: file)
+    monkeypatch.setattr(Path, "write_bytes", fills_up)
+    with pytest.raises(ValueError, match=r'the harvest for stage "imitate" could not be written \(.*No space left'):
+        run([replace(STAGE, steps=1), IMITATE], both(tmp_path))
+    assert file.read_text(encoding="utf-8") == "of before"
 
 
 def test_several_stages_need_the_switch(run: Run) -> None:

@@ -114,6 +114,22 @@ def test_a_run_that_goes_on_takes_its_rates_from_the_config(run: Run) -> None:
     assert groups(again.trainer) == [(0.5, (0.5, 0.6))]
 
 
+def test_a_dry_run_leaves_the_checkpoints_of_an_earlier_one(run: Run) -> None:
+    folder = run([STAGE], [StageSwitch(), StepCheckpoint(every_n_steps=2)]).folder / "checkpoints"
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    dry = run([STAGE], [StageSwitch(), StepCheckpoint(every_n_steps=1)], fast_dev_run=3)
+    assert len(dry.module.taken) > 1 and not dry.saved
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_a_second_fit_of_the_same_callback_is_not_taken_for_stopped(run: Run) -> None:
+    """What the first fit ended with is not in the second's checkpoints."""
+    callback = StepCheckpoint(every_n_steps=4)
+    run([STAGE], [StageSwitch(), callback], max_steps=3)
+    last = run([STAGE], [StageSwitch(), callback]).folder / "checkpoints" / "last.ckpt"
+    assert len(run([STAGE], [StageSwitch(), StepCheckpoint()], ckpt_path=last).module.taken) == 2
+
+
 class SaveOnException(L.Callback):
     """As Lightning's OnExceptionCheckpoint, and as it saves at a signal of Slurm's."""
 
