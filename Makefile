@@ -4,6 +4,8 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 PEERS := benchmarks/peers/.installed
 
+TEST_PROCESSES ?= 2
+
 # How long OpenMP's threads spin before they sleep. Waking one costs more than many a product of a small model, but on
 # busy cores spinning costs more still: nearly as fast as OpenMP's own 300,000 on idle cores, a third of its cost on busy.
 export GOMP_SPINCOUNT ?= 10000
@@ -11,10 +13,10 @@ export GOMP_SPINCOUNT ?= 10000
 export TVG_VERB_TAGGER ?= hanta
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test check bench seeds clean
+.PHONY: help install quickstart test test-slow check bench seeds clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 20
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
 
 install: $(STAMP) ## create the environment (done once, again when requirements.txt changes)
 
@@ -28,9 +30,12 @@ quickstart: $(STAMP) ## render the moving-shapes data and train a small policy o
 	$(PY) -m tvg_lightning render --out data/moving_shapes
 	$(PY) train.py fit --config configs/quickstart.yaml
 
-test: export GOMP_SPINCOUNT := 0# several processes on two cores
+test test-slow: export GOMP_SPINCOUNT := 0# several processes on two cores
 test: $(STAMP) ## run the tests and the doctests
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses $(TEST_PROCESSES) --dist worksteal
+
+test-slow: $(STAMP) ## the slow ones: whole runs by several processes, kills and resumes, memory against the plan
+	$(PY) -m pytest -m slow --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: $(STAMP) ## formatting, lint and types
 	$(PY) -m ruff format --check .

@@ -6,7 +6,7 @@ import os
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-# spaCy, where a stranger has it, misreads a good third of the moving-shapes sentences
+# spaCy, where it is installed, misreads a good third of the moving-shapes sentences
 os.environ.setdefault("TVG_VERB_TAGGER", "hanta")
 
 from dataclasses import dataclass, replace
@@ -64,4 +64,15 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         text = f"<think>I see it at <timestamp>{time}</timestamp>.</think><answer>{time}</answer>"
         targets.append(replace(GOOD_TRACE, sample_id=sample.sample_id, text=text))
     write_traces(folder / "targets.jsonl", targets)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def staged_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The folder of a run of three stages that nothing interrupted."""
+    import train
+    from tests.runs import write_config
+
+    folder = tmp_path_factory.mktemp("staged")
+    train.main(["fit", "--config", str(write_config(folder, shapes))])
     return folder

@@ -1,4 +1,4 @@
-"""The rules of the house that a machine can hold: floors, empty __init__ files, no prints, small pieces."""
+"""Rules of the layout that a machine can hold: floors, empty __init__ files, no prints, small pieces, tests."""
 
 import ast
 import sys
@@ -237,6 +237,21 @@ def test_init_files_are_empty() -> None:
 def test_every_package_has_an_init_file() -> None:
     folders = {path.parent for path in sources()}
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]
+
+
+def mirrored(path: Path) -> Path:
+    """``tvg_lightning/data/video.py`` -> ``tests/data/test_video.py``; a command line's test is test_main.py."""
+    folder = path.relative_to(ROOT).parent
+    inner = folder.relative_to("tvg_lightning") if folder.parts[0] == "tvg_lightning" else folder
+    return ROOT / "tests" / inner / f"test_{path.stem.strip('_')}.py"
+
+
+def test_every_module_has_its_test_file() -> None:
+    """Under its name, in the same place of the tree."""
+    modules = [path for path in sources() if path.name != "__init__.py"]
+    assert mirrored(ROOT / "callbacks/throughput.py") == ROOT / "tests/callbacks/test_throughput.py"
+    missing = [str(mirrored(path).relative_to(ROOT)) for path in modules if not mirrored(path).is_file()]
+    assert not missing
 
 
 def test_pieces_are_small_and_quiet() -> None:

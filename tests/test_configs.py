@@ -167,7 +167,7 @@ def test_the_example_of_prompts_can_be_read(method: Method) -> None:
 
 
 def test_the_tiny_teacher_answers_rendered_videos(shapes: Path) -> None:
-    """Its traces are of the first training videos, in TVG-R1's layout, and good enough for the cold start."""
+    """Its traces are of the first training videos, in TVG-R1's format, and good enough for the cold start."""
     samples = {sample.sample_id: sample for sample in jsonl.read(shapes / "train.jsonl").samples}
     traces = list(read_traces(TEACHER))
     for trace in traces:

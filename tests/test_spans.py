@@ -99,7 +99,7 @@ def test_drifting_away_never_helps(truth: Span, drifts_s: list[float]) -> None:
     assert all(earlier >= later for earlier, later in pairwise(scores))
 
 
-def test_the_figures_published_with_time_r1(shared: Path) -> None:
+def test_the_metrics_published_with_time_r1(shared: Path) -> None:
     (path,) = shared.glob("data/annotations/tvgbench*/train_2k5.json")
     records = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(records, dict):

@@ -1,4 +1,4 @@
-"""The plan against real steps; the cases of half a minute and more are opt-in."""
+"""The plan against real steps, each measured in a process of its own."""
 
 import pytest
 
@@ -15,6 +15,7 @@ def check(index: int) -> None:
     assert abs(found.off) < 0.15, found
 
 
+@pytest.mark.slow
 def test_a_step_of_the_tiny_policy_needs_what_is_planned() -> None:
     check(0)
 

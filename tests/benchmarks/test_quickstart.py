@@ -31,7 +31,7 @@ def test_a_table_of_two_seeds_by_hand() -> None:
     assert explore == ["explore", "0.500 ± 0.354", *even, "1.000 ± 0.000", anchors, "12 ± 2"]
 
 
-def test_another_split_has_its_figures_and_the_stage_its_seconds() -> None:
+def test_another_split_has_its_metrics_and_the_stage_its_seconds() -> None:
     other = row("", 0.125, 0.0, [0.375])
     line = table([[row("refine", 0.5, 7.0, [], compositional=other)]], "compositional").split("\n")[-1]
     assert cells(line)[:2] == ["refine", "0.125"] and cells(line)[-2:] == ["0.375", "7"]

@@ -27,7 +27,7 @@ def test_other_work_is_no_comparison() -> None:
         same_work(joined([measured(1.0)]), joined([measured(1.0, new_tokens=31)]))
 
 
-def test_a_benchmark_leaves_the_figures_of_others(tmp_path: Path) -> None:
+def test_a_benchmark_leaves_the_results_of_others(tmp_path: Path) -> None:
     out = tmp_path / "results.json"
     keep("one", [{"x": 1}], out)
     keep("two", [{"x": 2}], out)

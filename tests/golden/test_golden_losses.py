@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import train
-from tests.test_train import grpo, stage, write_config
+from tests.runs import changed, grpo, stage, write_config
 
 GOLDEN = Path(__file__).with_name("losses.json")
 COLUMNS = ("train/loss", "train/grad_norm", "train/reward", "train/kl")
@@ -39,14 +38,13 @@ RUNS: dict[str, dict[str, Any]] = {
 def golden_run(name: str, folder: Path, shapes: Path) -> list[dict[str, float]]:
     """The logged numbers of every step of a run."""
     path = write_config(folder, shapes, **RUNS[name])
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
     logger = {"save_dir": str(folder), "name": "log", "version": ""}
-    config["trainer"] |= {
-        "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": logger},
-        "limit_val_batches": 0,
-        "gradient_clip_val": 1.0,
-    }
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    with changed(path) as config:
+        config["trainer"] |= {
+            "logger": {"class_path": "lightning.pytorch.loggers.CSVLogger", "init_args": logger},
+            "limit_val_batches": 0,
+            "gradient_clip_val": 1.0,
+        }
     train.main(["fit", "--config", str(path)])
     with (folder / "log" / "metrics.csv").open(encoding="utf-8", newline="") as rows:
         found = [{column: float(row[column]) for column in COLUMNS if row.get(column)} for row in csv.DictReader(rows)]

@@ -32,7 +32,7 @@ def add(metric: GroundingMetrics, rows: list[Row]) -> None:
     metric.update(Task.TVG, ious, follows_format, anchor_ious, refining, num_tokens=num_tokens, truncated=truncated)
 
 
-def test_figures_by_hand() -> None:
+def test_metrics_by_hand() -> None:
     metric = GroundingMetrics()
     add(metric, GROUNDED)
     metric.update(Task.VERB_COMPLETION, [1.0, 0.0], num_tokens=[8, 16], truncated=[True, False])

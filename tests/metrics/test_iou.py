@@ -3,12 +3,11 @@ from pathlib import Path
 
 import pytest
 import torch
-import torch.distributed as dist
-import torch.multiprocessing as mp
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import Tolerances
+from tests.runs import by_two_ranks
 from tvg_lightning.metrics.iou import MeanIoU, RecallAtIoU, as_float64
 
 unit = st.floats(0.0, 1.0)
@@ -96,15 +95,13 @@ IOUS = [0.1, 0.3, 0.35, 0.5, 0.7, 0.72, 1.0]
 SPLITS = (5, 0)  # how many of them the first process has: more than the other, and none
 
 
-def _process(rank: int, folder: str) -> None:
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
+def _process(rank: int, folder: Path) -> None:
     for split in SPLITS:
         mean, recall = MeanIoU(), RecallAtIoU()
         mine = IOUS[:split] if rank == 0 else IOUS[split:]
         mean.update(mine)
         recall.update(mine)
-        torch.save({"mIoU": mean.compute(), **recall.compute()}, f"{folder}/{split}_{rank}.pt")
-    dist.destroy_process_group()
+        torch.save({"mIoU": mean.compute(), **recall.compute()}, folder / f"{split}_{rank}.pt")
 
 
 def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None:
@@ -113,7 +110,7 @@ def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None
     one_recall.update(IOUS)
     expected = {key: value.item() for key, value in {"mIoU": one_mean.compute(), **one_recall.compute()}.items()}
     assert expected["R1@0.7"] == 3 / 7
-    mp.spawn(_process, args=(str(tmp_path),), nprocs=2)
+    by_two_ranks(_process, tmp_path)
     for split in SPLITS:
         for rank in range(2):
             got = {key: value.item() for key, value in torch.load(tmp_path / f"{split}_{rank}.pt").items()}

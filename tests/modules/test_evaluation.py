@@ -15,7 +15,7 @@ from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
 
 WINDOWS = (Span(4.0, 8.0),)
 CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.50049), 2.0, "none")
-WELL_FORMED = (
+IN_FORMAT = (
     "<think>At <timestamp>2.0 to 6.0</timestamp> or <timestamp>4.0 to 7.0</timestamp>.</think>"
     "<answer>4.0 to 8.0</answer>"
 )
@@ -33,7 +33,7 @@ def said(text: str, num_tokens: int = 5, truncated: bool = False) -> Completion:
 @pytest.mark.parametrize(
     ("text", "method", "follows_format", "span", "score"),
     [
-        (WELL_FORMED, Method.TAR_TVG, True, Span(4.0, 8.0), 1.0),
+        (IN_FORMAT, Method.TAR_TVG, True, Span(4.0, 8.0), 1.0),
         ("<answer>4.0 to 6.0</answer>", Method.TAR_TVG, False, Span(4.0, 6.0), 0.5),  # read all the same
         ("<think>It moves.</think><answer>4.0 to 8.0</answer>", Method.TIME_R1, True, Span(4.0, 8.0), 1.0),
         ("It happens from 2 to 6 seconds.", Method.TIME_R1, False, Span(2.0, 6.0), 2 / 6),
@@ -50,7 +50,7 @@ def test_grounding(text: str, method: Method, follows_format: bool, span: Span |
 
 
 def test_every_anchor_has_its_iou() -> None:
-    judged = judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG)
+    judged = judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG)
     assert judged.answer.anchors == (Span(2.0, 6.0), Span(4.0, 7.0))
     assert judged.anchor_ious == pytest.approx((2 / 6, 3 / 4))
 
@@ -62,7 +62,7 @@ def test_the_best_of_several_windows_counts() -> None:
 
 
 def test_without_truth_there_is_an_answer_and_no_score() -> None:
-    judged = judge(item(Task.TVG, ()), said(WELL_FORMED), Method.TAR_TVG)
+    judged = judge(item(Task.TVG, ()), said(IN_FORMAT), Method.TAR_TVG)
     assert judged.answer.span == Span(4.0, 8.0) and len(judged.answer.anchors) == 2
     assert judged.score is None and judged.anchor_ious == ()
 
@@ -72,7 +72,7 @@ def test_without_truth_there_is_an_answer_and_no_score() -> None:
     [
         (Task.VERB_COMPLETION, "<answer>The red circle is rising.</answer>", True, 1.0),
         (Task.VERB_COMPLETION, "<answer>The red circle falls.</answer>", True, 0.0),
-        (Task.VERB_COMPLETION, "The red circle rises.", False, 1.0),  # understood, if not in layout
+        (Task.VERB_COMPLETION, "The red circle rises.", False, 1.0),  # understood, if not in the format
         (Task.ACTION_RECOGNITION, "<answer>rising</answer>", True, 1.0),
         (Task.ACTION_RECOGNITION, "rise", False, 1.0),
         (Task.ACTION_RECOGNITION, "<answer>rise fall spin</answer>", True, 0.0),  # a list is no answer
@@ -87,11 +87,11 @@ def test_inversions(task: Task, text: str, follows_format: bool, score: float) -
     assert (judged.score, judged.anchor_ious) == (score, ())
 
 
-def test_figures_of_a_batch_by_hand() -> None:
+def test_metrics_of_a_batch_by_hand() -> None:
     batch = [
-        judge(item(Task.TVG), said(WELL_FORMED, 30), Method.TAR_TVG),  # refines: IoU 1, anchors 1/3 and 3/4
+        judge(item(Task.TVG), said(IN_FORMAT, 30), Method.TAR_TVG),  # refines: IoU 1, anchors 1/3 and 3/4
         judge(item(Task.TVG), said("From 4 to 5 seconds.", 9), Method.TAR_TVG),  # IoU 1/4, no anchors
-        judge(item(Task.TVG, ()), said(WELL_FORMED, 90, False), Method.TAR_TVG),  # not counted
+        judge(item(Task.TVG, ()), said(IN_FORMAT, 90, False), Method.TAR_TVG),  # not counted
         judge(item(Task.ACTION_RECOGNITION), said("rise", 2), Method.TAR_TVG),
         judge(item(Task.ACTION_RECOGNITION), said("fall", 2), Method.TAR_TVG),
         judge(item(Task.ACTION_RECOGNITION), said("spin", 2), Method.TAR_TVG),
@@ -121,13 +121,13 @@ def test_figures_of_a_batch_by_hand() -> None:
 
 
 def test_a_prediction_as_it_is_written() -> None:
-    record = prediction_record(judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG))
+    record = prediction_record(judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG))
     assert json.loads(json.dumps(record)) == record
     assert record == {
         "qid": "s",
         "video": "a.mp4",
         "query": "The red circle rises.",
-        "text": WELL_FORMED,
+        "text": IN_FORMAT,
         "follows_format": True,
         "span": [4.0, 8.0],
         "anchors": [[2.0, 6.0], [4.0, 7.0]],
@@ -150,7 +150,7 @@ def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() ->
     inverted = unanswered(replace(item(Task.ACTION_RECOGNITION), error="it hangs"))
     assert (missing.score, untrue.score, inverted.score) == (0.0, None, 0.0)
     metric = GroundingMetrics()
-    update_metrics(metric, [judge(item(Task.TVG), said(WELL_FORMED), Method.TAR_TVG), missing, untrue, inverted])
+    update_metrics(metric, [judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG), missing, untrue, inverted])
     metrics = metric.compute()
     assert (metrics["mIoU"], metrics["R1@0.5"], metrics["action_recognition_accuracy"]) == (0.5, 0.5, 0.0)
     assert metrics["format_rate"] == 0.5

@@ -10,7 +10,13 @@ import yaml
 
 import train
 from tests.doubles import losses
-from tests.test_train import grpo, in_new_process, stage, write_config
+from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
+from tvg_lightning.modules.grpo import GRPOObjective
+from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.step import StepContext
+from tvg_lightning.rewards.total import Rewards
+from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.schema import Method
 from tvg_lightning.traces import read_traces
 
 SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "generation": {"max_new_tokens": 24}}
@@ -35,24 +41,29 @@ def test_four_updates_share_a_rollout(whole_run: Path) -> None:
     assert len(losses(whole_run / "losses.jsonl")) == 8
 
 
-@pytest.mark.parametrize("killed_after", [2, 5])
+@pytest.mark.parametrize("killed_after", [pytest.param(2, marks=pytest.mark.slow), 5])
 def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
     killed_after: int, whole_run: Path, tmp_path: Path, shapes: Path
 ) -> None:
-    stages = [stage("only", 8, **grpo(**SEVERAL))]
-    path = write_config(tmp_path, shapes, stages=stages)
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["step_checkpoint"]["every_n_steps"] = 1
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    config["trainer"]["callbacks"].append({"class_path": "tests.doubles.KillAt", "init_args": {"batch": killed_after}})
-    (tmp_path / "cut.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
-    assert in_new_process("fit", "--config", tmp_path / "cut.yaml").returncode == -9
-    resumed = in_new_process("fit", "--config", path, "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
-    assert resumed.returncode == 0, resumed.stderr
+    path = write_config(tmp_path, shapes, stages=[stage("only", 8, **grpo(**SEVERAL))])
+    with changed(path) as config:
+        config["step_checkpoint"]["every_n_steps"] = 1
+    assert in_processes(tmp_path, "fit", "--config", path, *with_callback("KillAt", batch=killed_after)).codes == [-9]
+    resumed = in_processes(tmp_path, "fit", "--config", path, "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
+    assert resumed.codes == [0], resumed.said
     whole, found = losses(whole_run / "losses.jsonl"), losses(tmp_path / "losses.jsonl")
     after = found[killed_after + 1 :]
     assert after and after == whole[after[0][1] :]
     assert traces_of(tmp_path) == traces_of(whole_run)
+
+
+def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> None:
+    rewards = Rewards(Method.TAR_TVG, RewardWeights(format=1.0))
+    objective = GRPOObjective(GRPOSettings(num_iterations=2, beta=0.0), rewards)
+    objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
+    nothing: Any = None
+    with pytest.raises(ValueError, match="by 2 processes, and each has its own prompts: go on with as many, not 1"):
+        objective.step(nothing, [], StepContext(0, "only", 3, 0), nothing)
 
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -60,22 +71,32 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dr_grpo": {"scale_rewards": "none", "reduction": "constant"},
     "dapo": {"clip_high": 0.28, "mask_truncated": True, "resampling_rounds": 2, "num_iterations": 2},
     "batch_k1": {"scale_rewards": "batch", "kl": "k1", "beta": 0.1, "reference": "base"},
-    "overlong": {"length": {"max_tokens": 24, "cache_tokens": 23}},
+    "overlong": {
+        "length": {"max_tokens": 24, "cache_tokens": 23},
+        "reward": {"format": 1.0, "soft_iou": 1.0, "length": 1.0},
+    },
 }
 
 
+@pytest.fixture(scope="module")
+def variants(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The folder of one run, each variant a stage of it that starts from the base."""
+    folder = tmp_path_factory.mktemp("variants")
+    stages = [
+        stage(name, 2, start_from="base", **grpo(**{"generation": {"max_new_tokens": 24}, **changes}))
+        for name, changes in VARIANTS.items()
+    ]
+    train.main(["fit", "--config", str(write_config(folder, shapes, stages=stages)), *WITHOUT_VALIDATION])
+    return folder
+
+
 @pytest.mark.parametrize("name", VARIANTS)
-def test_variants_run_and_learn_a_finite_loss(name: str, tmp_path: Path, shapes: Path) -> None:
-    changes = {"generation": {"max_new_tokens": 24}, **VARIANTS[name]}
-    if name == "overlong":
-        changes["reward"] = {"format": 1.0, "soft_iou": 1.0, "length": 1.0}
-    stages = [stage("only", 2, **grpo(**changes))]
-    train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages))])
-    found = [loss for _, _, loss in losses(tmp_path / "losses.jsonl")]
+def test_variants_run_and_learn_a_finite_loss(name: str, variants: Path) -> None:
+    found = [loss for stage_name, _, loss in losses(variants / "losses.jsonl") if stage_name == name]
     assert len(found) == 2 and all(abs(loss) < 100 for loss in found)
     if name == "overlong":
-        traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
-        assert all(t.rewards["length"] == pytest.approx((1 - t.num_tokens) / 23) for t in traces)
+        traces = list(read_traces(variants / "traces" / "overlong-rank0.jsonl"))
+        assert traces and all(t.rewards["length"] == pytest.approx((1 - t.num_tokens) / 23) for t in traces)
 
 
 @pytest.mark.parametrize(
@@ -97,19 +118,22 @@ def test_a_bad_variant_is_refused_by_name(
     assert complaint in str(refused.value) + capsys.readouterr().err
 
 
-def test_two_processes_share_the_deviation_of_a_batch_and_their_spares(
+@pytest.mark.slow
+def test_two_processes_share_the_deviation_of_a_batch_and_their_drawn_items(
     tmp_path: Path, shapes: Path, tolerances: Any
 ) -> None:
     found = []
-    for name, devices, batch_size in (("one", 1, 4), ("two", 2, 2)):
-        stages = [{**stage("only", 2, **grpo(scale_rewards="batch", num_iterations=2)), "batch_size": batch_size}]
-        run = in_new_process(
-            "fit", "--config", write_config(tmp_path / name, shapes, stages=stages),
-            "--trainer.devices", str(devices), "--trainer.strategy", "ddp",
+    for num_processes in (1, 2):
+        folder = tmp_path / str(num_processes)
+        stages = [stage("only", 2, **grpo(scale_rewards="batch", num_iterations=2))]
+        stages[0]["batch_size"] = 4 // num_processes
+        run = in_processes(
+            folder, "fit", "--config", write_config(folder, shapes, stages=stages),
+            "--trainer.devices", str(num_processes), "--trainer.strategy", "ddp", num_processes=num_processes,
         )  # fmt: skip
-        assert run.returncode == 0, run.stderr
-        found.append([loss for _, _, loss in losses(tmp_path / name / "losses.jsonl")])
-    assert found[1] == pytest.approx(found[0], abs=tolerances.ddp_loss)
+        assert not any(run.codes), run.said
+        found.append([loss for _, _, loss in losses(folder / "losses.jsonl")])
+    assert len(found[0]) == 2 and found[1] == pytest.approx(found[0], abs=tolerances.ddp_loss)
 
 
 def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -118,7 +142,7 @@ def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest
     config = write_config(tmp_path, shapes, stages=stages)
     args = ["--data.difficulty", json.dumps({"min_iou": 0.0, "max_iou": 1.0})]
     with caplog.at_level("INFO", logger="tvg_lightning.data.difficulty"):
-        train.main(["fit", "--config", str(config), *args])
+        train.main(["fit", "--config", str(config), *WITHOUT_VALIDATION, *args])
     traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
     assert "difficulty:" in caplog.text
     first = [t for t in traces if t.step < 6]
@@ -135,11 +159,8 @@ def poisoned(folder: Path, shapes: Path, nonfinite: str) -> list[str]:
     """A run of three steps with a gradient that is not a number in the second."""
     stages = [stage("only", 3, **grpo(generation={"max_new_tokens": 12}))]
     stages[0]["optimizer"] = {"lr": 1e-3, "nonfinite": nonfinite}
-    path = write_config(folder, shapes, stages=stages)
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    config["trainer"]["callbacks"].append({"class_path": "tests.doubles.Poison", "init_args": {"batch": 1}})
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    return ["fit", "--config", str(path)]
+    path = str(write_config(folder, shapes, stages=stages))
+    return ["fit", "--config", path, *WITHOUT_VALIDATION, *with_callback("Poison", batch=1)]
 
 
 def test_a_gradient_that_is_no_number_stops_the_run_with_its_traces_on_disk(tmp_path: Path, shapes: Path) -> None:
@@ -158,7 +179,7 @@ def test_or_skips_the_update(tmp_path: Path, shapes: Path, caplog: pytest.LogCap
     assert all(bool(value.isfinite().all()) for value in saved.values())
 
 
-def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, *args: str) -> None:
+def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, num_processes: int = 1) -> None:
     """The same run twice, once with a power cut: the losses after it are those of the other."""
     found = []
     for name in ("whole", "cut"):
@@ -168,13 +189,13 @@ def resumed_equals_whole(folder: Path, config: dict[str, Any], kill_at: int, *ar
         config["trainer"]["callbacks"][0]["init_args"]["file"] = str(home / "losses.jsonl")
         path = home / "config_in.yaml"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
-        kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": kill_at}}
+        args: list[str | Path] = ["fit", "--config", path]
         if name == "cut":
-            done = in_new_process("fit", "--config", path, *args, "--trainer.callbacks+", json.dumps(kill))
-            assert done.returncode != 0
-        resume = [] if name == "whole" else ["--ckpt_path", home / "checkpoints" / "last.ckpt"]
-        done = in_new_process("fit", "--config", path, *args, *resume)
-        assert done.returncode == 0, done.stderr[-3000:]
+            done = in_processes(home, *args, *with_callback("KillAt", batch=kill_at), num_processes=num_processes)
+            assert all(done.codes), done.said[-3000:]
+            args += ["--ckpt_path", home / "checkpoints" / "last.ckpt"]
+        done = in_processes(home, *args, num_processes=num_processes)
+        assert not any(done.codes), done.said[-3000:]
         found.append(losses(home / "losses.jsonl"))
     whole, cut = found
     after = cut[kill_at + 1 :]
@@ -201,6 +222,7 @@ def test_a_single_stage_goes_on_where_it_was(kind: str, tmp_path: Path, shapes: 
     resumed_equals_whole(tmp_path, config, kill_at=8)
 
 
+@pytest.mark.slow
 def test_two_processes_go_on_within_a_rollout(tmp_path: Path, shapes: Path) -> None:
     """Each has its own prompts, and the IoUs of both decide what the next pass draws from."""
     stages = [stage("only", 8, **grpo(**SEVERAL))]
@@ -208,4 +230,5 @@ def test_two_processes_go_on_within_a_rollout(tmp_path: Path, shapes: Path) -> N
     config = yaml.safe_load(write_config(tmp_path, shapes, stages=stages).read_text(encoding="utf-8"))
     config["step_checkpoint"]["every_n_steps"] = 1
     config["data"]["difficulty"] = {"min_iou": 0.0, "max_iou": 1.0}
-    resumed_equals_whole(tmp_path, config, 5, "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    config["trainer"] |= {"devices": 2, "strategy": "ddp"}
+    resumed_equals_whole(tmp_path, config, kill_at=5, num_processes=2)

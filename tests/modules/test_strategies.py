@@ -1,4 +1,7 @@
-"""Two processes, DDP and FSDP2: the losses and weights of one, and nobody waits for ever for another."""
+"""What the words of trainer.strategy mean; DDP and FSDP2 by two processes: the losses and weights of one.
+
+And nobody waits for ever for another.
+"""
 
 import json
 import math
@@ -10,11 +13,12 @@ from typing import Any
 
 import pytest
 import torch
-import yaml
+from lightning.pytorch.strategies import DDPStrategy
 
 from tests.doubles import losses
-from tests.test_train import grpo, in_new_process, stage, write_config
+from tests.runs import grpo, in_new_process, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.bad_videos import read_bad_videos
+from tvg_lightning.modules.strategies import ShardedStrategy, strategy_of
 from tvg_lightning.traces import Trace, read_traces
 
 CPU_2 = ["--trainer.accelerator", "cpu", "--trainer.devices", "2"]
@@ -26,6 +30,7 @@ TUNING = {
 }
 CHECKPOINTING = [f"{POLICY}.gradient_checkpointing", "true"]
 OFFLOADED = [f"{POLICY}.cpu_offload", "true"]
+SLOW = pytest.mark.slow
 BFLOAT16 = ["--trainer.precision", "bf16-mixed"]
 
 
@@ -36,16 +41,36 @@ def by_stage(folder: Path) -> dict[str, list[float]]:
     return found
 
 
+# ---- words
+
+
+def test_the_words_that_mean_something_else_here() -> None:
+    assert isinstance(strategy_of("fsdp"), ShardedStrategy)
+    ddp = strategy_of("ddp")
+    assert isinstance(ddp, DDPStrategy) and ddp._ddp_kwargs == {"gradient_as_bucket_view": True}
+    with pytest.raises(ValueError, match=r"is FSDP1: take fsdp, and policy\.cpu_offload"):
+        strategy_of("fsdp_cpu_offload")
+
+
+def test_all_else_is_left_to_lightning() -> None:
+    assert strategy_of("auto") is None and strategy_of(DDPStrategy()) is None
+
+
 # ---- even work
 
 
-def run(folder: Path, shapes: Path, num_processes: int, *args: str) -> Path:
+def even_config(folder: Path, shapes: Path, num_processes: int) -> Path:
     """Four steps of each objective on four prompts, both from the base."""
     stages = [stage("sft", 4, sft=True), stage("grpo", 4, **grpo(beta=0.04))]
     for one in stages:
         one |= {"start_from": "base", "batch_size": 4 // num_processes}
-    done = in_new_process("fit", "--config", write_config(folder, shapes, stages=stages), *args)
-    assert done.returncode == 0, done.stderr[-3000:]
+    return write_config(folder, shapes, stages=stages)
+
+
+def run(folder: Path, shapes: Path, num_processes: int, *args: str) -> Path:
+    path = even_config(folder, shapes, num_processes)
+    done = in_processes(folder, "fit", "--config", path, *args, num_processes=num_processes)
+    assert not any(done.codes), done.said[-3000:]
     return folder
 
 
@@ -64,11 +89,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Callable[[s
     ("strategy", "tuning", "more"),
     [
         ("ddp", "full", []),
-        ("ddp", "lora", []),
-        ("ddp", "tower", []),
+        pytest.param("ddp", "lora", [], marks=SLOW),
+        pytest.param("ddp", "tower", [], marks=SLOW),
         ("fsdp", "full", []),
-        ("fsdp", "lora", OFFLOADED),
-        ("fsdp", "tower", CHECKPOINTING),
+        pytest.param("fsdp", "lora", OFFLOADED, marks=SLOW),
+        pytest.param("fsdp", "tower", CHECKPOINTING, marks=SLOW),
     ],
 )
 def test_two_processes_are_one_policy(
@@ -95,6 +120,19 @@ def test_two_processes_are_one_policy(
     assert rows[1][0]["mIoU"] == pytest.approx(rows[0][0]["mIoU"], abs=1e-4)
 
 
+@SLOW
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_train_py_starts_its_processes(
+    strategy: str, alone: Callable[[str], Path], tmp_path: Path, shapes: Path, tolerances: Any
+) -> None:
+    """As a user starts it, with one command for both."""
+    done = in_new_process("fit", "--config", even_config(tmp_path, shapes, 2), "--trainer.strategy", strategy, *CPU_2)
+    assert done.codes == [0], done.said[-3000:]
+    expected, found = by_stage(alone("full")), by_stage(tmp_path)
+    assert len(found["grpo"]) == 4 and found["grpo"] == pytest.approx(expected["grpo"], abs=tolerances.ddp_loss)
+
+
+@SLOW
 def test_shards_in_float32_compute_in_bfloat16(alone: Callable[[str], Path], tmp_path: Path, shapes: Path) -> None:
     """Losses of SFT within 1 % (8 bits are good to 0.4 %; 0.2 % seen); GRPO answers otherwise, with a finite loss."""
     run(tmp_path, shapes, 2, "--trainer.strategy", "fsdp", *CPU_2, *BFLOAT16)
@@ -144,17 +182,11 @@ def uneven_stages(num_processes: int) -> list[dict[str, Any]]:
 def uneven_run(folder: Path, data: Path, num_processes: int, *args: str) -> str:
     """What it says of its end: the batch of the last stage whose gradient is not finite."""
     path = write_config(folder, data, stages=uneven_stages(num_processes))
-    config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for name, given in (
-        ("PoisonLast", {"batch": 11}),
-        ("PoisonLast", {"batch": 14}),
-        ("ShortLast", {"stage": "short"}),
-    ):
-        config["trainer"]["callbacks"].append({"class_path": f"tests.doubles.{name}", "init_args": given})
-    path.write_text(yaml.safe_dump(config), encoding="utf-8")
-    done = in_new_process("fit", "--config", path, *args)
-    assert done.returncode != 0
-    return done.stderr
+    poisons = [with_callback("PoisonLast", batch=batch) for batch in (11, 14)]
+    args = (*args, *poisons[0], *poisons[1], *with_callback("ShortLast", stage="short"))
+    done = in_processes(folder, "fit", "--config", path, *args, num_processes=num_processes)
+    assert done.codes == [1] * num_processes, "each by itself, without waiting for the other"
+    return done.said
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +201,7 @@ def traces_of(folder: Path, stage_name: str, rank: int) -> list[Trace]:
     return list(read_traces(folder / "traces" / f"{stage_name}-rank{rank}.jsonl"))
 
 
-@pytest.fixture(scope="module", params=["ddp", "fsdp"])
+@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=SLOW)])
 def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, partly_bad: Path) -> Path:
     """The run of two processes, and in ``said.txt`` its last words."""
     folder = tmp_path_factory.mktemp(request.param)

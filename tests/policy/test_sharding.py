@@ -1,6 +1,5 @@
 """FSDP2: runs go on with and without shards; what cannot be sharded is refused."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -8,56 +7,35 @@ import pytest
 
 import train
 from tests.doubles import losses
-from tests.test_train import ROOT, grpo, in_new_process, stage, write_config
-from tvg_lightning.modules.grpo import GRPOObjective
-from tvg_lightning.modules.settings import GRPOSettings
-from tvg_lightning.modules.step import StepContext
+from tests.runs import ROOT, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import check_sharding
-from tvg_lightning.rewards.total import Rewards
-from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Method
 
-SHARDED = ["--config", ROOT / "configs" / "strategy" / "fsdp_cpu_2.yaml"]
-
-
-def run(folder: Path, shapes: Path, stages: list[dict[str, Any]], *args: str | Path) -> None:
-    done = in_new_process("fit", "--config", write_config(folder, shapes, stages=stages), *args)
-    assert done.returncode == 0, done.stderr[-3000:]
+SHARDED: list[str | Path] = ["--config", ROOT / "configs" / "strategy" / "fsdp_cpu_2.yaml"]
 
 
 def stages_of(batch_size: int) -> list[dict[str, Any]]:
     return [{**stage("only", 5, **grpo(beta=0.04)), "batch_size": batch_size}]
 
 
-@pytest.mark.parametrize("sharded_first", [True, False])
+@pytest.mark.parametrize("sharded_first", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_a_run_goes_on_with_another_number_of_processes(
     sharded_first: bool, tmp_path: Path, shapes: Path, tolerances: Any
 ) -> None:
-    whole = tmp_path / "whole"
-    run(whole, shapes, stages_of(4))
-    layouts = [(2, SHARDED), (4, [])] if sharded_first else [(4, []), (2, SHARDED)]
-    folder = tmp_path / "changed"
-    for turn, (batch_size, strategy) in enumerate(layouts):
-        kill = {"class_path": "tests.doubles.KillAt", "init_args": {"batch": 3}}
-        resume = [] if turn == 0 else ["--ckpt_path", folder / "checkpoints" / "last.ckpt"]
-        config = write_config(folder, shapes, stages=stages_of(batch_size))
-        callbacks = [] if turn else ["--trainer.callbacks+", json.dumps(kill)]
-        done = in_new_process("fit", "--config", config, *strategy, *callbacks, *resume)
-        assert (done.returncode == 0) == bool(turn), done.stderr[-3000:]
+    whole, folder = tmp_path / "whole", tmp_path / "changed"
+    done = in_processes(whole, "fit", "--config", write_config(whole, shapes, stages=stages_of(4)))
+    assert done.codes == [0], done.said[-3000:]
+    last = folder / "checkpoints" / "last.ckpt"
+    for turn, num_processes in enumerate((2, 1) if sharded_first else (1, 2)):
+        config = write_config(folder, shapes, stages=stages_of(4 // num_processes))
+        args = ["fit", "--config", config, *(SHARDED if num_processes == 2 else [])]
+        args += with_callback("KillAt", batch=3) if turn == 0 else ["--ckpt_path", last]
+        done = in_processes(folder, *args, num_processes=num_processes)
+        assert done.codes == [0 if turn else -9] * num_processes, done.said[-3000:]
     expected = [loss for _, _, loss in losses(whole / "losses.jsonl")]
     found = losses(folder / "losses.jsonl")
     assert [batch for _, batch, _ in found][-3:] == [2, 3, 4]
     assert [loss for _, _, loss in found][-3:] == pytest.approx(expected[-3:], abs=tolerances.ddp_loss)
-
-
-def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> None:
-    rewards = Rewards(Method.TAR_TVG, RewardWeights(format=1.0))
-    objective = GRPOObjective(GRPOSettings(num_iterations=2), rewards)
-    objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
-    nothing: Any = None
-    with pytest.raises(ValueError, match="by 2 processes, and each has its own prompts: go on with as many, not 1"):
-        objective.step(nothing, [], StepContext(0, "only", 3, 0), nothing)
 
 
 @pytest.mark.parametrize(

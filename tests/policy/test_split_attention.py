@@ -1,6 +1,5 @@
 """Attention in parts is attention through the mask: results and gradients, whatever the lengths."""
 
-import math
 from collections.abc import Callable
 
 import pytest
@@ -10,7 +9,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tvg_lightning.policy import ragged_index
-from tvg_lightning.policy.attention import attend, attend_backward, attend_in_steps, merge
 from tvg_lightning.policy.split_attention import RowLayout, dense_mask, repeated_attention, row_layout
 
 SCALING = 0.4
@@ -120,52 +118,3 @@ def test_no_tensor_of_the_row_squared_is_kept() -> None:
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
         split(query, key, value, layout)
     assert kept and max(kept) <= query.numel()
-
-
-def test_two_sets_of_keys_merge_to_one() -> None:
-    """exp(score) 1 and 3 in one set, 4 in the other: the value 8 of the second weighs one half."""
-    query = torch.ones(1, 1, 1, 1)
-
-    def over(scores: list[float], values: list[float]) -> tuple[Tensor, Tensor]:
-        return attend(query, torch.tensor(scores).log()[None, :, None], torch.tensor(values)[None, :, None], 1.0)
-
-    found, lse = merge(over([1.0, 3.0], [0.0, 4.0]), over([4.0], [8.0]))
-    assert float(found) == pytest.approx(3 / 8 * 4 + 4 / 8 * 8)
-    assert float(lse.exp()) == pytest.approx(8.0)
-
-
-@pytest.mark.parametrize("causal", [False, True])
-def test_in_steps_as_in_blocks(causal: bool) -> None:
-    query, key, value, _ = made_up(6, torch.float32)
-    for found, expected in zip(
-        attend_in_steps(query, key, value, SCALING, causal), attend(query, key, value, SCALING, causal), strict=True
-    ):
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-
-
-def test_scores_in_steps_are_not_rounded_under_autocast() -> None:
-    """Scores of 255 and 256.99 would be 255 and 256 in bfloat16, and the second key's weight 0.731."""
-    query, key = torch.full((1, 1, 1, 1), 15.9375), torch.tensor([16.0, 16.125])[None, :, None]
-    with torch.autocast("cpu", torch.bfloat16):
-        found, lse = attend_in_steps(
-            query.bfloat16(), key.bfloat16(), torch.tensor([0.0, 1.0])[None, :, None].bfloat16(), 1.0
-        )
-    assert float(found) == pytest.approx(1 / (1 + math.exp(-1.9921875)), abs=0.004)
-    assert float(lse) == pytest.approx(257.120, abs=0.001)
-
-
-def test_a_share_of_the_keys_has_its_share_of_the_gradient() -> None:
-    query, key, value, gradient = made_up(6)
-    inputs = [x.clone().requires_grad_() for x in (query, key, value)]
-    found = torch.einsum(
-        "kngs,ksd->kngd", (torch.einsum("kngd,ksd->kngs", *inputs[:2]) * SCALING).softmax(3), inputs[2]
-    )
-    whole = torch.autograd.grad(found, inputs, gradient)
-    merged = merge(attend(query, key[:, :4], value[:, :4], SCALING), attend(query, key[:, 4:], value[:, 4:], SCALING))
-    shares = [
-        attend_backward(gradient, query, key[:, part], value[:, part], merged, SCALING)
-        for part in (slice(0, 4), slice(4, 6))
-    ]
-    torch.testing.assert_close(shares[0][0] + shares[1][0], whole[0])
-    torch.testing.assert_close(torch.cat((shares[0][1], shares[1][1]), dim=1), whole[1])
-    torch.testing.assert_close(torch.cat((shares[0][2], shares[1][2]), dim=1), whole[2])

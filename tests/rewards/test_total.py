@@ -50,17 +50,17 @@ def test_tar_tvg_hand_computed() -> None:
         (Method.INVERT4TVG, 2.0),
     ],
 )
-def test_the_truth_in_layout_earns_the_most(method: Method, expected: float) -> None:
+def test_the_truth_in_the_format_earns_the_most(method: Method, expected: float) -> None:
     assert total(PERFECT[method], method) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("method", [Method.TIME_R1, Method.INVERT4TVG])
-def test_out_of_layout_the_lineage_earns_nothing(method: Method) -> None:
+def test_out_of_the_format_the_lineage_earns_nothing(method: Method) -> None:
     assert total("10.0 to 20.0", method) == 0.0
     assert total(PERFECT[method] + " there", method) == 0.0
 
 
-def test_tvg_r1_pays_the_time_without_the_layout() -> None:
+def test_tvg_r1_pays_the_time_without_the_format() -> None:
     assert total("<time>[10.0, 20.0]</time>", Method.TVG_R1) == pytest.approx(0.9)
     assert total("<think>a</think><time>soon</time>", Method.TVG_R1) == pytest.approx(0.1)
 
@@ -155,8 +155,8 @@ def test_no_text_of_the_model_raises(text: str, method: Method, task: Task) -> N
 
 
 @given(anything, st.sampled_from(list(Method)))
-def test_the_truth_in_layout_beats_every_text_out_of_it(text: str, method: Method) -> None:
-    """With the published weights, whatever the text says: its words, put in layout beside the truth, earn more."""
+def test_the_truth_in_the_format_beats_every_text_out_of_it(text: str, method: Method) -> None:
+    """With the published weights, whatever the text says: its words, put in the format beside the truth, earn more."""
     words = text.replace("<", "")
     anchor = "<timestamp>10.0 to 20.0</timestamp>" if method is Method.TAR_TVG else ""
     answer = "<time>[10.0, 20.0]</time>" if method is Method.TVG_R1 else "<answer>10.0 to 20.0</answer>"

@@ -1,0 +1,88 @@
+"""Several stages on one policy: what each starts from, what it is measured against, and the run of all."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+
+from tests.doubles import losses
+from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.modules.step import StepContext
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.rewards.weights import RewardWeights
+
+STAGES = ["explore", "imitate", "refine"]
+
+
+def test_three_stages_in_one_fit(staged_run: Path) -> None:
+    rows = json.loads((staged_run / "summary.json").read_text(encoding="utf-8"))
+    assert [row["stage"] for row in rows] == ["base", *STAGES]
+    assert [row["steps"] for row in rows] == [0, 6, 6, 6]
+    for row in rows:
+        assert {
+            "mIoU",
+            "R1@0.3",
+            "R1@0.5",
+            "R1@0.7",
+            "AR",
+            "anchor_mIoU",
+            "format_rate",
+            "seconds",
+        } <= row.keys()
+    assert [name for name, _, _ in losses(staged_run / "losses.jsonl")] == [s for s in STAGES for _ in range(6)]
+    assert (staged_run / "checkpoints" / "final.ckpt").is_file()
+
+
+def test_a_stage_that_starts_from_the_base_forgets_the_stage_before() -> None:
+    base_stage = StageSettings("imitate", sft=True, steps=1, start_from="base")
+    kept_stage = StageSettings("refine", sft=True, steps=1)
+    module = StagedModule(PolicySettings(), [StageSettings("first", sft=True, steps=1), base_stage, kept_stage])
+    module.configure_model()
+    start = module.policy.trainable_weights()
+
+    def train_a_little() -> None:
+        with torch.no_grad():
+            for parameter in module.policy.parameters():
+                parameter.add_(0.01)
+
+    def is_the_base() -> bool:
+        return all(torch.equal(p, start[n]) for n, p in module.policy.named_parameters() if n in start)
+
+    train_a_little()
+    module.enter_stage(1)
+    assert is_the_base()
+    train_a_little()
+    module.enter_stage(2)
+    assert not is_the_base(), "a stage that starts from the previous one keeps its weights"
+
+
+def test_a_step_is_taken_in_the_stage_that_runs() -> None:
+    module = StagedModule(PolicySettings(), [StageSettings(name, sft=True, steps=1) for name in ("one", "two")], seed=7)
+    loop = SimpleNamespace(total_batch_idx=12)
+    module._trainer = SimpleNamespace(fit_loop=loop, current_epoch=1, world_size=2)  # type: ignore[assignment]
+    assert module.step_context() == StepContext(seed=7, stage="one", step=12, epoch=1, world_size=2)
+    module.stage_index = 1
+    assert module.step_context().stage == "two"
+
+
+def test_the_reference_is_the_start_of_the_stage() -> None:
+    settings, reward = GRPOSettings(beta=0.1), RewardWeights(format=1.0)
+    stages = [StageSettings(name, grpo=settings, reward=reward, steps=1) for name in ("first", "second")]
+    module = StagedModule(PolicySettings(tuning="lora"), stages)
+    module.configure_model()
+    with torch.no_grad():
+        for parameter in module.policy.parameters():
+            if parameter.requires_grad:
+                parameter.add_(0.01)
+    moved = module.policy.trainable_weights()
+    assert module.objective is not None and module.objective.reference is not None
+    assert not torch.equal(next(iter(module.objective.reference.values())), next(iter(moved.values())))
+    module.enter_stage(1)
+    assert all(torch.equal(module.objective.reference[name], value) for name, value in moved.items())
+
+
+def test_a_checkpoint_rebuilds_its_module(staged_run: Path) -> None:
+    module = StagedModule.load_from_checkpoint(staged_run / "checkpoints" / "final.ckpt", weights_only=False)
+    assert [s.name for s in module.stages] == STAGES and module.stage_index == 2
