@@ -31,7 +31,7 @@ def test_a_run_goes_on_with_another_number_of_processes(
         args = ["fit", "--config", config, *(SHARDED if num_processes == 2 else [])]
         args += with_callback("KillAt", batch=3) if turn == 0 else ["--ckpt_path", last]
         done = in_processes(folder, *args, num_processes=num_processes)
-        assert done.codes == [0 if turn else -9] * num_processes, done.said[-3000:]
+        assert not any(done.codes) if turn else all(done.codes), done.said[-3000:]
     expected = [loss for _, _, loss in losses(whole / "losses.jsonl")]
     found = losses(folder / "losses.jsonl")
     assert [batch for _, batch, _ in found][-3:] == [2, 3, 4]
