@@ -114,9 +114,8 @@ class VideoClip:
     """The frames that the policy sees, and their times.
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
-    the segment, or of the file: at each of them its frame is on the screen. Each is less than a
-    step off an even rate of ``fps``.
-    ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
+    the segment, or of the file: at each of them its frame is on the screen, less than a step off an even
+    rate of ``fps``. ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
     """
 
     frames: Tensor
@@ -258,7 +257,7 @@ def resize_frames(
     frames: Tensor,
     max_pixels: int,
     min_pixels: int = SIDE_FACTOR**2,
-    stretch: tuple[Fraction, Fraction] = (Fraction(1), Fraction(1)),
+    stretch: tuple[Fraction | int, Fraction | int] = (1, 1),
 ) -> Tensor:
     """uint8 (T,H,W,3) to the smart size: antialiased bicubic in torch's uint8 arithmetic, which rounds.
 
