@@ -6,78 +6,12 @@ surely, they are the ends of one window. It is untrusted: nothing here raises, e
 
 import math
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Final, NamedTuple
 
+from tvg_lightning.plain_english import FILLER, TO, WORD, Label, label_of, plain_english
 from tvg_lightning.schema import Span
-
-# ---- plain words and marks
-
-# What counts as an English word ("_": perhaps a blank). "frames" behind a number, "scene" before it: it is no time.
-_SPELLINGS: Final = {
-    "hours": "小时 小時 stunde stunden heure heures hora horas",
-    "minutes": "分钟 分鐘 分 분 minuten minuto minutos minuti mn",
-    "minutes 30 seconds": "分半 分半钟",
-    "seconds": "秒钟 秒鐘 秒 초 sekunde sekunden seconde secondes segundo segundos secondo secondi",
-    "sec": "sek seg",
-    "ms": "毫秒 ミリ秒 밀리초",
-    "frames": "帧 幀 フレーム 프레임 パーセント 퍼센트 倍 次 回 번 秒間 分間 초간 분간 초_동안"
-    " einzelbilder fotogramas fotogrammi prozent mal fois veces volte vezes",
-    "scene": "场景 場景 镜头 鏡頭 步骤 步驟 选项 選項 章节 章節 百分之 シーン ステップ 장면 단계",
-    "minus": "负 負 マイナス 마이너스 moins menos meno",
-    "to": "到 至 直到 一直到 持续到 持續到 一直持续到 から より 부터 에서 에서부터 bis à hasta até às al au",
-    "from": "从 從 自 由 von vom ab de des desde da dal du",
-    "and": "和 与 與 及 跟 と 및 와 과 und et",
-    "between": "介于 介於 zwischen entre tra fra",
-    "start": "开始 開始 起始 起点 起點 始于 始於 始まり 始まる 始まって から_始まり から_始まる から_始まって 시작"
-    " 부터_시작 에서_시작 beginn beginnt anfang début débute inicio início inizio inizia comienza empieza começa",
-    "end": "结束 結束 终止 終止 终点 終點 終点 止于 終了 終わり 終わる 終わって 종료 끝 에서_끝"
-    " ende endet enden endzeit fin finit fim finisce termine termina terminan acaba",
-    "at": "在 于 於 に 에 で bei nach um après en em im",
-    "about": "大约 大約 约 約 大概 左右 附近 前后 頃 ごろ くらい ぐらい 약 대략 정도 쯤 경"
-    " etwa ungefähr circa rund environ vers aproximadamente cerca",
-    "the": "第 的 の 目 处 處 为 為 是 は が 时 時 时候 时刻 时间 時間 時刻 時候 시간 시점 시각 지점 은 는 이 가 을 를"
-    " 一直 起 der dem zur zum la le les el los las il uhr zeitpunkt temps tiempo tempo jusqu",
-}
-_ENGLISH: Final = {way.replace("_", ""): word for word, ways in _SPELLINGS.items() for way in ways.split()}
-_EUROPEAN: Final = frozenset(way for way in _ENGLISH if way < "\u3000")
-_ASIAN: Final = sorted((way for way in " ".join(_SPELLINGS.values()).split() if way > "\u3000"), key=len, reverse=True)
-_ASIAN_WORD: Final = re.compile(f" ?({'|'.join(_ASIAN).replace('_', ' ?')}) ?")
-_BESIDE_ASIAN: Final = re.compile(r"(?<=\d)(?=[\u3040-\u9fff\uac00-\ud7af])|(?<=[\u3040-\u9fff\uac00-\ud7af])(?=\d)")
-_WIDE_TO_ASCII: Final = str.maketrans(
-    {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
-    | dict.fromkeys("「」『』“”„«»″", '"')
-    | dict(zip("【〔〖】〕〗《〈》〉‘’′−\u3000", "[[[]]]<<>>'''- ", strict=True))
-    | {"，": ", ", "、": ", ", "。": ". "}  # a full-width comma only separates
-)
-_MARKUP: Final = {
-    r"\\[,;:! ]|\\(?:quad|qquad|left|right|displaystyle)(?![A-Za-z])": " ",
-    r"\\(?:to|mapsto|(?:[Ll]ong)?[Rr]ightarrow)(?![A-Za-z])": " to ",
-    r"\\leq?(?:slant)?(?![A-Za-z])": "≤",
-    r"\\(?:sim(?![A-Za-z])|text(?:en|em)dash)": "~",
-    r"\\pm(?![A-Za-z])": "±",
-    r"\\%": "%",
-    r"(?<=\d)~(?=[A-Za-z\\])": " ",
-    r"(?<=\d)\{([,.:])\}(?=\d)": r"\1",
-    r"(?:<=?|≤|⩽)\s?[A-Za-z]\s?(?:<=?|≤|⩽)": " to ",  # 12 <= t <= 18
-    r"(?<=\d)['’\u00a0\u2009\u202f](?=\d{3}(?!\d))": "",  # 1’234
-    r"(?<=\d)[·٫](?=\d)": ".",
-    r"(?<=\d)′(?!\s?\d)": " min ",
-    r"(?<=[段件景头骤项])(\d{1,3})[:：]": r"\1: ",  # 片段1:12 is part 1, from 12 on
-    r"(?<!\d)：|：(?!\d)": ": ",
-    r"(?<=\d) ?(?:时(?![间候刻])|時間|時(?![候刻])|시간) ?": " hours ",  # not after a digit: a time
-    r"  +": " ",
-}
-_TEX_BOX: Final = re.compile(r"\\(?:boxed|fbox)\s*+\{([^{}]*+)\}")
-_TEX_TEXT: Final = re.compile(r"\\(?:text|math|operatorname|mbox|hbox|bm|emph|underline)[a-z]*+\s*+\{([^{}]*+)\}")
-_EUROPEAN_FORMS: Final = {
-    r"(?<=[\ds]) a (?=(?:the )?\d)": " to ",  # de 12 a 18
-    r"(?<=[\ds]) [ey] ": " and ",
-    r"(?<=\d)(?:e|ème|º|ª)(?=\s)": "th",
-    r"(?<=\d)\. (?=(?:seconds?|to|and)\b)": " ",  # 12. bis 18. Sekunde
-}
-_HEADER_UNIT: Final = re.compile(r"\b(?:ms|min|mins|minutes|h|hours|frames?|percent)\b|%")
 
 # ---- times
 
@@ -118,7 +52,6 @@ _BARE: Final = re.compile(r"-?[\d.:]++$")
 _DECIMAL: Final = re.compile(r"-?\d++(?::\d++)*+,\d++(?![\d,.:])")
 _GROUPED: Final = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})++(?![\d,:])")
 _GROUPED_BY_DOTS: Final = re.compile(r"-?[1-9]\d{0,2}(?:\.\d{3})++,\d++(?![\d,.:])")
-_SURELY_DECIMAL: Final = re.compile(r"(?<![\d.,])(?:0,\d|\d++,(?:\d{1,2}|\d{4,})(?![\d.,]))")
 _OF_MINUTES: Final = re.compile(rf"(?:{_HOURS}|{_MINUTES})$", re.IGNORECASE)
 _REST: Final = re.compile(rf"{_BELOW_SIXTY}(?:[\s-]?{_SECONDS})?$", re.IGNORECASE)
 _SEPARATORS: Final = frozenset({", ", "; ", ";", " and ", " & "})
@@ -126,15 +59,6 @@ _COUNTED: Final = re.compile(r" (?!(?:to|til|until|and|at|in|of|the|mark|when|st
 
 # ---- what stands before, between and behind them
 
-_WORD: Final = re.compile(r"[^\W\d_]+")
-_START: Final = re.compile(r"start|begin|commenc|onset$|from$")
-_END: Final = re.compile(r"end(?:s|ed|ing|time)?$|finish|stop|conclud|offset$|until$|till$|through$|thru$")
-_TO: Final = frozenset({"to", "til"})
-# say nothing about whether a time starts or ends a window
-_FILLER: Final = re.compile(
-    r"(?:a|about|approx|approximately|around|at|ca|exactly|is|it|mark|moment|nearly|point|roughly|t|the|time|timestamp|up"
-    r"|min|minutes?|s|secs?|seconds?)$"
-)
 # what follows them is no time: frame 30, step 2
 _COUNTER: Final = re.compile(r"(?:chapter|frame|number|option|scene|shot|step)s?$")
 _DASHES: Final = "-‐‑‒–—―−~∼〜→⟶⇒➔➜"
@@ -179,7 +103,7 @@ def stated_windows(text: str) -> list[Span]:
     >>> stated_windows("2 men, 3 dogs: from 1 minute 5 seconds until 1:20; then [90.5, 90.5]")
     [Span(start_s=65.0, end_s=80.0), Span(start_s=90.5, end_s=90.5)]
     """
-    text, has_decimal_commas = _plain(text)
+    text, has_decimal_commas = plain_english(text)
     times = _whole(text, list(_times(text)), has_decimal_commas)
     links = [*(_link(text, first, second) for first, second in pairwise(times)), _NOT]
     found: list[tuple[bool, Span]] = []
@@ -198,53 +122,13 @@ def stated_windows(text: str) -> list[Span]:
     return [window for window in kept if math.isfinite(window.start_s) and math.isfinite(window.end_s)]
 
 
-def _plain(text: str) -> tuple[str, bool]:
-    """A text in plain English words and marks, and whether its numbers have decimal commas."""
-    if not text.isascii() or any(mark in text for mark in "\\<{'"):
-        for _ in range(4 if "\\" in text else 0):  # levels of \boxed{\text{…}}
-            text = _TEX_BOX.sub(r"[\1]", _TEX_TEXT.sub(r" \1 ", text))
-        for pattern, plain in _MARKUP.items():
-            text = re.sub(pattern, plain, text)
-    if not text.isascii():
-        text = text.translate(_WIDE_TO_ASCII)
-        text = _ASIAN_WORD.sub(lambda match: f" {_ENGLISH[match[1].replace(' ', '')]} ", text)
-        text = _BESIDE_ASIAN.sub(" ", text)
-    european = {_ENGLISH[word] for word in _EUROPEAN.intersection(_WORD.findall(text.casefold()))}
-    if european:
-        text = _WORD.sub(lambda match: _ENGLISH.get(match[0].casefold(), match[0]), text)
-        for pattern, plain in _EUROPEAN_FORMS.items():
-            text = re.sub(pattern, plain, text)
-    is_european = not european.isdisjoint(("to", "between", "seconds"))
-    return _without_tables(text), is_european or _SURELY_DECIMAL.search(text) is not None
-
-
-def _without_tables(text: str) -> str:
-    """A text with ``start: a, end: b`` for each row of a table that has a column of starts and one of ends."""
-    lines = text.split("\n") if "|" in text or "\t" in text else []
-    columns: list[tuple[int, str]] = []
-    for number, line in enumerate(lines):
-        cells = re.split(r"[|\t]", line.strip(" \r").removeprefix("|").removesuffix("|"))
-        words = [_WORD.findall(cell.lower()) for cell in cells]
-        labels = [{_END if word in _TO else _label_of([word]) for word in cell} - {None} for cell in words]
-        if len(cells) < 2:
-            columns = []
-        elif labels.count({_START}) == labels.count({_END}) == 1 and not any(char.isdigit() for char in line):
-            units = ["".join(_HEADER_UNIT.findall(cell.lower())[:1]) for cell in cells]
-            columns = [(k, units[k]) for k in (labels.index({_START}), labels.index({_END}))]
-            lines[number] = ""
-        elif columns and max(columns)[0] < len(cells):
-            start, end = (f"{cells[k].strip(' *`')} {unit}" for k, unit in columns)
-            lines[number] = f"start: {start}, end: {end};"
-    return "\n".join(lines) or text
-
-
 def _times(text: str) -> Iterator[_Time]:
     before = 0
     opened = False
     has_bullets = len(_BULLET_MINUS.findall(text)) > 1
     for match in _TIME.finditer(text):
         lead = text[max(before, match.start() - 40) : match.start()]
-        words = tuple(reversed(_WORD.findall(lead.lower())))
+        words = tuple(reversed(WORD.findall(lead.lower())))
         time, at = match["time"], match.start("time")
         if match["sign"]:
             is_bullet = has_bullets and not lead.rpartition("\n")[2].strip()
@@ -319,9 +203,9 @@ def _link(text: str, first: _Time, second: _Time) -> int:
     if second.at - first.to > _MAX_GAP:
         return _NOT
     gap = text[first.to : second.at]
-    has_words = _WORD.search(gap) is not None
-    is_led = has_words and _label(first) is _START and _label(second) is _END
-    if is_led or (has_words and _label_behind(text, first) is _START and _label_behind(text, second) is _END):
+    has_words = WORD.search(gap) is not None
+    is_led = has_words and _label(first) == "start" and _label(second) == "end"
+    if is_led or (has_words and _label_behind(text, first) == "start" and _label_behind(text, second) == "end"):
         return _LABELLED
     # 1:5 - 80 may be the window 5 to 80 of part 1
     if (":" not in first.text or ":" not in second.text) and _ONE_DIGIT.search(f"{first.text} {second.text}"):
@@ -338,11 +222,11 @@ def _link_of(gap: str) -> int:
     marks = _QUIET.sub("", gap)
     if len(gap) > _MAX_LINK or not _MARKS.fullmatch(marks) or _BULLET.search(gap):
         return _NOT
-    words = [word for word in _WORD.findall(gap.lower()) if not _FILLER.match(word)]
-    if len(words) > 1 and words[0] != "from" and _START.match(words[0]) and words[1] in _TO:
+    words = [word for word in WORD.findall(gap.lower()) if not FILLER.match(word)]
+    if len(words) > 1 and words[0] != "from" and label_of(words[:1]) == "start" and words[1] in TO:
         del words[0]  # 12 start to 18
     joints = set(words)
-    ends = {word for word in joints if word in _TO or _END.match(word)}
+    ends = {word for word in joints if word in TO or label_of([word]) == "end"}
     if joints - ends - {"and"}:
         return _NOT
     if ends:
@@ -354,23 +238,18 @@ def _link_of(gap: str) -> int:
     return _LISTED if joints or "," in marks or "&" in marks else _NOT
 
 
-def _label(time: _Time) -> re.Pattern[str] | None:
-    """``_START`` or ``_END`` where the nearest word before a time that says anything says so."""
-    return _label_of(word for word in time.words if word not in _TO)
+def _label(time: _Time) -> Label | None:
+    """The label where the nearest word before a time that says anything says so."""
+    return label_of(word for word in time.words if word not in TO)
 
 
-def _label_behind(text: str, time: _Time) -> re.Pattern[str] | None:
+def _label_behind(text: str, time: _Time) -> Label | None:
     """The same for the words behind a time; None where a colon, or an end's number, says that they lead to the next."""
     behind = _BEHIND.match(text, time.to)
     assert behind is not None
-    label = _label_of(word for word in _WORD.findall(behind[0].lower()) if word != "as")
+    label = label_of(word for word in WORD.findall(behind[0].lower()) if word != "as")
     then = text[behind.end() : behind.end() + 1]
-    return None if then in (":", "=") or (label is _END and then.isdigit()) else label
-
-
-def _label_of(words: Iterable[str]) -> re.Pattern[str] | None:
-    word = next((word for word in words if not _FILLER.match(word)), "")
-    return next((label for label in (_START, _END) if label.match(word)), None)
+    return None if then in (":", "=") or (label == "end" and then.isdigit()) else label
 
 
 def _window(first: str, second: str) -> Span:
