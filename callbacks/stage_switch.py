@@ -22,14 +22,11 @@ log = logging.getLogger(__name__)
 class StageSwitch(Callback):
     """A stage is one Lightning epoch; at its end the next one gets its weights, data, optimizer and schedule.
 
-    Modules without stages are left alone.
-
-    ``traces``: the folder where AnchorTrace writes, from which the harvest for an SFT stage is taken
-    (default: ``traces`` in the run's folder).
+    Modules without stages are left alone. The harvest for an SFT stage is taken from the traces that the run's
+    AnchorTrace writes.
     """
 
-    def __init__(self, traces: str | None = None) -> None:
-        self.traces = traces
+    def __init__(self) -> None:
         self._rewards: deque[float] = deque()
 
     # ---- set-up
@@ -41,7 +38,7 @@ class StageSwitch(Callback):
         # the trainer's own types leave out what its connectors give it
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        self._check_traces(trainer, pl_module)
+        _check_traces(trainer, pl_module)
         trainer.fit_loop.max_epochs = len(pl_module.stages)
         # every stage has data of its own
         trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
@@ -114,18 +111,11 @@ class StageSwitch(Callback):
         if trainer.fit_loop.epoch_loop.batch_progress.current.completed > 0:
             begun.append(pl_module.stage.name)
         for stage in pl_module.stages[pl_module.stage_index + 1 :]:
-            if stage.harvest_from in begun and not self._files(trainer, stage.harvest_from):
+            if stage.harvest_from in begun and not _trace_files(trainer, stage.harvest_from):
                 raise ValueError(
-                    f'no traces of stage "{stage.harvest_from}" in {self._folder(trainer)}, though the run has been in '
-                    "it: set trainer.default_root_dir to the folder of the run"
+                    f'no traces of stage "{stage.harvest_from}" in {_traces_folder(trainer)}, though the run has been '
+                    "in it: set trainer.default_root_dir to the folder of the run"
                 )
-
-    def _folder(self, trainer: L.Trainer) -> Path:
-        return Path(self.traces) if self.traces is not None else Path(trainer.default_root_dir) / "traces"
-
-    def _files(self, trainer: L.Trainer, stage: str) -> list[Path]:
-        """The traces of a stage, a file a process."""
-        return [path for path, name, _ in rank_files(self._folder(trainer)) if name == stage]
 
     def _move_on(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         """Enter the coming stage, if there is one: its weights, its optimizer, its schedule."""
@@ -133,17 +123,6 @@ class StageSwitch(Callback):
             module.enter_stage(module.stage_index + 1)
             trainer.strategy.setup_optimizers(trainer)
             log.info('stage "%s" begins', module.stage.name)
-
-    def _check_traces(self, trainer: L.Trainer, module: StagedModule) -> None:
-        """Refuse a harvest, before anything is trained, that nobody writes traces for."""
-        needs = next((stage for stage in module.stages if stage.harvest_from is not None), None)
-        writers = [callback for callback in trainer.callbacks if isinstance(callback, AnchorTrace)]  # type: ignore[attr-defined]
-        folders = [writer.traces_folder(trainer).resolve() for writer in writers]
-        if needs is not None and self._folder(trainer).resolve() not in folders:
-            raise ValueError(
-                f'stage "{needs.name}" learns from the traces of "{needs.harvest_from}": add the callback AnchorTrace, '
-                "with the folder that StageSwitch has as traces"
-            )
 
     def _harvest(self, trainer: L.Trainer, module: StagedModule, coming: StageSettings) -> None:
         """The first process reads the traces of all, and writes the ones worth learning from."""
@@ -154,9 +133,9 @@ class StageSwitch(Callback):
     def _write_harvest(self, trainer: L.Trainer, module: StagedModule, stage: StageSettings) -> None:
         source = stage.harvest_from
         assert source is not None
-        files = self._files(trainer, source)
+        files = _trace_files(trainer, source)
         if not files:
-            raise ValueError(f'no traces of stage "{source}" in {self._folder(trainer)}: AnchorTrace wrote none')
+            raise ValueError(f'no traces of stage "{source}" in {_traces_folder(trainer)}: AnchorTrace wrote none')
         traces = [trace for file in files for trace in read_traces(file)]
         kept = harvest(traces, stage.harvest_rule)
         log.info('stage "%s": %d of %d traces of "%s" are kept', stage.name, len(kept), len(traces), source)
@@ -172,6 +151,27 @@ class StageSwitch(Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._rewards = deque(state_dict["rewards"])
+
+
+def _check_traces(trainer: L.Trainer, module: StagedModule) -> None:
+    """Refuse a harvest, before anything is trained, that nobody writes traces for."""
+    needs = next((stage for stage in module.stages if stage.harvest_from is not None), None)
+    if needs is not None and _traces_folder(trainer) is None:
+        raise ValueError(
+            f'stage "{needs.name}" learns from the traces of "{needs.harvest_from}": add the callback AnchorTrace'
+        )
+
+
+def _traces_folder(trainer: L.Trainer) -> Path | None:
+    """The folder of the run's AnchorTrace; None without one."""
+    writers = [callback for callback in trainer.callbacks if isinstance(callback, AnchorTrace)]  # type: ignore[attr-defined]
+    return writers[0].traces_folder(trainer) if writers else None
+
+
+def _trace_files(trainer: L.Trainer, stage: str) -> list[Path]:
+    """The traces of a stage, a file a process."""
+    folder = _traces_folder(trainer)
+    return [path for path, name, _ in rank_files(folder) if name == stage] if folder is not None else []
 
 
 def _is_ending(trainer: L.Trainer) -> bool:

@@ -84,7 +84,7 @@ IMITATE = StageSettings("imitate", sft=True, steps=2, batch_size=2, harvest_from
 
 def both(folder: Path) -> list[L.Callback]:
     """The harvest takes the traces that a test has written."""
-    return [Written(str(folder / "traces")), StageSwitch(str(folder / "traces"))]
+    return [Written(str(folder / "traces")), StageSwitch()]
 
 
 def test_the_harvest_of_all_processes_is_what_the_next_stage_learns(run: Run, tmp_path: Path) -> None:
@@ -105,18 +105,14 @@ def test_a_harvest_of_nothing_says_what_to_do(run: Run, tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.parametrize("callbacks", [[StageSwitch()], [Written("elsewhere"), StageSwitch()]])
-def test_a_harvest_that_nobody_writes_traces_for_is_refused_before_a_step(
-    callbacks: list[L.Callback], run: Run
-) -> None:
+def test_a_harvest_that_nobody_writes_traces_for_is_refused_before_a_step(run: Run) -> None:
     with pytest.raises(ValueError, match=r'stage "imitate" learns from the traces of "explore": add .*AnchorTrace'):
-        run([replace(STAGE, steps=1), IMITATE], callbacks)
+        run([replace(STAGE, steps=1), IMITATE], [StageSwitch()])
 
 
-def test_a_folder_may_be_spelt_in_two_ways(run: Run, tmp_path: Path) -> None:
-    write_traces(tmp_path / "run" / "traces" / "explore-rank0.jsonl", [GOOD])
-    elsewhere = str(tmp_path / "videos" / ".." / "run" / "traces")
-    module = run([replace(STAGE, steps=1), IMITATE], [Written(elsewhere), StageSwitch()]).module
+def test_the_harvest_comes_from_the_folder_that_the_traces_go_to(run: Run, tmp_path: Path) -> None:
+    write_traces(tmp_path / "elsewhere" / "explore-rank0.jsonl", [GOOD])
+    module = run([replace(STAGE, steps=1), IMITATE], [Written(str(tmp_path / "elsewhere")), StageSwitch()]).module
     assert module.targets[-1] == "good"
 
 
@@ -159,7 +155,7 @@ def test_a_run_that_ends_early_keeps_what_it_trained(max_steps: int, index: int,
 def test_a_harvest_is_not_made_by_a_run_that_ends_early(run: Run, tmp_path: Path) -> None:
     write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [replace(GOOD, follows_format=False)])
     folder = str(tmp_path / "traces")
-    done = run([STAGE, IMITATE], [Written(folder), StageSwitch(folder), StepCheckpoint()], max_steps=3)
+    done = run([STAGE, IMITATE], [Written(folder), StageSwitch(), StepCheckpoint()], max_steps=3)
     assert (done.folder / "checkpoints" / "final.ckpt").is_file()
 
 
@@ -209,11 +205,11 @@ def test_another_list_of_stages_is_refused(stages: list[StageSettings], run: Run
 def test_a_harvest_goes_on_only_where_its_traces_are(run: Run, tmp_path: Path) -> None:
     folder = str(tmp_path / "traces")
     write_traces(tmp_path / "traces" / "explore-rank0.jsonl", [GOOD])
-    callbacks = [Written(folder), StageSwitch(folder), StepCheckpoint(every_n_steps=2)]
+    callbacks = [Written(folder), StageSwitch(), StepCheckpoint(every_n_steps=2)]
     last = run([STAGE, IMITATE], callbacks, max_steps=3).folder / "checkpoints" / "last.ckpt"
     (tmp_path / "traces" / "explore-rank0.jsonl").unlink()
     with pytest.raises(ValueError, match=r'no traces of stage "explore" .* though the run has been in it'):
-        run([STAGE, IMITATE], [Written(folder), StageSwitch(folder), StepCheckpoint()], ckpt_path=last)
+        run([STAGE, IMITATE], [Written(folder), StageSwitch(), StepCheckpoint()], ckpt_path=last)
 
 
 def test_modules_without_stages_are_left_alone() -> None:
