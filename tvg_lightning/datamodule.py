@@ -72,6 +72,7 @@ class DataPlan:
 class Planner(Protocol):
     """The side of a training module that the datamodule asks."""
 
+    needs_windows: bool
     needs_targets: bool
 
     def data_plan(self) -> DataPlan | None: ...
@@ -170,18 +171,25 @@ class TVGDataModule(L.LightningDataModule):
             if self.train is None:
                 raise ValueError("data.train: fit needs a file of annotations")
             self._read("data.train", self.train)
-            if self.targets is not None and not Path(self.targets).is_file():
-                raise ValueError(f"data.targets: there is no file {self.targets}")
-            planner: Planner = self.trainer.lightning_module  # type: ignore[union-attr, assignment]
-            if not planner.needs_targets:
-                self._check_windows()
-            elif self.targets is not None:
-                self._target_questions(Path(self.targets))
+            self._check_training(self.trainer.lightning_module)  # type: ignore[arg-type, union-attr]
         if stage == "predict":
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
         self._bad = self._bad_videos(stage)
+
+    def _check_training(self, planner: Planner) -> None:
+        """Refuse training data that any stage of the run could not use."""
+        if self.targets is not None and not Path(self.targets).is_file():
+            raise ValueError(f"data.targets: there is no file {self.targets}")
+        if planner.needs_windows:
+            self._check_windows()
+        if planner.needs_targets and self.targets is None:
+            raise ValueError(
+                "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
+            )
+        if planner.needs_targets:
+            self._target_questions(Path(self.targets))  # type: ignore[arg-type]
 
     def _check_truth(self, stage: str, key: str) -> None:
         """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
@@ -248,10 +256,6 @@ class TVGDataModule(L.LightningDataModule):
         planner: Planner = trainer.lightning_module  # type: ignore[assignment]
         default_targets = Path(self.targets) if self.targets is not None and planner.needs_targets else None
         plan = planner.data_plan() or DataPlan(self.batch_size, self.mixture, goes_on=True, targets=default_targets)
-        if planner.needs_targets and plan.targets is None:
-            raise ValueError(
-                "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
-            )
         questions = self._training_questions(plan)
         sharding = self._sharding()
         num_batches = plan.num_batches or plan.updates_per_batch * batches_in_epoch(

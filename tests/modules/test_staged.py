@@ -4,9 +4,12 @@ import json
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 
+import train
 from tests.doubles import losses
+from tests.runs import grpo, stage, write_config
 from tvg_lightning.modules.settings import GRPOSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.step import StepContext
@@ -86,3 +89,12 @@ def test_the_reference_is_the_start_of_the_stage() -> None:
 def test_a_checkpoint_rebuilds_its_module(staged_run: Path) -> None:
     module = StagedModule.load_from_checkpoint(staged_run / "checkpoints" / "final.ckpt", weights_only=False)
     assert [s.name for s in module.stages] == STAGES and module.stage_index == 2
+
+
+def test_a_later_stage_without_targets_is_refused_before_a_weight_is_loaded(
+    shapes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = write_config(tmp_path, shapes, stages=[stage("explore", 2, **grpo()), stage("imitate", 2, sft=True)])
+    monkeypatch.setattr("tvg_lightning.modules.grounding.PolicyBackbone", None)
+    with pytest.raises(ValueError, match=r"data\.targets: SFT needs a file of traces"):
+        train.main(["fit", "--config", str(config), "--data.targets", "null"])

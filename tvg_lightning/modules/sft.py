@@ -35,6 +35,7 @@ def sft_step(policy: PolicyBackbone, items: Sequence[Item], context: StepContext
 class SFTModule(GroundingModule):
     """SFT from a checkpoint on the datamodule's targets, for as many steps as the trainer is given."""
 
+    needs_windows = False
     needs_targets = True
 
     def __init__(

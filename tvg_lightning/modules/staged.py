@@ -67,8 +67,12 @@ class StagedModule(GroundingModule):
         return self.stage.optimizer
 
     @property
+    def needs_windows(self) -> bool:  # type: ignore[override]
+        return any(stage.grpo is not None for stage in self.stages)
+
+    @property
     def needs_targets(self) -> bool:  # type: ignore[override]
-        return (self.coming_stage or self.stage).sft
+        return any(stage.sft and stage.harvest_from is None for stage in self.stages)
 
     def take_step(self, items: Sequence[Item]) -> StepResult:
         if self.objective is not None:
