@@ -47,9 +47,9 @@ from tvg_lightning.data.video import (
     FrameSettings,
     VideoClip,
     VideoError,
-    choose_frames,
     read_clip,
     resize_frames,
+    sample_frames,
 )
 from tvg_lightning.data.workers.pool import ClipPool, Result
 from tvg_lightning.data.workers.worker import ClipRequest
@@ -140,7 +140,7 @@ def load_peer(folder: Path) -> Callable[[Path, int], Any]:
 def whole(path: Path) -> torch.Tensor:
     """Every frame decoded from the first to the last, as a reader without jumps must."""
     index = replace(index_frames(path), exact_jumps=False)
-    taken = choose_frames(index.times_s, FRAMES, None)
+    taken = sample_frames(index.times_s, FRAMES).taken
     return av_frames(index, taken, partial(resize_frames, max_pixels=PIXELS))
 
 
@@ -286,7 +286,7 @@ def memory(num_clips: int, num_workers: int) -> None:
                     process = psutil.Process()
                     workers = sum(child.memory_info().rss for child in process.children())
                     write(f"| {number} | {process.memory_info().rss / 2**20:.0f} | {workers / 2**20:.0f} |")
-            write(f"hits {pool.cache.hits}, misses {pool.cache.misses}")
+            write(f"hits {pool.cache.files.hits}, misses {pool.cache.files.misses}")
 
 
 def write(line: str) -> None:

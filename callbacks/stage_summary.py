@@ -10,7 +10,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from tvg_lightning.files import whole
+from tvg_lightning.files import atomic_write
 from tvg_lightning.metrics.grounding import ACCURACY_KEYS, anchor_means
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
@@ -108,7 +108,7 @@ class StageSummary(Callback):
     def _write(self, trainer: L.Trainer) -> None:
         if not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
-        with whole(self._path(trainer)) as part:
+        with atomic_write(self._path(trainer)) as part:
             part.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
 
 

@@ -9,6 +9,7 @@ from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.precision import compute_dtype
 
 
 class Throughput(Callback):
@@ -28,8 +29,7 @@ class Throughput(Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         assert isinstance(pl_module, GroundingModule)
         if self.peak_tflops is None:
-            is_mixed = str(trainer.precision) == "bf16-mixed"  # then products are not in the weights' type
-            dtype = torch.bfloat16 if is_mixed else pl_module.policy.head.dtype
+            dtype = compute_dtype(str(trainer.precision), pl_module.policy.head.dtype)
             self.peak_tflops = measured_peak_tflops(pl_module.device, dtype)
 
     def on_train_batch_start(

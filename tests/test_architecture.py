@@ -13,6 +13,7 @@ FLOORS = {
     "tvg_lightning.schema": 0,
     "tvg_lightning.spans": 0,
     "tvg_lightning.files": 0,
+    "tvg_lightning.plain_english": 0,
     "tvg_lightning.timestrings": 0,
     "tvg_lightning.parsing": 0,
     "tvg_lightning.prompts": 1,
@@ -53,8 +54,12 @@ LIBRARY_FLOORS = {
     "jsonargparse": 6,
 }
 
+# what only one module may import, and everybody else takes from there
+ONE_PLACE = {"bitsandbytes": "tvg_lightning.policy.four_bit"}
+
 MAX_FILE_LINES = 400
 MAX_FUNCTION_LINES = 60
+QUESTIONS = frozenset({"What", "Which", "Whether", "How", "Where", "When", "Who", "Whose", "Why"})
 
 
 def sources() -> list[Path]:
@@ -114,11 +119,13 @@ def import_faults(module: str, source: str, modules: frozenset[str]) -> list[str
             faults.append(f"{module}:{line} floor 0 imports {top}, which is not in the standard library")
         elif LIBRARY_FLOORS.get(top, 0) > floor:
             faults.append(f"{module}:{line} floor {floor} imports {top}, allowed from floor {LIBRARY_FLOORS[top]}")
+        elif ONE_PLACE.get(top, module) != module:
+            faults.append(f"{module}:{line} imports {top}: take it from {ONE_PLACE[top]}")
     return faults
 
 
 def style_faults(module: str, source: str) -> list[str]:
-    """Prints, broad excepts, and files or functions over the ceilings."""
+    """Prints, broad excepts, docstrings that are questions, and files or functions over the ceilings."""
     faults: list[str] = []
     if source.count("\n") > MAX_FILE_LINES:
         faults.append(f"{module} has {source.count(chr(10))} lines, the ceiling is {MAX_FILE_LINES}")
@@ -128,6 +135,10 @@ def style_faults(module: str, source: str) -> list[str]:
             faults.append(f"{module}:{node.lineno} print")
         if isinstance(node, ast.ExceptHandler) and broad(node.type):
             faults.append(f"{module}:{node.lineno} broad except")
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            first_word = (ast.get_docstring(node) or "-").split()[0]
+            if first_word in QUESTIONS:
+                faults.append(f'{module}: a docstring begins with "{first_word}": say it with a noun or a verb')
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             assert node.end_lineno is not None
             num_lines = node.end_lineno - node.lineno + 1
@@ -290,6 +301,7 @@ KNOWN = frozenset({"tvg_lightning", "tvg_lightning.spans", "tvg_lightning.traces
         ("tvg_lightning.policy.backbone", "from lightning import Trainer", "allowed from floor 6"),
         ("tvg_lightning.traces", "from . import spans", "relative import"),
         ("tvg_lightning.spanner", "import math", "has no floor"),
+        ("tvg_lightning.policy.export", "from bitsandbytes.nn import Linear4bit", "take it from tvg_lightning.policy"),
     ],
 )
 def test_import_faults_are_found(module: str, source: str, fault: str) -> None:
@@ -310,6 +322,8 @@ def test_fair_imports_pass() -> None:
         ("try:\n    x = 1\nexcept (KeyError, Exception):\n    pass", "broad except"),
         ("x = 1\n" * 401, "ceiling"),
         ("def f():\n" + "    x = 1\n" * 60, "f has 61 lines"),
+        ('def f():\n    """What f gives."""', 'begins with "What"'),
+        ('"""How it works."""', 'begins with "How"'),
     ],
 )
 def test_style_faults_are_found(source: str, fault: str) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from tvg_lightning.files import (
     append_json,
+    atomic_write,
     first_keys,
     json_lines,
     name_text,
@@ -16,7 +17,6 @@ from tvg_lightning.files import (
     read_table,
     refuse_existing,
     repair_last_line,
-    whole,
     write_jsonl,
 )
 
@@ -146,7 +146,7 @@ def test_a_whole_file_or_the_one_before(tmp_path: Path) -> None:
     write_jsonl(path, [{"a": "é \ud83d"}, {"b": 1}])
     assert path.read_bytes() == '{"a": "é \\ud83d"}\n{"b": 1}\n'.encode()
     assert [value for _, value in json_lines(path)] == [{"a": "é \ud83d"}, {"b": 1}]
-    with pytest.raises(OSError, match="full"), whole(path) as part:
+    with pytest.raises(OSError, match="full"), atomic_write(path) as part:
         part.write_bytes(b"half")
         raise OSError("the disk is full")
     with pytest.raises(TypeError):

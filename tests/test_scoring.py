@@ -115,13 +115,13 @@ def test_a_question_that_is_asked_twice() -> None:
         match(truth, [one, two, three])
 
 
-def test_ids_that_count_the_records_are_positions() -> None:
+def test_ids_that_count_the_records_are_positions(caplog: pytest.LogCaptureFixture) -> None:
     truth = [record("c:1", (0, 10)), record("c:2", (5, 10))]
     for first, second in [("1", "0"), ("charades_1", "charades_0")]:
         predictions = [answer(first, (5, 10), 1), answer(second, (0, 10), 2)]
-        assert match(truth, predictions).by_position
         assert ids(truth, predictions) == {"c:1": 2, "c:2": 1}
-    assert match(truth, [answer("0", (0, 1), query="Q."), answer("1", (0, 1))]).by_position
+    assert len(match(truth, [answer("0", (0, 1), query="Q."), answer("1", (0, 1))]).answers) == 2
+    assert len(caplog.messages) == 3 and all("ids were taken as positions" in words for words in caplog.messages)
     with pytest.raises(ValueError, match="no prediction is for a record"):
         match(truth, [answer("0", (0, 1), query="else"), answer("1", (0, 1))])
     for others in [("1", "2"), ("0", "0"), ("0", "x"), ("0", None), ("0",), ("0", "1", "2")]:
@@ -183,6 +183,6 @@ def test_several_answers_to_one_record_are_kept_for_a_mean() -> None:
     given = [answer("a", (0, 1)), answer("a", (0, 2)), answer("z", (0, 1))]
     assigned = assign(truth, given)
     assert [(index, p.span) for index, p in assigned.answers] == [(0, Span(0, 1)), (0, Span(0, 2))]
-    assert assigned.unknown == given[2:] and not assigned.by_position
+    assert assigned.unknown == given[2:]
     with pytest.raises(ValueError, match="answers 'a' otherwise"):
         match(truth, given)

@@ -17,8 +17,9 @@ from typing import Any
 
 Location = int | str  # of a record in its file: the line, or the key in a JSON file
 
-_NO_TEXT = re.compile("[\x00\ud800-\udfff]")  # NUL, and half a pair of UTF-16: JSON can hold both, UTF-8 files neither
-NO_TEXT = "what is no text (half an emoji, or NUL)"
+# NUL, and half a pair of UTF-16: JSON can hold both, UTF-8 files neither
+_BAD_CHARACTER = re.compile("[\x00\ud800-\udfff]")
+BAD_CHARACTERS = "what is no text (half an emoji, or NUL)"
 
 _FORMS = {
     "such lines are read by --benchmark qvhighlights": {"qid", "vid", "query"},
@@ -45,13 +46,13 @@ def plain_text(value: str) -> str:
     >>> plain_text("a cat \\ud83d jumps") == "a cat \\ufffd jumps", plain_text("\\U0001f431") == "\\U0001f431"
     (True, True)
     """
-    return _NO_TEXT.sub("\ufffd", value)
+    return _BAD_CHARACTER.sub("\ufffd", value)
 
 
 def name_text(value: str, key: str) -> str:
     """The value itself, or ValueError where it is no text: a name with other letters would name another thing."""
-    if _NO_TEXT.search(value):
-        raise ValueError(f"{key} {value!r} holds {NO_TEXT}; write another name")
+    if _BAD_CHARACTER.search(value):
+        raise ValueError(f"{key} {value!r} holds {BAD_CHARACTERS}; write another name")
     return value
 
 
@@ -170,7 +171,7 @@ def repair_last_line(file: Path) -> None:
 
 
 @contextmanager
-def whole(file: Path) -> Iterator[Path]:
+def atomic_write(file: Path) -> Iterator[Path]:
     """A name beside ``file`` to write to, which takes the place of ``file`` in the end; after an error it goes."""
     file.parent.mkdir(parents=True, exist_ok=True)
     part = file.with_name(f".{file.name}.{os.getpid()}.part")
@@ -186,7 +187,7 @@ def whole(file: Path) -> Iterator[Path]:
 def write_jsonl(file: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """Write one JSON object a line in UTF-8; half an emoji stays as the JSON escape that it came as."""
     lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
-    with whole(file) as part:
+    with atomic_write(file) as part:
         part.write_bytes(lines.encode("utf-8", errors="backslashreplace"))
 
 

@@ -69,7 +69,11 @@ def answer_ious(traces: Iterable[Trace]) -> Iterator[tuple[str, float]]:
     """Sample id and IoU of every grounding answer."""
     for trace in traces:
         if trace.task == Task.TVG and trace.windows:
-            yield trace.sample_id, spans.iou_to_windows(trace.answer, trace.windows)
+            yield trace.sample_id, _iou(trace)
+
+
+def _iou(trace: Trace) -> float:
+    return spans.iou_to_windows(trace.answer, trace.windows)
 
 
 def means(answers: Iterable[tuple[str, float]]) -> dict[str, float]:
@@ -122,7 +126,3 @@ def draw_by_difficulty(samples: Sequence[Sample], ious: Mapping[str, float], rul
             keys[sample.sample_id] = math.log(u) / weight if u > 0 else -math.inf
     chosen = set(sorted(keys, key=lambda sample_id: -keys[sample_id])[: rule.num_samples])
     return [sample for sample in samples if sample.sample_id in chosen]
-
-
-def _iou(trace: Trace) -> float:
-    return spans.iou_to_windows(trace.answer, trace.windows)

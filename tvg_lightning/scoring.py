@@ -4,6 +4,7 @@ Truth is taken as published: windows that end after their video are not cut, and
 (reversed, zero length) is an IoU of 0 that stays in the denominator. Predictions are not cut either.
 """
 
+import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +17,8 @@ from tvg_lightning.predictions import Prediction
 from tvg_lightning.schema import Span
 from tvg_lightning.spans import best_window, iou_to_windows, is_usable
 
+logger = logging.getLogger(__name__)
+
 THRESHOLDS = (0.3, 0.5, 0.7)
 _LAST_NUMBER = re.compile(r"(?:.*_)?(\d+)", re.DOTALL)
 
@@ -24,11 +27,10 @@ _LAST_NUMBER = re.compile(r"(?:.*_)?(\d+)", re.DOTALL)
 class Matched:
     """Predictions by the records that they answer."""
 
+    unknown: list[Prediction]  # for no record of the file
     answers: dict[int, Prediction] = field(default_factory=dict)  # by the record's index
-    unknown: list[Prediction] = field(default_factory=list)  # for no record of the file
     num_repeated: int = 0  # the same answer once more, as the last batch of several processes gives
     num_other_query: int = 0  # under a record's id, but with another sentence
-    by_position: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,12 @@ class Assigned:
 
     answers: list[tuple[int, Prediction]] = field(default_factory=list)
     unknown: list[Prediction] = field(default_factory=list)  # for no record of the file
-    by_position: bool = False
 
 
 def match(records: Sequence[Record], predictions: Sequence[Prediction]) -> Matched:
     """Give every record its one prediction; see ``assign``. ValueError where two predictions for one record differ."""
     assigned = assign(records, predictions)
-    matched = Matched(unknown=assigned.unknown, by_position=assigned.by_position)
+    matched = Matched(assigned.unknown)
     for index, prediction in assigned.answers:
         _answer(matched, records, index, prediction)
     return matched
@@ -206,7 +207,8 @@ def _by_position(records: Sequence[Record], predictions: Sequence[Prediction]) -
     if len(predictions) == len(records) and sorted(positions) == list(range(len(records))):
         answers = list(zip(positions, predictions, strict=True))
         if not any(_is_other_query(records[position], prediction) for position, prediction in answers):
-            return Assigned(answers, by_position=True)
+            logger.warning("no id is that of a record: the ids were taken as positions in the annotations, from 0")
+            return Assigned(answers)
     wanted, got = records[:1], predictions[:1]
     raise ValueError(
         "no prediction is for a record of the annotations; "

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from tvg_lightning.files import NO_TEXT, at, json_lines, name_text, plain_text, repair_last_line, whole
+from tvg_lightning.files import BAD_CHARACTERS, at, atomic_write, json_lines, name_text, plain_text, repair_last_line
 from tvg_lightning.schema import Answer, Sample, Span, Task
 from tvg_lightning.spans import iou_to_windows
 
@@ -88,7 +88,7 @@ class TraceWriter:
         The file is written anew beside the old one and then put in its place, so a crash loses nothing.
         """
         dropped = 0
-        with whole(self.path) as part, part.open("wb") as kept:
+        with atomic_write(self.path) as part, part.open("wb") as kept:
             for trace in read_traces(self.path):
                 if trace.step <= step:
                     kept.write(_line_of(trace))
@@ -113,7 +113,7 @@ class TraceWriter:
 
 def write_traces(path: Path, traces: Iterable[Trace]) -> None:
     """Write a file of traces; it appears whole or not at all."""
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_bytes(b"".join(_line_of(trace) for trace in traces))
 
 
@@ -132,7 +132,7 @@ def read_traces(path: Path | str) -> Iterator[Trace]:
         yield trace
     if fixed:
         words = "%s: %d traces fixed, the first at line %d: %s is replaced by U+FFFD"
-        log.warning(words, path, len(fixed), fixed[0], NO_TEXT)
+        log.warning(words, path, len(fixed), fixed[0], BAD_CHARACTERS)
 
 
 def num_traces(path: Path | str) -> int:

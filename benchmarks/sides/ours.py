@@ -1,11 +1,10 @@
 """One side of ``grpo_step``: this project's own GRPO step, its loss's backward pass, clipping and AdamW."""
 
 import time
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor
 
 from benchmarks.sides.work import (
     LEARNING_RATE,
@@ -29,7 +28,6 @@ from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import VISION_TOKENS
 from tvg_lightning.policy.generation import Completion, generate
-from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights
@@ -38,16 +36,9 @@ from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
 PHASES = ("vision", "rollout", "loss", "backward", "optimizer")
 
 
-def every_other_one_answers(
-    policy: PolicyBackbone,
-    prompts: Sequence[EncodedPrompt],
-    features: Sequence[Tensor],
-    num_generations: int,
-    generation: GenerationSettings,
-    uniform_RT: Tensor | None = None,
-) -> list[list[Completion]]:
+def every_other_one_answers(*request: Any) -> list[list[Completion]]:
     """``generate``; random weights never answer, so some texts are exchanged, or all rewards would be equal."""
-    groups = generate(policy, prompts, features, num_generations, generation, uniform_RT)
+    groups = generate(*request)
     answer = "<think>It spins.</think><answer>0.0 to 0.5</answer>"
     return [[replace(one, text=answer) if g % 2 else one for g, one in enumerate(group)] for group in groups]
 

@@ -167,7 +167,7 @@ def _read_as(rank: int, folder: Path) -> None:
     """One of two processes that share the log and the folder of frames; the second reads twice what is there."""
     pool = TablePool(bad=[1])
     pool.cache = FrameCache(folder / "frames")
-    pool.cache._store.hits, pool.cache._store.misses = 3 * rank, 1
+    pool.cache.files.hits, pool.cache.files.misses = 3 * rank, 1
     reader = read(pool, BadVideos(folder / f"{rank}.jsonl", ()))
     list(reader.training(drawn([0, 1, 2, 3] if rank else [0, 2, 3, 4])))
     waited_s = of_all_ranks(reader._wait_s)

@@ -67,7 +67,7 @@ def test_the_pool_is_as_told(tmp_path: Path) -> None:
     features = FeatureCache(tmp_path / "f", "tower", torch.float32)
     with settings.pool(features) as pool:
         assert (pool.num_workers, pool.timeout_s, pool.cache.folder) == (1, 7.0, tmp_path / "c")
-        assert pool.cache.max_bytes == 2**29 and pool.features is features
+        assert pool.cache.files.max_bytes == 2**29 and pool.features is features
     assert ReadingSettings().pool(None).cache.folder is None
 
 
@@ -77,7 +77,7 @@ def test_features_are_those_of_one_tower_on_one_device(tmp_path: Path, monkeypat
 
     def key(tower: str = "tower", device: str = "cpu", precision: str = "32-true") -> str:
         cache = settings.features(tower, torch.float32, torch.device(device), precision)
-        assert cache.max_bytes == 2**28
+        assert cache.files.max_bytes == 2**28
         return cache.key("digest", FrameSettings(), None)
 
     keys = [key(), key("other"), key(device="meta"), key(precision="bf16-mixed")]

@@ -15,7 +15,6 @@ from tvg_lightning.data.video import (
     SegmentError,
     VideoClip,
     VideoError,
-    choose_frames,
     read_clip,
     resize_frames,
     sample_frames,
@@ -63,12 +62,12 @@ def test_sample_times_by_hand() -> None:
 
 
 def test_whole_video_of_a_regular_rate() -> None:
-    assert choose_frames([k / 30 for k in range(90)], TWO_FPS, None) == [0, 15, 30, 45, 60, 75]
+    assert sample_frames([k / 30 for k in range(90)], TWO_FPS, None).taken == [0, 15, 30, 45, 60, 75]
 
 
 def test_a_slow_file_gives_every_frame_once() -> None:
-    assert choose_frames([0.0, 1.0, 2.0, 3.0], TWO_FPS, None) == [0, 1, 2, 3]
-    assert choose_frames([0.0, 1.0, 2.0], TWO_FPS, None) == [0, 1, 2]  # odd: the reader repeats the last one
+    assert sample_frames([0.0, 1.0, 2.0, 3.0], TWO_FPS, None).taken == [0, 1, 2, 3]
+    assert sample_frames([0.0, 1.0, 2.0], TWO_FPS, None).taken == [0, 1, 2]  # odd: the reader repeats the last one
 
 
 def test_a_frame_stands_until_the_next_one() -> None:
@@ -136,22 +135,22 @@ def test_times_are_told_as_they_are(
 
 def test_a_segment_gets_its_own_frames_at_its_own_rate() -> None:
     tenths = [k / 10 for k in range(100)]
-    assert choose_frames(tenths, TWO_FPS, Span(3.0, 5.0)) == [30, 35, 40, 45]
-    assert choose_frames(tenths, TWO_FPS, Span(9.0, 99.0)) == [90, 95]  # ends with the video
-    assert choose_frames(tenths, TWO_FPS, Span(-0.2, 1.0)) == [0, 5]
+    assert sample_frames(tenths, TWO_FPS, Span(3.0, 5.0)).taken == [30, 35, 40, 45]
+    assert sample_frames(tenths, TWO_FPS, Span(9.0, 99.0)).taken == [90, 95]  # ends with the video
+    assert sample_frames(tenths, TWO_FPS, Span(-0.2, 1.0)).taken == [0, 5]
 
 
 def test_a_segment_between_two_frames_gets_the_nearest_two() -> None:
     seconds = [float(k) for k in range(10)]
-    assert choose_frames(seconds, TWO_FPS, Span(3.2, 3.4)) == [3, 4]
-    assert choose_frames(seconds, TWO_FPS, Span(9.5, 9.9)) == [8, 9]
-    assert choose_frames(seconds, TWO_FPS, Span(2.9, 3.1)) == [2, 3]
+    assert sample_frames(seconds, TWO_FPS, Span(3.2, 3.4)).taken == [3, 4]
+    assert sample_frames(seconds, TWO_FPS, Span(9.5, 9.9)).taken == [8, 9]
+    assert sample_frames(seconds, TWO_FPS, Span(2.9, 3.1)).taken == [2, 3]
 
 
 @pytest.mark.parametrize("segment", [Span(5.0, 5.0), Span(6.0, 5.0), Span(10.5, 12.0), Span(math.nan, 5.0)])
 def test_a_segment_that_is_not_there_is_refused(segment: Span) -> None:
     with pytest.raises(VideoError, match=r"outside the video's 10\.00 s"):
-        choose_frames([float(k) for k in range(10)], TWO_FPS, segment)
+        sample_frames([float(k) for k in range(10)], TWO_FPS, segment)
 
 
 @given(
@@ -163,7 +162,7 @@ def test_chosen_frames_are_even_ascending_and_inside(gaps: list[float], fps: flo
     times_s = [sum(gaps[:k]) for k in range(len(gaps) + 1)]
     low, high = min(edges) * times_s[-1], max(edges) * times_s[-1]
     segment = Span(low, high) if low < high else None
-    taken = choose_frames(times_s, FrameSettings(fps=fps), segment)
+    taken = sample_frames(times_s, FrameSettings(fps=fps), segment).taken
     inside = [k for k, t in enumerate(times_s) if segment is None or low - 1e-6 <= t < high - 1e-6]
     assert taken == sorted(taken) and taken[0] >= 0 and taken[-1] < len(times_s)
     assert len(taken) % 2 == 0 or taken == inside  # odd only where nothing is left to add

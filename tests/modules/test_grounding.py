@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import train
 from tests.runs import WITHOUT_VALIDATION, grpo, stage, write_config
@@ -18,7 +18,7 @@ from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
+from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.traces import read_traces
 
 
@@ -99,12 +99,7 @@ ANSWERS = ("<think>from 0.0 to 1.0</think><answer>0.0 to 1.0</answer>", "I do no
 
 
 def engine(
-    policy: PolicyBackbone,
-    prompts: Sequence[EncodedPrompt],
-    features: Sequence[Tensor],
-    num_generations: int,
-    generation: GenerationSettings,
-    uniform_RT: Tensor | None = None,
+    policy: PolicyBackbone, prompts: Sequence[EncodedPrompt], features: Any, num_generations: int, *_: Any
 ) -> list[list[Completion]]:
     """The same answers to every prompt."""
     ids = [policy.text_to_ids(text) for text in ANSWERS[:num_generations]]

@@ -99,7 +99,7 @@ def test_what_fits_badly_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     ]
     caplog.clear()
     main("jsonl", truth, save(tmp_path / "counted.jsonl", [{"qid": k, "pred": [0, 1]} for k in (0, 1)]))
-    assert caplog.messages[1] == "no id is that of a record: the ids were taken as positions in the annotations, from 0"
+    assert caplog.messages[0] == "no id is that of a record: the ids were taken as positions in the annotations, from 0"
 
 
 def test_every_query_in_a_file(files: tuple[Path, Path], tmp_path: Path) -> None:

@@ -37,8 +37,6 @@ class BadVideos:
     """
 
     def __init__(self, log: Path | None, videos: Collection[str], max_share: float = 0.5) -> None:
-        if not 0 <= max_share <= 1:
-            raise ValueError(f"data.max_bad_share must be between 0 and 1, got {max_share}")
         self.log, self.videos, self.max_share = log, frozenset(videos), max_share
         self._files: dict[str, BadVideo] = {}
         self._parts: dict[tuple[str, Span | None], BadVideo] = {}

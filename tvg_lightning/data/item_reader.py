@@ -12,8 +12,7 @@ from typing import Protocol, Self
 import torch
 
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos
-from tvg_lightning.data.caches.feature_cache import FeatureCache
-from tvg_lightning.data.caches.frame_cache import FrameCache
+from tvg_lightning.data.caches.tensor_store import TensorStore
 from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import Clip, ClipPool
@@ -94,11 +93,11 @@ class ItemReader:
         ``bad_videos``: of the process that knows of most, as they share one log. ``wait_s``: since the last call, of
         the process that waited longest, as the others waited for it. All else is counted together.
         """
-        caches: dict[str, FrameCache | FeatureCache] = {}
+        caches: dict[str, TensorStore] = {}
         if self.pool.cache.folder is not None:
-            caches["frame_cache"] = self.pool.cache
+            caches["frame_cache"] = self.pool.cache.files
         if self.pool.features is not None:
-            caches["feature_cache"] = self.pool.features
+            caches["feature_cache"] = self.pool.features.files
         ours = _ReadingMetrics(
             len(self.bad),
             self.pool.num_killed,

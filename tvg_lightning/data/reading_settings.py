@@ -9,7 +9,7 @@ import torch
 
 from tvg_lightning.data.caches.feature_cache import FeatureCache
 from tvg_lightning.data.caches.frame_cache import FrameCache
-from tvg_lightning.data.workers.pool import LONGEST_TIMEOUT_S, ClipPool
+from tvg_lightning.data.workers.pool import ClipPool, check_pool
 
 
 @dataclass(frozen=True)
@@ -25,11 +25,9 @@ class ReadingSettings:
     feature_cache: str | None = None
 
     def __post_init__(self) -> None:
-        for key in ("num_workers", "prefetch"):
-            if (count := self.__dict__[key]) < 0:
-                raise ValueError(f"data.{key} must be at least 0, got {count}")
-        if not 0 < self.video_timeout_s <= LONGEST_TIMEOUT_S:
-            raise ValueError(f"data.video_timeout_s must be above 0 and at most a day, got {self.video_timeout_s}")
+        check_pool(self.num_workers, self.video_timeout_s)
+        if self.prefetch < 0:
+            raise ValueError(f"data.prefetch must be at least 0, got {self.prefetch}")
         if not (math.isfinite(self.cache_max_gb) and self.cache_max_gb > 0):
             raise ValueError(f"data.cache_max_gb must be a positive number, got {self.cache_max_gb}")
         if not 0 <= self.max_bad_share <= 1:

@@ -115,7 +115,7 @@ class VideoClip:
 
     ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
     the segment, or of the file: at each of them its frame is on the screen, less than a step off an even
-    rate of ``fps``. ``keep`` takes what a frozen vision tower makes of the frames, where that is kept for the next time.
+    rate of ``fps``. ``keep`` takes what a frozen vision tower makes of the frames, if that is kept for the next time.
     """
 
     frames: Tensor
@@ -165,11 +165,6 @@ def sample_times(duration_s: float, settings: FrameSettings) -> list[float]:
         wanted = TEMPORAL_PATCH * round(duration_s * settings.fps / TEMPORAL_PATCH)
         num = max(settings.min_frames, min(settings.max_frames, wanted))
     return [k * duration_s / num for k in range(num)]
-
-
-def choose_frames(frame_times_s: Sequence[float], settings: FrameSettings, segment: Span | None) -> list[int]:
-    """Indices of the frames to take, as ``sample_frames``."""
-    return sample_frames(frame_times_s, settings, segment).taken
 
 
 def sample_frames(

@@ -23,7 +23,7 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.phases import Phases
-from tvg_lightning.modules.precision import leave_to_the_policy
+from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
 from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
@@ -42,7 +42,8 @@ class GroundingModule(L.LightningModule):
 
     policy: PolicyBackbone
     optimizer_settings: OptimizerSettings
-    needs_targets = False  # True where a step learns given completions
+    needs_windows = True  # of every sample to train on: completions are rewarded by them
+    needs_targets = False  # the completions to learn come from data.targets
 
     def __init__(
         self,
@@ -112,9 +113,8 @@ class GroundingModule(L.LightningModule):
         if not hasattr(self, "policy"):
             self.policy = PolicyBackbone(self.policy_settings)
             if self.device_mesh is not None:  # given by ModelParallelStrategy, that is FSDP2
-                is_mixed = str(self.trainer.precision) == "bf16-mixed"
-                compute_dtype = torch.bfloat16 if is_mixed else self.policy.head.dtype
-                shard(self.policy, self.device_mesh["data_parallel"], compute_dtype)
+                dtype = compute_dtype(str(self.trainer.precision), self.policy.head.dtype)
+                shard(self.policy, self.device_mesh["data_parallel"], dtype)
 
     def setup(self, stage: str) -> None:
         is_sharded = self.device_mesh is not None

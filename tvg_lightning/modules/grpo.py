@@ -58,8 +58,8 @@ class GRPOObjective:
 
     def begin(self, policy: PolicyBackbone, base: Weights | None) -> None:
         """Take the reference: the policy as it is now, or the weights with which the run began."""
-        if self.settings.beta > 0:
-            self.reference = policy.trainable_weights() if self.settings.reference == "stage" else base
+        if self.settings.kept_reference is not None:
+            self.reference = base if self.settings.kept_reference == "base" else policy.trainable_weights()
 
     def step(
         self,
@@ -207,8 +207,8 @@ class GRPOModule(GroundingModule):
         is_new = not hasattr(self, "policy")
         super().configure_model()
         if is_new:
-            needs_base = self.grpo.beta > 0 and self.grpo.reference == "base"
-            self.objective.begin(self.policy, self.policy.trainable_weights() if needs_base else None)
+            base = self.policy.trainable_weights() if self.grpo.kept_reference == "base" else None
+            self.objective.begin(self.policy, base)
 
     def setup(self, stage: str) -> None:
         super().setup(stage)

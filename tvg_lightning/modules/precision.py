@@ -1,9 +1,15 @@
-"""``trainer.precision: bf16-true``, of which Lightning does more than this project wants."""
+"""``trainer.precision``: the dtype of the products, and what Lightning's bf16-true is kept from doing."""
 
 from contextlib import nullcontext
 from typing import Any
 
+import torch
 from lightning.pytorch.plugins.precision import HalfPrecision
+
+
+def compute_dtype(precision: str, weights: torch.dtype) -> torch.dtype:
+    """The dtype of the policy's matrix products under a ``trainer.precision``, given that of its weights."""
+    return torch.bfloat16 if precision == "bf16-mixed" else weights
 
 
 def leave_to_the_policy(plugin: HalfPrecision) -> None:

@@ -106,6 +106,11 @@ class GRPOSettings:
     reference: ReferenceName = "stage"
 
     @property
+    def kept_reference(self) -> ReferenceName | None:
+        """The reference whose weights are kept; None without a KL."""
+        return self.reference if self.beta > 0 else None
+
+    @property
     def updates_per_rollout(self) -> int:
         return self.num_minibatches * self.num_iterations
 
@@ -188,9 +193,7 @@ class StageSettings:
     @property
     def needs_base(self) -> bool:
         """True where the run's first weights must be kept for this stage."""
-        grpo = self.grpo
-        measures_against_it = grpo is not None and grpo.beta > 0 and grpo.reference == "base"
-        return self.start_from == "base" or measures_against_it
+        return self.start_from == "base" or (self.grpo is not None and self.grpo.kept_reference == "base")
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):

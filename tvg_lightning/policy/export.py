@@ -12,8 +12,6 @@ from pickle import UnpicklingError
 from typing import Any
 
 import torch
-from bitsandbytes.functional import dequantize_4bit
-from bitsandbytes.nn.modules import Linear4bit
 from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
@@ -21,6 +19,7 @@ from torch import Tensor, nn
 from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
+from tvg_lightning.policy.four_bit import Linear4bit, dequantize_4bit
 from tvg_lightning.policy.identity import base_fingerprint, base_folder
 from tvg_lightning.policy.loading import LORA_TARGETS
 from tvg_lightning.policy.settings import PolicySettings

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tvg_lightning.files import NO_TEXT, write_jsonl
+from tvg_lightning.files import BAD_CHARACTERS, write_jsonl
 from tvg_lightning.parsing import read_strict
 from tvg_lightning.schema import Method, Sample, Task
 from tvg_lightning.teacher.questions import Question
@@ -49,7 +49,7 @@ class Results:
         """Counts, and why answers were refused."""
         reasons = Counter(record.reason.split(":")[0] for record in self.refused)
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        fixed = f" ({self.num_fixed} fixed: {NO_TEXT} is replaced by U+FFFD)" if self.num_fixed else ""
+        fixed = f" ({self.num_fixed} fixed: {BAD_CHARACTERS} is replaced by U+FFFD)" if self.num_fixed else ""
         return f"{len(self.traces)} traces{fixed}, {len(self.refused)} refused{f' ({why})' if why else ''}"
 
 

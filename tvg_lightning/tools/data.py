@@ -8,7 +8,7 @@ from tvg_lightning.data.annotations.benchmarks import BenchmarkName
 from tvg_lightning.data.annotations.describe import describe
 from tvg_lightning.data.annotations.picture import draw
 from tvg_lightning.data.annotations.records import clean
-from tvg_lightning.files import plain_text, refuse_existing, whole
+from tvg_lightning.files import atomic_write, plain_text, refuse_existing
 
 
 def inspect(
@@ -37,7 +37,7 @@ def inspect(
     result = clean(annotations, records, videos_outside)
     picture = out or Path(f"inspect_{annotations.stem}.png")
     title = f"{benchmark} · {annotations.name} · {result.report.num_read} of {len(records)} queries"
-    with whole(picture) as part:
+    with atomic_write(picture) as part:
         draw(result.samples, plain_text(title)).savefig(part, format="png")
     sys.stdout.write(f"{describe(records, result, examples)}\npicture: {picture}\n")
 

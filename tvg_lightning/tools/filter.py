@@ -4,7 +4,6 @@ The answers are traces (of ``annotate``, or of any GRPO run), or the predictions
 rollouts of any checkpoint.
 """
 
-import logging
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,8 +17,6 @@ from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import Method, MethodName, Sample
 from tvg_lightning.scoring import Assigned, assign
 from tvg_lightning.traces import read_traces, write_traces
-
-logger = logging.getLogger(__name__)
 
 
 def tvg_r1(
@@ -100,8 +97,6 @@ def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assign
 
     A record that is no sample, for it was refused, has IoU 0.
     """
-    if assigned.by_position:
-        logger.warning("no id is that of a sample: the ids were taken as positions in the annotations, from 0")
     windows = {sample.sample_id: sample.windows for sample in samples}
     for index, prediction in assigned.answers:
         name = records[index].sample_id

@@ -30,8 +30,8 @@ from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.questions import ANSWER, DESCRIBE, RELATE, Mix, Question, draw_question
 from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
 from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
-from tvg_lightning.data.video import FrameSettings, VideoClip, choose_frames, resize_frames, sampled_fps
-from tvg_lightning.files import whole
+from tvg_lightning.data.video import FrameSettings, VideoClip, resize_frames, sample_frames
+from tvg_lightning.files import atomic_write
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import DEFAULT_SYSTEM
@@ -90,11 +90,9 @@ def draw_clips(seed: int) -> DrawnScene:
 
 def _draw_clip(scene: Scene, segment: Span | None) -> VideoClip:
     frame_times_s = [k / scene.fps for k in range(round(scene.duration_s * scene.fps))]
-    taken_s = [frame_times_s[i] for i in choose_frames(frame_times_s, TINY_FRAMES, segment)]
-    frames = resize_frames(torch.from_numpy(np.stack([draw_frame(scene, t) for t in taken_s])), TINY_FRAMES.max_pixels)
-    origin_s = 0.0 if segment is None else segment.start_s
-    times_s = tuple(t - origin_s for t in taken_s)
-    return VideoClip(frames, times_s, sampled_fps(times_s, TINY_FRAMES.fps), "drawn")
+    taken, times_s, fps = sample_frames(frame_times_s, TINY_FRAMES, segment)
+    drawn = np.stack([draw_frame(scene, frame_times_s[frame]) for frame in taken])
+    return VideoClip(resize_frames(torch.from_numpy(drawn), TINY_FRAMES.max_pixels), tuple(times_s), fps, "drawn")
 
 
 def pretrain(out: Path, settings: PretrainSettings) -> None:
@@ -114,7 +112,7 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
         log += _fit(policy, drawn, features, settings, mix, steps)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
-    with whole(out / "pretrain_log.json") as part:
+    with atomic_write(out / "pretrain_log.json") as part:
         part.write_text(json.dumps(record, indent=1), encoding="utf-8")
 
 

@@ -67,8 +67,6 @@ def tell(given: Sequence[Prediction], matched: Matched) -> None:
     read = _listed(prediction.key for prediction in given)
     unread = _listed(key for prediction in given for key in prediction.keys_unread)
     logger.info("%d predictions, read from %s%s", len(given), read, f", not from {unread}" if unread else "")
-    if matched.by_position:
-        logger.warning("no id is that of a record: the ids were taken as positions in the annotations, from 0")
     if matched.unknown:
         examples = ", ".join(f"{p.where()} ({p.qid or p.query!r})" for p in matched.unknown[:3])
         logger.warning("%d predictions are for no record, such as %s", len(matched.unknown), examples)

@@ -1,5 +1,6 @@
 """Features come back as they were under keys that tell them apart; runs decode and encode each clip once."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def test_features_come_back_to_the_last_bit(dtype: torch.dtype, tmp_path: Path) 
     again = FeatureCache(tmp_path / "features", "tower", dtype).find(key)
     assert again is not None and torch.equal(again.features, clip.features) and again.features.dtype == dtype
     assert (again.grid_thw, again.times_s, again.fps) == (clip.grid_thw, clip.times_s, clip.fps)
-    assert cache.find(key) is not None and (cache.hits, cache.misses) == (1, 1)
+    assert cache.find(key) is not None and (cache.files.hits, cache.files.misses) == (1, 1)
 
 
 def test_the_key_changes_with_whatever_changes_the_features(tmp_path: Path) -> None:
@@ -114,6 +115,21 @@ def test_from_the_second_epoch_on_nothing_is_decoded_or_encoded(
         without = fit(tmp_path / "none", shapes, None, tuning, epochs=1)
         assert counts.taken() == (3 * 4 + 2 * 12,) * 2, "three evaluations of four questions, two epochs"
         assert [row[2] for row in without[:4]] == pytest.approx([row[2] for row in cold[:4]], abs=tolerances.logp)
+
+
+@pytest.mark.slow
+def test_two_epochs_are_the_same_without_the_cache(
+    counts: Counts, shapes: Path, tmp_path: Path, tolerances: Any
+) -> None:
+    features = tmp_path / "features"
+    cold = fit(tmp_path / "cold", shapes, features, "full")
+    of_two_epochs = counts.taken()
+    shutil.rmtree(features)
+    one_epoch = fit(tmp_path / "one", shapes, features, "full", epochs=1)
+    assert one_epoch[:4] == cold[:4] and counts.taken() == of_two_epochs
+    without = fit(tmp_path / "none", shapes, None, "full")
+    assert counts.taken() == (3 * 4 + 3 * 12,) * 2, "three evaluations of four questions, three epochs"
+    assert [row[2] for row in without] == pytest.approx([row[2] for row in cold], abs=tolerances.logp)
 
 
 def test_a_tower_that_is_trained_is_refused_before_any_weight_loads(

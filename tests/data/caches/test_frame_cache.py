@@ -30,7 +30,7 @@ def test_a_clip_comes_back_to_the_last_bit(folder: Path) -> None:
     assert cache.find(key) is None
     cache.store(key, CLIP)
     assert same(FrameCache(folder).find(key), CLIP)
-    assert same(cache.find(key), CLIP) and (cache.hits, cache.misses) == (1, 1)
+    assert same(cache.find(key), CLIP) and (cache.files.hits, cache.files.misses) == (1, 1)
     assert [file.suffix for file in folder.iterdir()] == [".safetensors"]
 
 
@@ -58,9 +58,9 @@ def test_a_damaged_entry_is_read_again(damage: str, folder: Path) -> None:
     content = bytearray(entry.read_bytes())
     content[-1000] ^= 255
     entry.write_bytes({"torn": content[:-500], "empty": b"", "altered": bytes(content), "other": b"hello" * 99}[damage])
-    assert cache.find("k") is None and (cache.hits, cache.misses) == (0, 1)
+    assert cache.find("k") is None and (cache.files.hits, cache.files.misses) == (0, 1)
     cache.store("k", CLIP)
-    assert same(cache.find("k"), CLIP) and (cache.hits, cache.misses) == (1, 1)
+    assert same(cache.find("k"), CLIP) and (cache.files.hits, cache.files.misses) == (1, 1)
 
 
 def test_the_longest_unused_goes_first(folder: Path) -> None:

@@ -119,7 +119,7 @@ def test_clips_in_the_cache_are_not_decoded(
     cache = FrameCache(tmp_path / "cache")
     with ClipPool(num_workers, cache=cache) as pool:
         again = pool.submit(request).result()
-    assert isinstance(first, VideoClip) and same(again, first) and (cache.hits, cache.misses) == (1, 0)
+    assert isinstance(first, VideoClip) and same(again, first) and (cache.files.hits, cache.files.misses) == (1, 0)
 
 
 def test_the_bound_of_the_cache_holds_for_workers(videos: list[str], tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_
         bad = pool.submit(ClipRequest(videos[0] + ".absent", TWO_FPS)).result()
     assert isinstance(again, ClipFeatures) and torch.equal(again.features, seen) and isinstance(bad, BadVideo)
     assert again.grid_thw == (2, 4, 4) and again.seconds_per_grid == clip.seconds_per_grid
-    assert again.times_s == clip.times_s and (features.hits, features.misses) == (1, 1)
+    assert again.times_s == clip.times_s and (features.files.hits, features.files.misses) == (1, 1)
 
 
 def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
 from tvg_lightning.data.annotations.video_names import must_be_inside
-from tvg_lightning.files import NO_TEXT, Location, name_text, plain_text
+from tvg_lightning.files import BAD_CHARACTERS, Location, name_text, plain_text
 from tvg_lightning.schema import Sample, Span
 
 
@@ -40,7 +40,7 @@ class Record:
         query = plain_text(self.query)
         if query != self.query:
             object.__setattr__(self, "query", query)
-            object.__setattr__(self, "fixed", (*self.fixed, f"{NO_TEXT} in the query: replaced by U+FFFD"))
+            object.__setattr__(self, "fixed", (*self.fixed, f"{BAD_CHARACTERS} in the query: replaced by U+FFFD"))
 
 
 def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:

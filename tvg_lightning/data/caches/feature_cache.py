@@ -3,8 +3,6 @@
 A hit needs neither the frames nor the tower: all that a prompt needs of them is kept.
 """
 
-import hashlib
-import json
 import logging
 from dataclasses import asdict, dataclass, replace
 from functools import partial
@@ -13,7 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from tvg_lightning.data.caches.tensor_store import TensorStore
+from tvg_lightning.data.caches.tensor_store import TensorStore, name_of
 from tvg_lightning.data.frame_times import first_pair_s
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.schema import Span
@@ -57,29 +55,16 @@ class FeatureCache:
     """
 
     def __init__(self, folder: Path, tower: str, dtype: torch.dtype, max_bytes: int = 50 * 2**30) -> None:
-        self._store = TensorStore(folder, max_bytes)
-        self._tower = [_VERSION, tower, str(dtype)]
-
-    @property
-    def hits(self) -> int:
-        return self._store.hits
-
-    @property
-    def misses(self) -> int:
-        return self._store.misses
-
-    @property
-    def max_bytes(self) -> int:
-        return self._store.max_bytes
+        self.files = TensorStore(folder, max_bytes)
+        self._tower = (_VERSION, tower, str(dtype))
 
     def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str:
         """A name that changes with the file's bytes, the frames, the segment, the tower, the dtype."""
-        parts = [*self._tower, digest, asdict(settings), segment]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return name_of(*self._tower, digest, asdict(settings), segment)
 
     def find(self, key: str) -> ClipFeatures | None:
         """The features stored under a key, on the CPU in their dtype, if there are any."""
-        found = self._store.find(key)
+        found = self.files.find(key)
         if found is None:
             return None
         tensors, about = found
@@ -108,4 +93,4 @@ class FeatureCache:
             "grid_thw": torch.tensor(clip.grid_thw),
             "times_s": torch.tensor(clip.times_s, dtype=torch.float64),
         }
-        self._store.store(key, tensors, {"fps": clip.fps.hex()})
+        self.files.store(key, tensors, {"fps": clip.fps.hex()})

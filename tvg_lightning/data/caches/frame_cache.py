@@ -1,13 +1,11 @@
 """Decoded clips on disk: decoding is the slow part of an epoch, and every epoch asks for the same frames."""
 
-import hashlib
-import json
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
-from tvg_lightning.data.caches.tensor_store import TensorStore
+from tvg_lightning.data.caches.tensor_store import TensorStore, name_of
 from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
@@ -18,25 +16,13 @@ class FrameCache:
     """Clips kept as uint8, one file each, read back instead of decoded; see TensorStore for what is safe.
 
     An entry is found by the bytes of the video file, whatever its name, and by every setting of its frames.
-    ``hits`` and ``misses`` count the requests of this process.
+    ``files`` counts what was found and what was not.
     """
 
     def __init__(self, folder: Path | None, max_bytes: int = 50 * 2**30) -> None:
         """``folder`` None keeps nothing; ``max_bytes`` bounds all files in it."""
         self.folder = folder
-        self._store = TensorStore(folder or Path(), max_bytes)
-
-    @property
-    def hits(self) -> int:
-        return self._store.hits
-
-    @property
-    def misses(self) -> int:
-        return self._store.misses
-
-    @property
-    def max_bytes(self) -> int:
-        return self._store.max_bytes
+        self.files = TensorStore(folder or Path(), max_bytes)
 
     def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str | None:
         """The name of a clip in the folder, which changes with the file's bytes, any setting, or the segment.
@@ -45,12 +31,11 @@ class FrameCache:
         """
         if self.folder is None:
             return None
-        parts = [_VERSION, digest, asdict(settings), segment]
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        return name_of(_VERSION, digest, asdict(settings), segment)
 
     def find(self, key: str | None) -> VideoClip | None:
         """The clip stored under a key, if there is one."""
-        found = None if key is None else self._store.find(key)
+        found = None if key is None else self.files.find(key)
         if found is None:
             return None
         tensors, about = found
@@ -61,4 +46,4 @@ class FrameCache:
         """Keep a clip; nothing without a key."""
         if key is not None:
             tensors = {"frames": clip.frames, "times_s": torch.tensor(clip.times_s, dtype=torch.float64)}
-            self._store.store(key, tensors, {"fps": clip.fps.hex(), "backend": clip.backend})
+            self.files.store(key, tensors, {"fps": clip.fps.hex(), "backend": clip.backend})

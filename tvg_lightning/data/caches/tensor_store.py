@@ -1,11 +1,14 @@
 """Tensors on disk under names, bounded in size: what the caches of frames and of features are made of."""
 
+import hashlib
+import json
 import os
 import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import numpy as np
@@ -98,6 +101,11 @@ class TensorStore:
             with suppress(OSError):  # another user's: then the next one goes in its place
                 Path(path).unlink(missing_ok=True)  # gone: another process evicts, too
                 excess -= size
+
+
+def name_of(*parts: Any) -> str:
+    """A name for an entry that changes with any of the parts, which are such as JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def tensor_bytes(tensor: Tensor) -> memoryview:

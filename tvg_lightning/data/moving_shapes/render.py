@@ -19,7 +19,7 @@ import numpy as np
 from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
 from tvg_lightning.data.moving_shapes.sentences import query_for
 from tvg_lightning.data.moving_shapes.world import Pairs, Scene, draw_scene
-from tvg_lightning.files import read_json, read_jsonl, whole
+from tvg_lightning.files import atomic_write, read_json, read_jsonl
 
 # x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two
 # files
@@ -87,7 +87,7 @@ def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator
 def write_video(path: Path, scene: Scene) -> None:
     """Encode one scene at its own frame rate; every frame k is drawn at its presentation time k / fps."""
     rate = Fraction(scene.fps).limit_denominator(1001)
-    with whole(path) as part, av.open(str(part), "w", format="mp4") as container:
+    with atomic_write(path) as part, av.open(str(part), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=_X264)
         stream.width = stream.height = CANVAS_PX
         stream.pix_fmt = "yuv420p"
@@ -173,5 +173,5 @@ def _is_stamp(file: Path) -> bool:
 
 
 def _write(path: Path, text: str) -> None:
-    with whole(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")

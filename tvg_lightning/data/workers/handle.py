@@ -173,15 +173,12 @@ class WorkerHandle:
             self._channel.close()
 
     def _start(self) -> socket.socket:
-        ours, theirs = socket.socketpair()
-        # neither forked nor multiprocessing's spawn: both bring what the main process holds or imports
-        program = f"{_DEAF}; from tvg_lightning.data.workers.worker import main; main({theirs.fileno()}, {os.getpid()})"
-        command = [sys.executable, "-c", program]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        with self._lock, theirs:
+        with self._lock:
             if self.is_closed:
                 raise WorkerStartError("the pool was closed")
-            self._process = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()])
+            ours, theirs = socket.socketpair()
+            with theirs:
+                self._process = _new_process(theirs.fileno())
             self._channel = ours
         try:
             receive(ours, time.monotonic() + _START_S)
@@ -191,6 +188,13 @@ class WorkerHandle:
                 "data.num_workers=0 reads them in the main process"
             ) from error
         return ours
+
+
+def _new_process(channel: int) -> subprocess.Popen[bytes]:
+    """Neither forked nor of multiprocessing's spawn: both bring what the main process holds or imports."""
+    program = f"{_DEAF}; from tvg_lightning.data.workers.worker import main; main({channel}, {os.getpid()})"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    return subprocess.Popen([sys.executable, "-c", program], env=environment, pass_fds=[channel])
 
 
 def bad_video(request: ClipRequest, reason: str, began: float, opens: bool) -> BadVideo:

@@ -40,6 +40,14 @@ class _Caches:
     digests: dict[str, FileDigest] = field(default_factory=dict)  # by path
 
 
+def check_pool(num_workers: int, timeout_s: float) -> None:
+    """ValueError where a pool cannot have these settings."""
+    if num_workers < 0:
+        raise ValueError(f"data.num_workers must be at least 0, got {num_workers}")
+    if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
+        raise ValueError(f"data.video_timeout_s must be above 0 and at most a day, 86400, got {timeout_s}")
+
+
 class ClipPool:
     """Reads clips ahead, in ``num_workers`` processes, each video within ``timeout_s`` seconds.
 
@@ -56,10 +64,7 @@ class ClipPool:
         cache: FrameCache | None = None,
         features: FeatureCache | None = None,
     ) -> None:
-        if num_workers < 0:
-            raise ValueError(f"data.num_workers must be at least 0, got {num_workers}")
-        if not 0 < timeout_s <= LONGEST_TIMEOUT_S:
-            raise ValueError(f"data.video_timeout_s must be above 0 and at most a day, 86400, got {timeout_s}")
+        check_pool(num_workers, timeout_s)
         self.num_workers, self.timeout_s = num_workers, timeout_s
         self.cache, self.features = FrameCache(None) if cache is None else cache, features
         self._caches = _Caches(self.cache, features)
@@ -149,7 +154,7 @@ def _result(asked: ClipRequest | ProbeJob, caches: _Caches, ask: Callable[[Job],
             feature_key = None if features is None else features.key(digest.digest, asked.frames, asked.segment)
     if features is not None and feature_key is not None and (cached := features.find(feature_key)) is not None:
         return cached
-    clip = frames.find(frame_key) or ask(ClipJob(asked, frames.folder, frames.max_bytes, frame_key))
+    clip = frames.find(frame_key) or ask(ClipJob(asked, frames.folder, frames.files.max_bytes, frame_key))
     assert isinstance(clip, VideoClip | BadVideo)
     if features is not None and feature_key is not None and isinstance(clip, VideoClip):
         return features.keeping(feature_key, clip)
