@@ -20,6 +20,7 @@ from callbacks.step_checkpoint import StepCheckpoint
 from callbacks.throughput import Throughput
 from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.strategies import strategy_of
 
 # in every run, in this order, each with its settings under its key; trainer.callbacks adds others
@@ -57,7 +58,7 @@ class TrainCLI(LightningCLI):
         parser.link_arguments("data.method", "model.init_args.method")
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.seed")
-        parser.set_defaults({"trainer.use_distributed_sampler": False, "trainer.max_epochs": 1})
+        parser.set_defaults({"trainer.use_distributed_sampler": False})
 
     def _prepare_subcommand_parser(self, klass: type, subcommand: str, **kwargs: Any) -> LightningArgumentParser:
         """Checkpoints are read as data: no code in them is run."""
@@ -90,7 +91,7 @@ class TrainCLI(LightningCLI):
         self.config[self.subcommand].ckpt_path = str(path)
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The words ``ddp`` and ``fsdp`` mean this project's settings of them, on GPUs and CPUs alike."""
+        """``ddp`` and ``fsdp`` mean this project's settings of them; one epoch where nothing says how many."""
         for callback in self._get(self.config_init, "trainer.callbacks") or []:
             for key, standing in STANDING_CALLBACKS.items():
                 if isinstance(callback, standing):
@@ -99,6 +100,8 @@ class TrainCLI(LightningCLI):
         strategy = strategy_of(self._get(self.config_init, "trainer.strategy"))
         if strategy is not None:
             kwargs["strategy"] = strategy
+        if self._get(self.config_init, "trainer.max_epochs") is None:
+            kwargs["max_epochs"] = -1 if isinstance(self.model, StagedModule) else 1  # stages have their own length
         return super().instantiate_trainer(**kwargs)
 
     def _parse_ckpt_path(self) -> None:

@@ -18,6 +18,8 @@ from tvg_lightning.traces import read_traces, write_traces
 
 log = logging.getLogger(__name__)
 
+_NO_MAX_EPOCHS = (None, -1, 1000)  # what trainer.max_epochs is where nobody has set it
+
 
 class StageSwitch(Callback):
     """A stage is one Lightning epoch; at its end the next one gets its weights, data, optimizer and schedule.
@@ -39,7 +41,13 @@ class StageSwitch(Callback):
         if trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         _check_traces(trainer, pl_module)
-        trainer.fit_loop.max_epochs = len(pl_module.stages)
+        num_stages = len(pl_module.stages)
+        if trainer.max_epochs not in (*_NO_MAX_EPOCHS, num_stages):
+            raise ValueError(
+                f"trainer.max_epochs {trainer.max_epochs} does nothing here, for the stages say how long they are "
+                f"({num_stages} of them): leave it out; --trainer.max_steps ends a run early"
+            )
+        trainer.fit_loop.max_epochs = num_stages
         # every stage has data of its own
         trainer.reload_dataloaders_every_n_epochs = 1  # type: ignore[attr-defined]
 

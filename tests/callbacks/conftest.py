@@ -126,7 +126,6 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         trainer = L.Trainer(
             default_root_dir=tmp_path / "run",
             accelerator="cpu",
-            max_epochs=1,
             num_sanity_val_steps=-1,
             logger=False,
             enable_progress_bar=False,
@@ -134,7 +133,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
             use_distributed_sampler=False,
             callbacks=[*callbacks, saved],
             enable_checkpointing=any(isinstance(callback, Checkpoint) for callback in callbacks),
-            **more,
+            **{"max_epochs": -1, **more},
         )
         module = Stages(stages, rewards)
         module.fails_at = fails_at

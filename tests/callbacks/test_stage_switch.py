@@ -105,6 +105,12 @@ def test_a_harvest_of_nothing_says_what_to_do(run: Run, tmp_path: Path) -> None:
         )
 
 
+def test_a_number_of_epochs_is_refused_where_stages_say_how_long_they_are(run: Run) -> None:
+    with pytest.raises(ValueError, match=r"trainer\.max_epochs 5 does nothing here.* \(2 of them\)"):
+        run([STAGE, replace(STAGE, name="refine")], [StageSwitch()], max_epochs=5)
+    assert len(run([STAGE], [StageSwitch()], max_epochs=1).module.taken) == 8
+
+
 def test_a_harvest_that_nobody_writes_traces_for_is_refused_before_a_step(run: Run) -> None:
     with pytest.raises(ValueError, match=r'stage "imitate" learns from the traces of "explore": add .*AnchorTrace'):
         run([replace(STAGE, steps=1), IMITATE], [StageSwitch()])

@@ -2,12 +2,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.rewards.total import score
+from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Method, Span, Task
+from tvg_lightning.schema import Method, Sample, Span, Task
 
 TRUTH = Span(10.0, 20.0)
-SETTINGS = AnchorSettings()
 PERFECT = {
     Method.TAR_TVG: (
         "<think><timestamp>5.0 to 20.0</timestamp> or <timestamp>8.0 to 20.0</timestamp></think>"
@@ -19,15 +18,29 @@ PERFECT = {
 }
 
 
+def score(
+    text: str,
+    method: Method,
+    weights: RewardWeights,
+    windows: tuple[Span, ...] = (TRUTH,),
+    task: Task = Task.TVG,
+    query_verbs: tuple[str, ...] = ("rise",),
+    num_tokens: int = 0,
+    length: LengthSettings = LengthSettings(),  # noqa: B008  # frozen
+) -> RewardParts:
+    sample = Sample("s1", "a.mp4", 40.0, "a circle rises", windows)
+    return Rewards(method, weights, AnchorSettings(), length).score(text, task, sample, query_verbs, num_tokens)
+
+
 def total(text: str, method: Method, windows: tuple[Span, ...] = (TRUTH,)) -> float:
     weights = RewardWeights.published(method)
-    return score(text, Task.TVG, method, windows, 40.0, ("rise",), weights, SETTINGS).total
+    return score(text, method, weights, windows).total
 
 
 def test_tar_tvg_hand_computed() -> None:
     weights = RewardWeights(format=1.0, soft_iou=2.0, anchor_accuracy=3.0, anchor_refinement=5.0, anchor_count=7.0)
     text = PERFECT[Method.TAR_TVG].replace("</think>", "<timestamp>0.0 to 5.0</timestamp></think>")
-    reward = score(text, Task.TVG, Method.TAR_TVG, [TRUTH], 40.0, (), weights, SETTINGS)
+    reward = score(text, Method.TAR_TVG, weights)
     accuracy = (1 * 10 / 15 + 2 * 10 / 12 + 3 * -5 / 20) / 6
     expected = {
         "format": 1.0,
@@ -90,7 +103,7 @@ def test_inversion_hand_computed(task: Task, good: str, bad: str) -> None:
     weights = RewardWeights.published(Method.INVERT4TVG)
 
     def reward(text: str) -> tuple[dict[str, float], float]:
-        scored = score(text, task, Method.INVERT4TVG, (), 40.0, ("rise",), weights, SETTINGS)
+        scored = score(text, Method.INVERT4TVG, weights, (), task)
         return scored.parts, scored.total
 
     assert reward(f"<answer>{good}</answer>") == ({"format": 1.0, task.value: 1.0}, 2.0)
@@ -101,11 +114,11 @@ def test_inversion_hand_computed(task: Task, good: str, bad: str) -> None:
 def test_what_cannot_be_scored_is_refused() -> None:
     weights = RewardWeights.published(Method.TAR_TVG)
     with pytest.raises(ValueError, match="no true window"):
-        score("x", Task.TVG, Method.TAR_TVG, (), 40.0, ("rise",), weights, SETTINGS)
+        score("x", Method.TAR_TVG, weights, ())
     with pytest.raises(ValueError, match="no weight above 0 applies to task tvg"):
-        score("x", Task.TVG, Method.TAR_TVG, (TRUTH,), 40.0, ("rise",), RewardWeights(), SETTINGS)
+        score("x", Method.TAR_TVG, RewardWeights())
     with pytest.raises(ValueError, match="without a verb"):
-        score("x", Task.ACTION_RECOGNITION, Method.TAR_TVG, (TRUTH,), 40.0, (), weights, SETTINGS)
+        score("x", Method.TAR_TVG, weights, task=Task.ACTION_RECOGNITION, query_verbs=())
 
 
 @pytest.mark.parametrize("task", list(Task))
@@ -113,17 +126,11 @@ def test_length_counts_for_every_task(task: Task) -> None:
     weights, length = RewardWeights(length=2.0), LengthSettings(max_tokens=100, cache_tokens=20)
 
     def reward(num_tokens: int) -> tuple[dict[str, float], float]:
-        scored = score("", task, Method.TAR_TVG, (TRUTH,), 40.0, ("rise",), weights, SETTINGS,
-                       num_tokens=num_tokens, length=length)  # fmt: skip
+        scored = score("", Method.TAR_TVG, weights, task=task, num_tokens=num_tokens, length=length)
         return scored.parts, scored.total
 
     assert reward(80) == ({"length": 0.0}, 0.0)
     assert reward(95) == ({"length": -0.75}, -1.5)
-
-
-def test_a_length_that_counts_must_be_given() -> None:
-    with pytest.raises(AssertionError, match="length has a weight"):
-        score("", Task.TVG, Method.TAR_TVG, (TRUTH,), 40.0, (), RewardWeights(length=1.0), SETTINGS)
 
 
 TAGS = ("think", "answer", "timestamp", "time")
@@ -146,9 +153,7 @@ def test_no_text_of_the_model_raises(text: str, method: Method, task: Task) -> N
     names = RewardWeights().as_dict()
     weights, length = RewardWeights(**dict.fromkeys(names, 1.0)), LengthSettings()
     for wrapped in (text, f"<answer>{text}</answer>", f"<think></think><answer>{text}</answer>"):
-        reward = score(
-            wrapped, task, method, (TRUTH,), 40.0, ("rise",), weights, SETTINGS, num_tokens=2000, length=length
-        )
+        reward = score(wrapped, method, weights, task=task, num_tokens=2000, length=length)
         assert set(reward.parts) <= set(names)
         assert reward.total == pytest.approx(sum(reward.parts.values()))
         assert all(-1.0 <= part <= 1.0 for part in reward.parts.values())
@@ -161,6 +166,6 @@ def test_the_truth_in_the_format_beats_every_text_out_of_it(text: str, method: M
     anchor = "<timestamp>10.0 to 20.0</timestamp>" if method is Method.TAR_TVG else ""
     answer = "<time>[10.0, 20.0]</time>" if method is Method.TVG_R1 else "<answer>10.0 to 20.0</answer>"
     weights = RewardWeights.published(method)
-    told = score(text, Task.TVG, method, (TRUTH,), 40.0, (), weights, SETTINGS)
+    told = score(text, method, weights)
     if not told.answer.follows_format:
         assert told.total < total(f"<think>{words}{anchor}</think>{answer}", method)

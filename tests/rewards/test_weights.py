@@ -1,4 +1,3 @@
-import dataclasses
 import math
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import tvg_lightning.rewards.total
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Method, Task
 
-FIELDS = [field.name for field in dataclasses.fields(RewardWeights)]
+FIELDS = tuple(RewardWeights().as_dict())
 
 
 def positive(weights: RewardWeights) -> dict[str, float]:
@@ -76,4 +75,4 @@ def test_which_weights_apply_to_a_task(task: Task) -> None:
 def test_every_weight_has_a_file_of_its_name() -> None:
     stems = {path.stem for path in Path(tvg_lightning.rewards.total.__file__).parent.glob("*.py")}
     homes = {"anchor" if name.startswith("anchor_") else name for name in FIELDS}
-    assert stems - {"__init__", "weights", "total", "inversion"} == homes
+    assert stems - {"__init__", "weights", "total", "inversion", "own"} == homes

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from tvg_lightning.parsing import read_inverted, read_strict
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
@@ -9,6 +10,7 @@ from tvg_lightning.rewards.format import format_reward
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
+from tvg_lightning.rewards.own import name_of, own_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
 from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
@@ -29,7 +31,11 @@ class RewardParts:
 
 @dataclass(frozen=True, slots=True)
 class Rewards:
-    """Settings by which a completion is scored."""
+    """The rewards of a run: ``sum_i weight_i * part_i`` over a task's parts with a weight above 0.
+
+    All tasks: format, length and your own. Grounding: iou, soft_iou, timestamp_iou and the three of the anchors.
+    Inversion: the task's own.
+    """
 
     method: Method
     weights: RewardWeights
@@ -37,58 +43,36 @@ class Rewards:
     length: LengthSettings = LengthSettings()  # noqa: RUF009  # frozen
 
     def score(
-        self, text: str, task: Task, sample: Sample, query_verbs: tuple[str, ...], num_tokens: int
+        self, text: str, task: Task, sample: Sample, query_verbs: tuple[str, ...] = (), num_tokens: int = 0
     ) -> RewardParts:
-        """The reward of a completion about a sample; see the function ``score``."""
-        windows, duration_s = sample.windows, sample.duration_s
-        return score(
-            text, task, self.method, windows, duration_s, query_verbs, self.weights, self.anchors,
-            num_tokens=num_tokens, length=self.length,
-        )  # fmt: skip
+        """The reward of a completion of ``num_tokens`` tokens about a sample.
 
+        ``query_verbs``: lemmas, as of ``tasks.verbs.verb_lemmas(query)``. A ValueError where there is nothing to
+        score against or no weight applies: no text of the model causes one.
 
-def score(
-    text: str,
-    task: Task,
-    method: Method,
-    windows: Sequence[Span],
-    duration_s: float,
-    query_verbs: tuple[str, ...],
-    weights: RewardWeights,
-    anchors: AnchorSettings,
-    *,
-    num_tokens: int | None = None,
-    length: LengthSettings | None = None,
-) -> RewardParts:
-    """The reward of a completion: ``sum_i weight_i * part_i`` over its task's parts with a weight above 0.
-
-    All tasks: format and length. Grounding: iou, soft_iou, timestamp_iou and the three anchor parts.
-    Inversion: the task's own. ``windows`` and ``duration_s`` in seconds; ``query_verbs``: lemmas, as of
-    ``tasks.verbs.verb_lemmas(query)``; ``num_tokens`` and ``length``: needed where length has a weight. A
-    ValueError where there is nothing to score against or no weight applies: no text of the model causes one.
-
-    >>> text = "<think>It moves.</think><answer>0.0 to 4.0</answer>"
-    >>> weights = RewardWeights(format=1.0, iou=1.0)
-    >>> score(text, Task.TVG, Method.TIME_R1, [Span(0.0, 8.0)], 9.0, (), weights, AnchorSettings()).total
-    1.5
-    """
-    if task is Task.TVG:
-        answer = read_strict(text, method)
-        parts = _grounding_parts(answer, windows, duration_s, anchors)
-    else:
-        content = read_inverted(text)
-        answer = Answer(follows_format=content is not None, span=None)
-        parts = _inversion_parts(task, content, query_verbs)
-    parts = {
-        "format": lambda: format_reward(answer.follows_format),
-        "length": lambda: _length_part(num_tokens, length),
-        **parts,
-    }
-    weight_of = weights.as_dict()
-    values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}
-    if not values:
-        raise ValueError(f"reward: no weight above 0 applies to task {task}: set one of {', '.join(parts)}")
-    return RewardParts(values, sum(weight_of[name] * value for name, value in values.items()), answer)
+        >>> rewards = Rewards(Method.TIME_R1, RewardWeights(format=1.0, iou=1.0))
+        >>> sample = Sample("s1", "a.mp4", 9.0, "a circle moves", windows=(Span(0.0, 8.0),))
+        >>> rewards.score("<think>It moves.</think><answer>0.0 to 4.0</answer>", Task.TVG, sample).total
+        1.5
+        """
+        if task is Task.TVG:
+            answer = read_strict(text, self.method)
+            parts = _grounding_parts(answer, sample.windows, sample.duration_s, self.anchors)
+        else:
+            content = read_inverted(text)
+            answer = Answer(follows_format=content is not None, span=None)
+            parts = _inversion_parts(task, content, query_verbs)
+        parts = {
+            "format": lambda: format_reward(answer.follows_format),
+            "length": lambda: length_reward(num_tokens, self.length),
+            **parts,
+            **{name_of(path): partial(own_reward, path, text, task, answer, sample) for path in self.weights.own},
+        }
+        weight_of = self.weights.as_dict()
+        values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}
+        if not values:
+            raise ValueError(f"reward: no weight above 0 applies to task {task}: set one of {', '.join(parts)}")
+        return RewardParts(values, sum(weight_of[name] * value for name, value in values.items()), answer)
 
 
 def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float, settings: AnchorSettings) -> _Parts:
@@ -112,8 +96,3 @@ def _inversion_parts(task: Task, content: str | None, query_verbs: tuple[str, ..
     if not query_verbs:
         raise ValueError(f"reward: a query without a verb cannot be scored as {task}: use tasks.inversion.task_for")
     return {task.value: lambda: INVERSION_REWARDS[task](content, query_verbs)}
-
-
-def _length_part(num_tokens: int | None, settings: LengthSettings | None) -> float:
-    assert num_tokens is not None and settings is not None, "length has a weight: pass num_tokens and length"
-    return length_reward(num_tokens, settings)

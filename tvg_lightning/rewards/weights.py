@@ -1,9 +1,10 @@
 """Weights of the rewards: the settings under ``reward.``, ``anchors.`` and ``length.`` in a config."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
+from tvg_lightning.rewards.own import load_reward, name_of
 from tvg_lightning.schema import Method, Task
 
 
@@ -13,6 +14,8 @@ class RewardWeights:
 
     A field is the key in YAML, the name in the logs (``train/reward/iou``) and the stem of the function
     (``iou_reward``). Its file in ``rewards/`` has the same name; the three of the anchors share ``anchor.py``.
+    ``own``: functions of yours by their import paths, for completions of every task (see ``rewards.own``); the last
+    part of the path is the name in the logs.
     """
 
     format: float = 0.0
@@ -26,15 +29,23 @@ class RewardWeights:
     verb_completion: float = 0.0
     action_recognition: float = 0.0
     video_description: float = 0.0
+    own: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        taken = {one.name for one in fields(self)}
+        for path in self.own:
+            if (name := name_of(path)) in taken:
+                raise ValueError(f"reward.own.{path}: the name {name} is taken by another reward, give it another one")
+            taken.add(name)
+            load_reward(path)
         for name, weight in self.as_dict().items():
             if not (math.isfinite(weight) and weight >= 0.0):
                 raise ValueError(f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)")
 
     def as_dict(self) -> dict[str, float]:
         """The weights by name, in the order of the fields."""
-        return asdict(self)
+        weights = asdict(self)
+        return weights | {name_of(path): weight for path, weight in weights.pop("own").items()}
 
     def applies_to(self, task: Task) -> bool:
         """True where some weight above 0 counts for a completion of this task (see ``rewards.total``).
@@ -43,8 +54,9 @@ class RewardWeights:
         False
         """
         inversions = {t.value for t in Task if t is not Task.TVG}
-        own = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
-        return any(weight > 0.0 for name, weight in self.as_dict().items() if name in own | {"format", "length"})
+        names = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
+        names |= {"format", "length", *(name_of(path) for path in self.own)}
+        return any(weight > 0.0 for name, weight in self.as_dict().items() if name in names)
 
     @classmethod
     def published(cls, method: Method) -> Self:
