@@ -6,19 +6,22 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import train
 from tests.runs import WITHOUT_VALIDATION, grpo, stage, write_config
-from tvg_lightning.modules.settings import OptimizerSettings
+from tvg_lightning.modules.grpo import GRPOModule
+from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings
 from tvg_lightning.modules.sft import SFTModule
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion
 from tvg_lightning.policy.rows import EncodedPrompt
-from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
+from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.traces import read_traces
 
 
@@ -99,7 +102,12 @@ ANSWERS = ("<think>from 0.0 to 1.0</think><answer>0.0 to 1.0</answer>", "I do no
 
 
 def engine(
-    policy: PolicyBackbone, prompts: Sequence[EncodedPrompt], features: Any, num_generations: int, *_: Any
+    policy: PolicyBackbone,
+    prompts: Sequence[EncodedPrompt],
+    features: Sequence[Tensor],
+    num_generations: int,
+    generation: GenerationSettings,
+    uniform_RT: Tensor | None = None,
 ) -> list[list[Completion]]:
     """The same answers to every prompt."""
     ids = [policy.text_to_ids(text) for text in ANSWERS[:num_generations]]
@@ -122,3 +130,10 @@ def test_what_is_no_engine_is_refused(tmp_path: Path, shapes: Path, capsys: pyte
     with pytest.raises(SystemExit):
         train.main(["fit", "--config", str(config), "--model.init_args.engine", "tests.modules.test_grounding.nothing"])
     assert "engine" in capsys.readouterr().err
+
+
+def test_data_that_are_not_from_the_datamodule_are_refused() -> None:
+    module = GRPOModule(PolicySettings(), GRPOSettings(), RewardWeights(iou=1.0))
+    trainer = L.Trainer(max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False)
+    with pytest.raises(ValueError, match=r"takes its data from a TVGDataModule: trainer\.fit\(module, datamodule\)"):
+        trainer.fit(module, [], [])

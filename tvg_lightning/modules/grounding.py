@@ -85,7 +85,8 @@ class GroundingModule(L.LightningModule):
 
     def datamodule(self) -> TVGDataModule:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(datamodule, TVGDataModule)
+        if not isinstance(datamodule, TVGDataModule):
+            raise ValueError("the module takes its data from a TVGDataModule: trainer.fit(module, datamodule)")
         return datamodule
 
     def training_set(self) -> TrainingSet:
