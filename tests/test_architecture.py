@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FLOORS = {
     "tvg_lightning.schema": 0,
     "tvg_lightning.spans": 0,
+    "tvg_lightning.span_sets": 0,
     "tvg_lightning.files": 0,
     "tvg_lightning.plain_english": 0,
     "tvg_lightning.timestrings": 0,
