@@ -50,6 +50,7 @@ LIBRARY_FLOORS = {
     "decord": 3,
     "av": 3,
     "torchmetrics": 5,
+    "scipy": 5,
     "lightning": 6,
     "pytorch_lightning": 6,
     "jsonargparse": 6,
