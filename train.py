@@ -56,6 +56,7 @@ class TrainCLI(LightningCLI):
         parser.add_argument("--tuning", default="full", choices=("full", "lora", "qlora"), help="how to fine-tune")
         parser.link_arguments("tuning", "model.init_args.policy.tuning")
         parser.link_arguments("data.method", "model.init_args.method")
+        parser.link_arguments("data.thought", "model.init_args.thought")
         parser.link_arguments("seed_everything", "model.init_args.seed")
         parser.link_arguments("seed_everything", "data.seed")
         parser.set_defaults({"trainer.use_distributed_sampler": False})

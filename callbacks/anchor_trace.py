@@ -129,7 +129,6 @@ class AnchorTrace(Callback):
             _frames(item),
             trace.duration_s,
             trace.windows,
-            trace.anchors,
             trace.answer,
             f"{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})",
             trace.text,
@@ -138,13 +137,12 @@ class AnchorTrace(Callback):
         self._log_image(trainer, f"rollout/{trace.stage}", figure_to_image(figure))
 
     def _draw_evaluated(self, trainer: L.Trainer, evaluated: Evaluated, tag: str) -> None:
-        item, answer = evaluated.item, evaluated.answer
+        item = evaluated.item
         figure = draw_timeline(
             _frames(item),
             item.sample.duration_s,
             item.sample.windows,
-            answer.anchors,
-            answer.span,
+            evaluated.answer,
             item.sample.query,
             evaluated.text,
             item.clip.times_s if isinstance(item.clip, VideoClip) else None,

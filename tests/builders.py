@@ -21,7 +21,8 @@ GOOD_TRACE = Trace(
     text="good",
     follows_format=True,
     anchors=(Span(6.0, 20.0), Span(10.0, 18.0)),  # IoU 10/14 and 0.8
-    answer=Span(10.0, 19.0),  # IoU 0.9
+    spans=(Span(10.0, 19.0),),  # IoU 0.9
+    is_set=False,
     anchor_ious=(),
     answer_iou=None,
     rewards={},
@@ -40,7 +41,9 @@ def write_traces(path: Path, traces: Iterable[Trace]) -> Path:
     return path
 
 
-def write_annotations(path: Path, ids: Sequence[str], windows: Sequence[Sequence[float]] = ((1.0, 2.0),)) -> Path:
+def write_annotations(
+    path: Path, ids: Sequence[str], windows: Sequence[Sequence[float]] | None = ((1.0, 2.0),)
+) -> Path:
     """A file of the project's own annotations, one video of 9 s a sample, given back."""
     lines = [{"id": i, "video": f"{i}.mp4", "query": QUERY, "duration": 9.0, "windows": windows} for i in ids]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

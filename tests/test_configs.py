@@ -21,9 +21,11 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import AnswerFormat, Method
 from tvg_lightning.tools import export
 from tvg_lightning.traces import read_traces
+
+TVG_R1 = AnswerFormat(Method.TVG_R1)
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -163,7 +165,7 @@ def test_an_overlay_changes_what_it_names(overlay: str) -> None:
 
 @pytest.mark.parametrize("method", Method)
 def test_the_example_of_prompts_can_be_read(method: Method) -> None:
-    templates = read_templates(CONFIGS / "prompts/example.yaml", method)
+    templates = read_templates(CONFIGS / "prompts/example.yaml", AnswerFormat(method))
     assert "Someone says" in templates.tvg and "one verb" in templates.action_recognition
 
 
@@ -174,7 +176,7 @@ def test_the_tiny_teacher_answers_rendered_videos(shapes: Path) -> None:
     for trace in traces:
         sample = samples[trace.sample_id]
         assert (trace.query, trace.windows) == (sample.query, sample.windows)
-        assert read_strict(trace.text, Method.TVG_R1).span == trace.answer
+        assert read_strict(trace.text, TVG_R1) == trace.answer
     split = split_by_teacher(list(samples.values()), traces, TVGR1Rule())
     assert len(split.cold_start) == len(traces) >= 8
 

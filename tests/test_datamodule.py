@@ -169,8 +169,8 @@ def test_splits_and_limits(folder: Path) -> None:
 
 
 def test_training_without_a_truth_is_refused_before_any_weight_loads(folder: Path) -> None:
-    write_annotations(folder / "train.jsonl", ["a"], windows=())
-    with pytest.raises(ValueError, match=r'data\.train: sample "a" has no true window'):
+    write_annotations(folder / "train.jsonl", ["a"], windows=None)
+    with pytest.raises(ValueError, match=r"data\.train: .*train\.jsonl:1: sample 'a' has no true window"):
         datamodule(folder).setup("fit")
 
 
@@ -300,7 +300,7 @@ def test_test_and_predict_have_their_own_files(folder: Path) -> None:
     data = datamodule(folder, trainer("test"), test=[Split("held_out", val)])
     data.setup("test")
     assert data.evaluation_splits == ["held_out"] and len(data.test_dataloader()) == 1
-    write_annotations(folder / "open.jsonl", ["x"], windows=())  # no truth is needed to answer
+    write_annotations(folder / "open.jsonl", ["x"], windows=None)  # no truth is needed to answer
     data = datamodule(folder, trainer("predict"), predict=str(folder / "open.jsonl"))
     data.setup("predict")
     assert data.evaluation_splits == []
@@ -309,7 +309,7 @@ def test_test_and_predict_have_their_own_files(folder: Path) -> None:
 
 @pytest.mark.parametrize("stage", ["validate", "test"])
 def test_an_evaluation_without_any_truth_is_refused(folder: Path, stage: str) -> None:
-    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=())))
+    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=None)))
     key = "val" if stage == "validate" else "test"
     words = rf"^data\.{key}\[0\]\.annotations: .*blind\.jsonl holds no true window"
     with pytest.raises(ValueError, match=words):
@@ -320,14 +320,17 @@ def test_an_evaluation_without_any_truth_is_refused(folder: Path, stage: str) ->
 def test_a_split_without_truth_among_others_is_said(
     folder: Path, stage: str, rank: int, count: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=())))
+    blind = Split("blind", str(write_annotations(folder / "blind.jsonl", ["d", "e"], windows=None)))
     good = Split("good", str(folder / "val.jsonl"))
     datamodule(folder, trainer(stage, global_rank=rank), val=[good, blind]).setup(stage)
     assert caplog.text.count("data.val[1].annotations") == count and "data.val[0]" not in caplog.text
 
 
 def test_truth_beyond_the_limit_of_a_split_is_not_looked_at(folder: Path) -> None:
-    lines = (write_annotations(folder / "one.jsonl", ["d"], windows=()), write_annotations(folder / "two.jsonl", ["e"]))
+    lines = (
+        write_annotations(folder / "one.jsonl", ["d"], windows=None),
+        write_annotations(folder / "two.jsonl", ["e"]),
+    )
     (folder / "both.jsonl").write_text("".join(path.read_text() for path in lines))
     split = Split("v", str(folder / "both.jsonl"), limit=1)
     with pytest.raises(ValueError, match="holds no true window"):

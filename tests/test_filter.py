@@ -17,8 +17,8 @@ def sample(name: str) -> Sample:
 
 def trace(name: str, iou: float, **changes: object) -> Trace:
     """The answer 0 to 10 * iou of the window 0 to 10 has that IoU."""
-    answer = Span(0.0, 10 * iou) if iou > 0 else None
-    made = replace(GOOD_TRACE, sample_id=name, windows=(Span(0.0, 10.0),), answer=answer, text=f"{name} {iou}")
+    spans = (Span(0.0, 10 * iou),) if iou > 0 else None
+    made = replace(GOOD_TRACE, sample_id=name, windows=(Span(0.0, 10.0),), spans=spans, text=f"{name} {iou}")
     return replace(made, **changes)  # type: ignore[arg-type]
 
 

@@ -23,16 +23,17 @@ def test_a_refined_trace_is_kept() -> None:
     ("trace", "reason"),
     [
         (replace(GOOD, task=Task.VIDEO_DESCRIPTION), "another task"),
-        (replace(GOOD, windows=()), "truth unknown"),
+        (replace(GOOD, windows=None), "truth unknown"),
+        (replace(GOOD, windows=()), "not in the video"),
         (replace(GOOD, follows_format=False), "format"),
-        (replace(GOOD, answer=None), "no answer"),
+        (replace(GOOD, spans=None), "no answer"),
         (replace(GOOD, anchors=GOOD.anchors[:1]), "too few anchors"),
-        (replace(GOOD, answer=Span(10.0, 14.9)), "answer too far off"),
+        (replace(GOOD, spans=(Span(10.0, 14.9),)), "answer too far off"),
         (replace(GOOD, anchors=(*GOOD.anchors, Span(30.0, 31.0))), "last anchor too far off"),
         (replace(GOOD, anchors=GOOD.anchors[::-1]), "no refinement"),  # 0.8 then 0.71
         (replace(GOOD, anchors=(Span(10.0, 18.0), Span(12.0, 20.0))), "no refinement"),  # 0.8 twice
         (
-            replace(GOOD, answer=Span(10.0, 17.0)),
+            replace(GOOD, spans=(Span(10.0, 17.0),)),
             "no refinement",
         ),  # the answer falls behind the second anchor
     ],
@@ -43,11 +44,11 @@ def test_each_reason_is_named(trace: Trace, reason: str) -> None:
 
 
 def test_an_answer_as_good_as_the_last_anchor_is_kept() -> None:
-    assert refusal(replace(GOOD, answer=GOOD.anchors[1]), RULE) is None
+    assert refusal(replace(GOOD, spans=(GOOD.anchors[1],)), RULE) is None
 
 
 def test_the_threshold_itself_is_kept() -> None:
-    at_half = replace(GOOD, anchors=(Span(0.0, 1.0), Span(10.0, 15.0)), answer=Span(10.0, 15.0))
+    at_half = replace(GOOD, anchors=(Span(0.0, 1.0), Span(10.0, 15.0)), spans=(Span(10.0, 15.0),))
     assert refusal(at_half, RULE) is None
     assert refusal(at_half, HarvestRule(min_answer_iou=0.51)) == "answer too far off"
     assert refusal(at_half, HarvestRule(min_last_anchor_iou=0.51)) == "last anchor too far off"
@@ -71,9 +72,9 @@ def test_a_text_counts_once_a_query() -> None:
 
 
 def test_the_best_of_a_query_are_taken_in_their_first_order() -> None:
-    low = replace(GOOD, text="low", answer=Span(10.0, 18.5))
-    mid = replace(GOOD, text="mid", answer=Span(10.0, 19.0))
-    high = replace(GOOD, text="high", answer=Span(10.0, 19.5))
+    low = replace(GOOD, text="low", spans=(Span(10.0, 18.5),))
+    mid = replace(GOOD, text="mid", spans=(Span(10.0, 19.0),))
+    high = replace(GOOD, text="high", spans=(Span(10.0, 19.5),))
     other = replace(low, sample_id="s2")
     assert harvest([mid, low, other, high], HarvestRule(max_per_sample=1)) == [other, high]
     assert harvest([mid, low, other, high], HarvestRule(max_per_sample=2)) == [mid, other, high]
@@ -128,7 +129,7 @@ spans = st.builds(lambda a, b: Span(min(a, b), max(a, b)), times, times)
 
 @given(first=spans, second=spans, answer=spans, tau=st.sampled_from((0.3, 0.5, 0.7)))
 def test_a_harder_threshold_keeps_no_more(first: Span, second: Span, answer: Span, tau: float) -> None:
-    trace = replace(GOOD, anchors=(first, second), answer=answer)
+    trace = replace(GOOD, anchors=(first, second), spans=(answer,))
     if refusal(trace, HarvestRule(min_answer_iou=tau, min_last_anchor_iou=tau)) is None:
         assert refusal(trace, HarvestRule(min_answer_iou=tau - 0.2, min_last_anchor_iou=tau - 0.2)) is None
 
@@ -137,5 +138,5 @@ def test_a_harder_threshold_keeps_no_more(first: Span, second: Span, answer: Spa
 def test_two_anchors_refine_where_the_harvest_says_so(first: Span, second: Span, answer: Span) -> None:
     anywhere = HarvestRule(min_answer_iou=0.0, min_last_anchor_iou=0.0)
     usable = all(map(is_usable, (first, second, answer)))
-    kept = refusal(replace(GOOD, anchors=(first, second), answer=answer), anywhere) is None
+    kept = refusal(replace(GOOD, anchors=(first, second), spans=(answer,)), anywhere) is None
     assert is_refining((first, second), answer, GOOD.windows) == (kept and usable)

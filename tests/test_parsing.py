@@ -2,6 +2,7 @@ import json
 import math
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.parsing import read_all, read_inverted, read_strict, read_tolerant, read_windows
-from tvg_lightning.schema import Answer, Method, Span
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 from tvg_lightning.spans import is_usable
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
+TIME_R1 = AnswerFormat(Method.TIME_R1)
+TVG_R1 = AnswerFormat(Method.TVG_R1)
 
 GOOD_TAR = (
     "<think>First half, <timestamp>0.0 to 10.0</timestamp>, "
@@ -47,7 +52,7 @@ LINEAGE = [Method.TIME_R1, Method.INVERT4TVG]
     ],
 )
 def test_lineage_format_kept(method: Method, text: str, span: Span | None) -> None:
-    assert read_strict(text, method) == Answer(True, span)
+    assert read_strict(text, AnswerFormat(method)) == Answer(True, None if span is None else (span,))
 
 
 @pytest.mark.parametrize("method", LINEAGE)
@@ -68,26 +73,26 @@ def test_lineage_format_kept(method: Method, text: str, span: Span | None) -> No
     ],
 )
 def test_lineage_format_broken_gives_no_span(method: Method, text: str) -> None:
-    assert read_strict(text, method) == Answer(False, None)
+    assert read_strict(text, AnswerFormat(method)) == Answer(False, None)
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "<answer>", "</answer>", " ", "1 to 2", "x"]), max_size=9))
 def test_lineage_format_is_the_released_pattern(pieces: list[str]) -> None:
     text = "".join(pieces).strip()
     released = re.fullmatch(r"<think>.*?</think>\s*<answer>.*?</answer>", text, re.DOTALL)
-    assert read_strict(text, Method.TIME_R1).follows_format == (released is not None)
+    assert read_strict(text, TIME_R1).follows_format == (released is not None)
 
 
 # ---- strict: TAR-TVG
 
 
 def test_tar_tvg_format_kept() -> None:
-    assert read_strict(GOOD_TAR, Method.TAR_TVG) == Answer(True, Span(3, 7), (Span(0, 10), Span(2, 8)))
+    assert read_strict(GOOD_TAR, TAR_TVG) == Answer(True, (Span(3, 7),), (Span(0, 10), Span(2, 8)))
 
 
 def test_tar_tvg_one_anchor_is_enough() -> None:
     text = GOOD_TAR.replace("<timestamp>2.0 to 8.0</timestamp>", "2.0 to 8.0")
-    assert read_strict(text, Method.TAR_TVG) == Answer(True, Span(3, 7), (Span(0, 10),))
+    assert read_strict(text, TAR_TVG) == Answer(True, (Span(3, 7),), (Span(0, 10),))
 
 
 @pytest.mark.parametrize(
@@ -114,14 +119,14 @@ def test_tar_tvg_format_broken_still_yields_what_can_be_read(
     old: str, new: str, span: Span | None, num_anchors: int
 ) -> None:
     assert old in GOOD_TAR
-    answer = read_strict(GOOD_TAR.replace(old, new), Method.TAR_TVG)
+    answer = read_strict(GOOD_TAR.replace(old, new), TAR_TVG)
     assert not answer.follows_format
     assert (answer.span, len(answer.anchors)) == (span, num_anchors)
 
 
 def test_tar_tvg_needs_an_anchor() -> None:
     text = "<think>no times</think><answer>3.0 to 7.0</answer>"
-    assert read_strict(text, Method.TAR_TVG) == Answer(False, Span(3, 7))
+    assert read_strict(text, TAR_TVG) == Answer(False, (Span(3, 7),))
 
 
 # ---- strict: TVG-R1
@@ -130,23 +135,23 @@ def test_tar_tvg_needs_an_anchor() -> None:
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("<think>a</think><time>[12.0, 15.5]</time>", Answer(True, Span(12, 15.5))),
-        ("<think>a</think>\n<time> [0,1e1] </time> and so on", Answer(True, Span(0, 10))),
-        ("<think>a</think><time>[1, 2]</time><time>[3, 4]</time>", Answer(True, Span(1, 2))),  # the first
-        ("<think>a</think> So: <time>[1, 2]</time>", Answer(True, Span(1, 2))),  # as released
+        ("<think>a</think><time>[12.0, 15.5]</time>", Answer(True, (Span(12, 15.5),))),
+        ("<think>a</think>\n<time> [0,1e1] </time> and so on", Answer(True, (Span(0, 10),))),
+        ("<think>a</think><time>[1, 2]</time><time>[3, 4]</time>", Answer(True, (Span(1, 2),))),  # the first
+        ("<think>a</think> So: <time>[1, 2]</time>", Answer(True, (Span(1, 2),))),  # as released
         ("<think>a</think><time>12.0 to 15.5</time>", Answer(True, None)),
         ("<think>a</think><time>[07, 9]</time>", Answer(True, None)),  # no JSON
         ("<think>a</think><time>[2, 1]</time>", Answer(True, None)),
         ("<think>a</think><time>[1, 2, 3]</time>", Answer(True, None)),
         ("<think>a</think><time>[1, 1e999]</time>", Answer(True, None)),
-        ("<time>[1, 2]</time>", Answer(False, Span(1, 2))),  # IoU and format are separate terms
-        ("<time>[1, 2]</time><think>a</think>", Answer(False, Span(1, 2))),
+        ("<time>[1, 2]</time>", Answer(False, (Span(1, 2),))),  # IoU and format are separate terms
+        ("<time>[1, 2]</time><think>a</think>", Answer(False, (Span(1, 2),))),
         ("<think>a</think><time>[1, 2]", Answer(False, None)),
         ("<think>a</think><answer>1 to 2</answer>", Answer(False, None)),
     ],
 )
 def test_tvg_r1(text: str, answer: Answer) -> None:
-    assert read_strict(text, Method.TVG_R1) == answer
+    assert read_strict(text, TVG_R1) == answer
 
 
 # ---- tolerant
@@ -185,7 +190,7 @@ def test_windows_are_the_usable_ones() -> None:
     ],
 )
 def test_tolerant(text: str, span: Span | None) -> None:
-    assert read_tolerant(text, Method.TIME_R1).span == span
+    assert read_tolerant(text, TIME_R1).span == span
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,7 @@ def test_tolerant(text: str, span: Span | None) -> None:
     ],
 )
 def test_tolerant_of_tvg_r1_takes_the_first(text: str, span: Span | None) -> None:
-    assert read_tolerant(text, Method.TVG_R1).span == span
+    assert read_tolerant(text, TVG_R1).span == span
 
 
 @pytest.mark.parametrize("method", Method)
@@ -223,8 +228,8 @@ def test_all_windows_of_the_final_answer(
 
 def test_tolerant_keeps_the_strict_flag_and_reads_loose_anchors() -> None:
     text = GOOD_TAR.replace("2.0 to 8.0", "2.0s - 8.0s")
-    assert read_tolerant(text, Method.TAR_TVG) == Answer(False, Span(3, 7), (Span(0, 10), Span(2, 8)))
-    assert read_tolerant(GOOD_TAR, Method.TAR_TVG) == read_strict(GOOD_TAR, Method.TAR_TVG)
+    assert read_tolerant(text, TAR_TVG) == Answer(False, (Span(3, 7),), (Span(0, 10), Span(2, 8)))
+    assert read_tolerant(GOOD_TAR, TAR_TVG) == read_strict(GOOD_TAR, TAR_TVG)
 
 
 PHRASES = [
@@ -281,7 +286,7 @@ def test_no_text_raises_and_every_span_is_usable(text: str) -> None:
     read_inverted(text)
     for method in Method:
         assert all(math.isfinite(time) for window in read_all(text, method, "swap") for time in window)
-        for answer in (read_strict(text, method), read_tolerant(text, method)):
+        for answer in (read_strict(text, AnswerFormat(method)), read_tolerant(text, AnswerFormat(method))):
             assert answer.span is None or is_usable(answer.span)
             assert all(is_usable(anchor) for anchor in answer.anchors)
 
@@ -290,10 +295,81 @@ def test_no_text_raises_and_every_span_is_usable(text: str) -> None:
 def test_what_the_reward_reads_evaluation_reads(inside: str, method: Method) -> None:
     start, end = ("<time>", "</time>") if method is Method.TVG_R1 else ("<answer>", "</answer>")
     text = f"<think><timestamp>1 to 2</timestamp></think>{start}{inside}{end}"
-    strict, tolerant = read_strict(text, method), read_tolerant(text, method)
+    strict, tolerant = read_strict(text, AnswerFormat(method)), read_tolerant(text, AnswerFormat(method))
     assert strict.follows_format == tolerant.follows_format
     if strict.follows_format and strict.span is not None:
         assert tolerant.span == strict.span
+
+
+# ---- sets of windows, and answers without a thought
+
+
+TWO = (Span(1, 2), Span(3.5, 4))
+
+
+@pytest.mark.parametrize(
+    ("text", "strict", "tolerant"),
+    [
+        ("[[1, 2], [3.5, 4]]", TWO, TWO),
+        (" [ [1.0,2.0] ,[3.5 , 4e0] ]\n<|im_end|>", TWO, TWO),
+        ("[[3.5, 4], [1, 2]]", TWO[::-1], TWO[::-1]),  # in the order in which it is written
+        ("[]", (), ()),
+        ("[ ]<|im_end|>", (), ()),
+        ("```json\n[[1, 2], [3.5, 4]]\n```", None, TWO),
+        ("It happens twice: [[1, 2], [3.5, 4]].", None, TWO),
+        ("From 1 to 2 and from 3.5 to 4 seconds.", None, TWO),
+        ("<answer>[[1, 2], [3.5, 4]]</answer>", None, TWO),
+        ("<think>5 to 6</think>[[1, 2], [3.5, 4]]", None, TWO),
+        ("[[1, 2], [3.5, 4],]", None, TWO),
+        ("[1, 2]", None, TWO[:1]),
+        ("[[1, 2], [4, 3.5]]", None, TWO[:1]),  # reversed
+        ("[[1, 2], [3, 3]]", None, TWO[:1]),
+        ("[[1, 2], [3, NaN]]", None, TWO[:1]),
+        ("[[1, 2], [3, Infinity]]", None, TWO[:1]),
+        ("It does not happen: []", None, ()),
+        ("<think>[]</think>", None, None),
+        ("[[]]", None, ()),
+        ("", None, None),
+        ("never", None, None),
+        ("[[2, 1]]", None, None),
+    ],
+)
+def test_a_json_list_says_several_windows_or_none(
+    text: str, strict: tuple[Span, ...] | None, tolerant: tuple[Span, ...] | None
+) -> None:
+    form = AnswerFormat(Method.TIMELENS2)
+    assert read_strict(text, form) == Answer(strict is not None, strict, is_set=True)
+    assert read_tolerant(text, form) == Answer(strict is not None, tolerant, is_set=True)
+    behind_a_thought = f"<think>so</think>\n{text}"
+    if "<think>" not in text:
+        assert read_strict(behind_a_thought, AnswerFormat(Method.TIMELENS2, thought=True)).spans == strict
+
+
+ALONE = {Method.TVG_R1: "<time>[1.0, 2.0]</time>", Method.TIMELENS2: "[[1.0, 2.0]]"}
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_without_a_thought_the_answer_stands_alone(method: Method) -> None:
+    form, text = AnswerFormat(method, thought=False), ALONE.get(method, "<answer>1.0 to 2.0</answer>")
+    good = Answer(True, (Span(1, 2),), is_set=form.says_sets)
+    assert read_strict(text, form) == read_strict(f" {text}\n<|im_end|>", form) == good
+    for other in (
+        f"<think>x</think>{text}",
+        f"It is {text}",
+        f"{text} so",
+        text * 2,
+        text[1:],
+        text.replace("1.0", "3"),
+    ):
+        assert read_strict(other, form) == replace(good, follows_format=False, spans=None), other
+    assert read_tolerant(f"It is {text}", form).span == Span(1, 2)
+    assert not read_strict(text, AnswerFormat(method, thought=True)).follows_format
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e4), st.floats(0, 1e4)).filter(lambda pair: pair[0] < pair[1]), max_size=8))
+def test_every_json_list_comes_back(windows: list[tuple[float, float]]) -> None:
+    text = json.dumps(windows)
+    assert read_strict(text, AnswerFormat(Method.TIMELENS2)).spans == tuple(Span(*pair) for pair in windows)
 
 
 REPEATED = pytest.mark.parametrize(
@@ -307,8 +383,8 @@ AROUND = pytest.mark.parametrize(
 def seconds_to_read(text: str) -> float:
     started = time.process_time()
     for method in Method:
-        read_strict(text, method)
-        read_tolerant(text, method)
+        read_tolerant(text, AnswerFormat(method))  # the strict rule, too
+        read_strict(text, AnswerFormat(method, not AnswerFormat(method).has_thought))
     read_inverted(text)
     return time.process_time() - started
 
@@ -353,10 +429,10 @@ def test_real_outputs_of_time_r1(shared: Path) -> None:
         record = json.loads(line)
         if record["kind"] == "time_r1_answer_tag":
             seen += 1
-            span = read_tolerant(record["raw_text"], Method.TIME_R1).span
+            span = read_tolerant(record["raw_text"], TIME_R1).span
             assert span is not None
             assert list(span) == record["pred"]
-            assert not read_strict(record["raw_text"], Method.TIME_R1).follows_format  # sampled without a thought
+            assert not read_strict(record["raw_text"], TIME_R1).follows_format  # sampled without a thought
     assert seen >= 3
 
 

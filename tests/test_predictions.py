@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from tvg_lightning.predictions import Prediction, read_predictions
-from tvg_lightning.schema import Method, Span
+from tvg_lightning.schema import AnswerFormat, Method, Span
+
+TIME_R1 = AnswerFormat(Method.TIME_R1)
 
 QUESTION = {"video": "a.mp4", "query": "the door opens"}
 
@@ -19,7 +21,7 @@ def save(folder: Path, *lines: Any, name: str = "preds.jsonl") -> Path:
 
 
 def read(path: Path) -> list[Prediction]:
-    return read_predictions(path, Method.TIME_R1)
+    return read_predictions(path, TIME_R1)
 
 
 def read_one(folder: Path, **line: Any) -> Prediction:
@@ -54,17 +56,17 @@ def read_one(folder: Path, **line: Any) -> Prediction:
 )
 def test_what_a_line_answers(tmp_path: Path, line: dict[str, Any], key: str, span: tuple[float, float] | None) -> None:
     prediction = read_one(tmp_path, **line)
-    assert (prediction.key, prediction.span) == (key, Span(*span) if span else None)
+    assert (prediction.key, prediction.answer.span) == (key, Span(*span) if span else None)
 
 
 def test_nan_and_infinity_are_unusable(tmp_path: Path) -> None:
     path = save(tmp_path, '{"qid": 1, "pred": [NaN, 2]}', '{"qid": 2, "pred": [0, Infinity]}')
-    assert [prediction.span for prediction in read(path)] == [None, None]
+    assert [prediction.answer.span for prediction in read(path)] == [None, None]
 
 
 def test_the_truth_in_a_published_file_is_not_its_prediction(tmp_path: Path) -> None:
     prediction = read_one(tmp_path, pred=[0.0, 3.0], timestamp=[1.0, 4.0], answer="1 to 4", difficulty=50.0)
-    assert prediction.span == Span(0.0, 3.0)
+    assert prediction.answer.span == Span(0.0, 3.0)
     assert (prediction.key, prediction.keys_unread) == ("pred", ("timestamp", "answer"))
 
 
@@ -103,7 +105,7 @@ LIST = [{"qid": 1, "pred": [0, 1]}, {"qid": 2, "pred": [1, 2]}]
 def test_json_in_one_piece(tmp_path: Path, value: Any, expected: list[Any], indent: int | None) -> None:
     found = read(save(tmp_path, json.dumps(value, indent=indent), name="preds.json"))
     assert [(p.qid, p.video, p.location) for p in found] == expected
-    assert [p.span for p in found] == [Span(0, 1), Span(1, 2)][: len(expected)]
+    assert [p.answer.span for p in found] == [Span(0, 1), Span(1, 2)][: len(expected)]
 
 
 def test_a_folder_is_what_several_processes_wrote(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
 def test_what_is_no_text(tmp_path: Path) -> None:
     """A sentence is fixed as in the annotations; a text is only read for its times; names are refused."""
     (found,) = read(save(tmp_path, {"video": "a", "query": "a \ud83d cat", "text": "\ud83d from 1.0 to 2.5\0"}))
-    assert (found.query, found.span) == ("a � cat", (1.0, 2.5))
+    assert (found.query, found.answer.span) == ("a � cat", (1.0, 2.5))
     for line in ({"qid": "\ud83d", "pred": [0, 1]}, {"video": "a\0", "query": "q", "pred": [0, 1]}):
         with pytest.raises(ValueError, match=r"preds\.jsonl:2: the (id|video) .* no text"):
             read(save(tmp_path, {"qid": 1, "pred": [0, 1]}, line))

@@ -5,7 +5,11 @@ import pytest
 
 from tvg_lightning.parsing import read_inverted, read_strict
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt, read_templates, templates_of
-from tvg_lightning.schema import Method, Prompt, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Prompt, Span, Task
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
+TIME_R1 = AnswerFormat(Method.TIME_R1)
+TVG_R1 = AnswerFormat(Method.TVG_R1)
 
 INVERSIONS = [Task.VERB_COMPLETION, Task.ACTION_RECOGNITION, Task.VIDEO_DESCRIPTION]
 
@@ -16,33 +20,37 @@ def words(prompt: Prompt) -> list[str]:
 
 @pytest.mark.parametrize("method", list(Method))
 def test_grounding_prompts_are_short_and_hold_the_query_once(method: Method) -> None:
-    prompt = grounding_prompt(method, "  The red circle\nrises. ")
+    prompt = grounding_prompt(AnswerFormat(method), "  The red circle\nrises. ")
     assert prompt.user.count("The red circle rises") == 1
     assert "rises." not in prompt.user
     assert 30 <= len(words(prompt)) <= 75
 
 
+@pytest.mark.parametrize("thought", [True, False])
 @pytest.mark.parametrize("method", list(Method))
-def test_an_answer_built_from_the_prompts_examples_is_follows_format(method: Method) -> None:
-    prompt = grounding_prompt(method, "q")
+def test_an_answer_built_from_the_prompts_examples_is_in_its_format(method: Method, thought: bool) -> None:
+    form = AnswerFormat(method, thought)
+    prompt = grounding_prompt(form, "q")
     text = f"{prompt.system or ''} {prompt.user}"
     anchors = re.findall(r"<timestamp>[^<]+</timestamp>", text)
-    example = re.findall(r"<answer>[^<]+</answer>", text)
+    assert ("<think>" in text) == thought and bool(anchors) == (thought and method is Method.TAR_TVG)
     if method is Method.TVG_R1:  # the paper's words describe the format without an example
         assert "[start time, end time] in seconds" in text and "<time> </time>" in text
         example = ["<time>[12.0, 15.5]</time>"]
+    else:
+        example = re.findall(r"<answer>[^<]+</answer>|\[\[.*?\]\]", text)
     (final,) = example
-    assert "<think>" in text
-    assert bool(anchors) == (method is Method.TAR_TVG)
-    answer = read_strict(f"<think>{' '.join(anchors)}</think>{final}", method)
+    answer = read_strict(f"<think>{' '.join(anchors)}</think>{final}" if thought else final, form)
     assert answer.follows_format
-    expected = {Method.TAR_TVG: Span(12.5, 15.0)}.get(method, Span(12.0, 15.5))
-    assert answer.span == expected
+    if form.says_sets:
+        assert answer.spans == (Span(12.0, 15.5), Span(20.0, 24.5)) and "[] if it does not happen" in text
+    else:
+        assert answer.span == (Span(12.5, 15.0) if anchors else Span(12.0, 15.5))
 
 
 def test_only_tvg_r1_has_a_system_turn() -> None:
-    assert [method for method in Method if grounding_prompt(method, "q").system] == [Method.TVG_R1]
-    assert grounding_prompt(Method.TVG_R1, "q").user == "q"
+    assert [method for method in Method if grounding_prompt(AnswerFormat(method), "q").system] == [Method.TVG_R1]
+    assert grounding_prompt(TVG_R1, "q").user == "q"
 
 
 @pytest.mark.parametrize("task", INVERSIONS)
@@ -56,7 +64,7 @@ def test_inversion_prompts_ask_for_the_answer_alone(task: Task) -> None:
 
 
 def test_braces_in_a_query_are_just_characters() -> None:
-    assert "{x} {0}" in grounding_prompt(Method.TAR_TVG, "{x} {0}").user
+    assert "{x} {0}" in grounding_prompt(TAR_TVG, "{x} {0}").user
 
 
 def test_misuse_is_caught() -> None:
@@ -69,9 +77,9 @@ def test_misuse_is_caught() -> None:
 def test_a_file_changes_the_words_it_names_and_no_others(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("tvg: 'Find {query} now'\nsystem: Be brief.\n", encoding="utf-8")
-    mine = read_templates(file, Method.TIME_R1)
-    assert grounding_prompt(Method.TIME_R1, "it {falls}.", mine) == Prompt("Find it {falls} now", "Be brief.")
-    own = templates_of(Method.TIME_R1)
+    mine = read_templates(file, TIME_R1)
+    assert grounding_prompt(TIME_R1, "it {falls}.", mine) == Prompt("Find it {falls} now", "Be brief.")
+    own = templates_of(TIME_R1)
     assert inversion_prompt(Task.VIDEO_DESCRIPTION, None, mine).user == own.video_description
 
 
@@ -91,7 +99,7 @@ def test_a_file_that_cannot_be_meant_is_refused(content: str, complaint: str, tm
     file = tmp_path / "mine.yaml"
     file.write_text(content, encoding="utf-8")
     with pytest.raises(ValueError, match=re.escape(str(file))) as refused:
-        read_templates(file, Method.TAR_TVG)
+        read_templates(file, TAR_TVG)
     assert complaint in str(refused.value)
 
 
@@ -99,9 +107,9 @@ def test_words_that_are_no_text_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "prompts.yaml"
     file.write_text('tvg: "when \\ud83d {query}"', encoding="utf-8")
     with pytest.raises(ValueError, match=r"prompts\.yaml: tvg .* holds what is no text"):
-        read_templates(file, Method.TIME_R1)
+        read_templates(file, TIME_R1)
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no such file of prompts"):
-        read_templates(tmp_path / "absent.yaml", Method.TAR_TVG)
+        read_templates(tmp_path / "absent.yaml", TAR_TVG)

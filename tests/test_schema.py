@@ -18,7 +18,7 @@ def test_configs_name_every_task_and_every_method() -> None:
     [
         (Sample("s", "a.mp4", 9.0, "a cat", (Span(1.0, 2.0),)), "query"),
         (Prompt("when?"), "user"),
-        (Answer(True, None), "span"),
+        (Answer(True, None), "spans"),
     ],
 )
 def test_what_is_made_stays_as_it_is(noun: object, field: str) -> None:

@@ -1,6 +1,7 @@
 """Whose answer it is, and the metrics: by hand, then whatever the order, then against what was published."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,21 @@ from hypothesis import strategies as st
 from tvg_lightning.data.annotations.benchmarks import records
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.predictions import Prediction, read_predictions
-from tvg_lightning.schema import Method, Span
-from tvg_lightning.scoring import assign, counts, match, metrics, score
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
+from tvg_lightning.scoring import assign, counts, match, metrics, score, set_metrics
+
+TIME_R1 = AnswerFormat(Method.TIME_R1)
 
 
 def record(sample_id: str, *windows: tuple[float, float], video: str = "a.mp4", query: str = "q") -> Record:
-    return Record(sample_id, sample_id, video, 100.0, query, tuple(Span(*window) for window in windows))
+    return Record(sample_id, sample_id, video, 100.0, query, tuple(Span(*window) for window in windows) or None)
 
 
 def answer(
     qid: str | None, span: tuple[float, float] | None, line: int = 1, video: str | None = None, query: str | None = None
 ) -> Prediction:
-    return Prediction(Path("p.jsonl"), line, qid, video, query, Span(*span) if span else None, "pred")
+    answer = Answer(False, (Span(*span),) if span else None)
+    return Prediction(Path("p.jsonl"), line, qid, video, query, answer, "pred")
 
 
 def ids(truth: list[Record], predictions: list[Prediction]) -> dict[str, int | str]:
@@ -150,7 +154,7 @@ def of_shared(
     shared: Path, benchmark: Any, annotations: str, predictions: str
 ) -> tuple[list[Record], list[Prediction]]:
     (truth,), (preds,) = shared.glob(f"data/annotations/{annotations}"), shared.glob(f"data/{predictions}")
-    return list(records(benchmark, truth)), read_predictions(preds, Method.TIME_R1)
+    return list(records(benchmark, truth)), read_predictions(preds, TIME_R1)
 
 
 def test_the_metrics_published_with_moment_detr(shared: Path) -> None:
@@ -182,7 +186,25 @@ def test_several_answers_to_one_record_are_kept_for_a_mean() -> None:
     truth = [record("a", (0, 2)), record("b", (0, 2), query="r")]
     given = [answer("a", (0, 1)), answer("a", (0, 2)), answer("z", (0, 1))]
     assigned = assign(truth, given)
-    assert [(index, p.span) for index, p in assigned.answers] == [(0, Span(0, 1)), (0, Span(0, 2))]
+    assert [(index, p.answer.span) for index, p in assigned.answers] == [(0, Span(0, 1)), (0, Span(0, 2))]
     assert assigned.unknown == given[2:]
     with pytest.raises(ValueError, match="answers 'a' otherwise"):
         match(truth, given)
+
+
+def test_answers_that_are_sets_have_the_metrics_of_sets() -> None:
+    """Two windows found, one of two found, one of none refused; unread counts as wrong."""
+    none = replace(record("none", query="n"), windows=())
+    truth = [record("two", (0, 4), (6, 8)), record("half", (0, 4), (6, 8)), none, record("unread", (0, 1))]
+    said = [(Span(0, 4), Span(6, 8)), (Span(0, 4),), (), None]
+    answers = {
+        number: replace(answer(r.sample_id, None), answer=Answer(False, spans, is_set=True))
+        for number, (r, spans) in enumerate(zip(truth, said, strict=True))
+    }
+    scores = score(truth, answers)
+    assert [query.iou for query in scores] == [1.0, 4 / 6, 1.0, 0.0]
+    found = set_metrics(scores)
+    assert (found["C-Acc"], found["refusal_precision"], found["refusal_recall"]) == (50, 100, 100)
+    assert found["set_IoU"] == pytest.approx(metrics(scores)["mIoU"]) == pytest.approx(100 * (1 + 4 / 6 + 1) / 4)
+    assert found["tF1@0.5"] == pytest.approx(100 * (1 + 2 / 3 + 1 + 0) / 4) and found["EtF1"] == pytest.approx(50)
+    assert set_metrics(score(truth[:1], {0: answer("two", (0, 4))})) == {}

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from tvg_lightning.schema import Span
+from tvg_lightning.schema import Answer, Span
 from tvg_lightning.timeline import (
     ANSWER_COLOUR,
     MAX_ANCHOR_ROWS,
@@ -76,7 +76,7 @@ def timeline_axes(figure: Figure) -> Axes:
 
 
 def draw(
-    windows: Sequence[Span] = (Span(5.0, 9.0),),
+    windows: Sequence[Span] | None = (Span(5.0, 9.0),),
     anchors: Sequence[Span] = (),
     answer: Span | None = None,
     frames: Frames | None = None,
@@ -84,7 +84,8 @@ def draw(
     title: str = "when?",
     text: str = "",
 ) -> Figure:
-    return draw_timeline(frames, 12.0, windows, anchors, answer, title, text, times_s)
+    said = Answer(True, answer and (answer,), tuple(anchors))
+    return draw_timeline(frames, 12.0, windows, said, title, text, times_s)
 
 
 def test_the_bars_stand_where_the_times_are() -> None:
@@ -105,7 +106,7 @@ def test_the_truth_of_highest_iou_counts() -> None:
 
 
 def test_unknown_truth_and_missing_answer_say_so() -> None:
-    said = words(draw(windows=(), answer=None))
+    said = words(draw(windows=None, answer=None))
     assert "unknown" in said and "none" in said and "–" in said
     assert "0.00" in words(draw(answer=None))
 
@@ -166,7 +167,7 @@ def test_bad_frames_are_refused(frames: Frames, times_s: Sequence[float] | None,
 
 def test_a_video_without_length_is_refused() -> None:
     with pytest.raises(ValueError, match="duration_s"):
-        draw_timeline(None, 0.0, [], [], None, "", "")
+        draw_timeline(None, 0.0, [], Answer(False, None), "", "")
 
 
 def test_dollars_and_foreign_signs_are_only_text() -> None:

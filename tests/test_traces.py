@@ -25,7 +25,8 @@ TRACE = Trace(
     text="<think>… <timestamp>1.0 to 2.5</timestamp></think><answer>1.0 to 2.0</answer>",
     follows_format=True,
     anchors=(Span(1.0, 2.5),),
-    answer=Span(1.0, 2.0),
+    spans=(Span(1.0, 2.0),),
+    is_set=False,
     anchor_ious=(0.5,),
     answer_iou=1.0,
     rewards={"format": 1.0, "soft_iou": 1.0},
@@ -53,7 +54,7 @@ def steps_in(path: Path) -> list[int]:
 def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "traces.jsonl"
     bare = replace(
-        TRACE, task=Task.VERB_COMPLETION, windows=(), anchors=(), answer=None, anchor_ious=(), answer_iou=None
+        TRACE, task=Task.VERB_COMPLETION, windows=None, anchors=(), spans=None, anchor_ious=(), answer_iou=None
     )
     with TraceWriter(path) as writer:
         writer.write([TRACE, bare])
@@ -177,7 +178,7 @@ def test_damage_in_the_middle_names_file_and_line(tmp_path: Path) -> None:
         ("task", "dancing", "task: 'dancing' is not a valid Task"),
         ("windows", [[1.0]], r"windows: expected \[start, end\]"),
         ("windows", 3, "windows: expected a list"),
-        ("answer", [1.0, "2"], "answer: expected a number"),
+        ("spans", [[1.0, "2"]], "spans: expected a number"),
         ("rewards", [1.0], "rewards: expected an object"),
     ],
 )
@@ -223,7 +224,7 @@ def changed(**changes: object) -> str:
         (changed(reward=math.nan), r"reward: expected a finite number, got nan"),
         (changed(duration_s=math.inf), r"duration_s: expected a finite number, got inf"),
         (changed(windows=[[0.0, math.nan]]), r"windows: expected a finite number, got nan"),
-        (changed(answer=[-math.inf, 1.0]), r"answer: expected a finite number, got -inf"),
+        (changed(spans=[[-math.inf, 1.0]]), r"spans: expected a finite number, got -inf"),
         (changed(rewards={"a": math.nan}), r"rewards: expected a finite number, got nan"),
         (changed(anchors=0).replace(": 0,", ": " + "[" * 100_000 + "]" * 100_000 + ","), "JSON nested too deep"),
         (changed(sample_id="\ud83d"), r"sample_id: the text '\\ud83d' holds what is no text"),

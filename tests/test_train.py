@@ -146,7 +146,7 @@ def test_predict_on_a_real_clip(shared: Path, tmp_path: Path, shapes: Path) -> N
     annotations = shared / "data/annotations/charades_sta__microsoft_VideoX/charades_sta_test.txt"
     line = next(x for x in annotations.read_text(encoding="utf-8").splitlines() if x.startswith("3MSZA"))
     query = line.strip().split("##")[1]
-    record = {"video": "3MSZA.mp4", "duration": 30.96, "query": query, "windows": []}
+    record = {"video": "3MSZA.mp4", "duration": 30.96, "query": query, "windows": None}
     (tmp_path / "real.jsonl").write_text(json.dumps(record) + "\n", encoding="utf-8")
     changes = {"videos": shared / "data/videos/tvg_benchmark_clips", "predict": tmp_path / "real.jsonl"}
     args = [f"--data.{key}={value}" for key, value in changes.items()]

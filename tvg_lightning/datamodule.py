@@ -20,11 +20,12 @@ from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Targe
 from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.training_set import TrainingSet
+from tvg_lightning.data.truth import check_answerable, check_trainable
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.prompts import read_templates
-from tvg_lightning.schema import Method, MethodName, Sample, Task, TaskName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
 
@@ -86,6 +87,7 @@ class TVGDataModule(L.LightningDataModule):
 
     videos_outside: accept annotations whose videos lie outside of ``videos``, by absolute paths or by "..".
     targets: a file of traces (harvested or written by a teacher) for SFT outside of a staged run.
+    method, thought: the format of the answers, and whether a thought stands before them (null: as the method has it).
     prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
     difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
     eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
@@ -107,6 +109,7 @@ class TVGDataModule(L.LightningDataModule):
         videos_outside: bool = False,
         targets: str | None = None,
         method: MethodName = "tar_tvg",
+        thought: bool | None = None,
         prompts: str | None = None,
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
         frames: FrameSettings = FrameSettings(),  # noqa: B008  # frozen
@@ -134,14 +137,15 @@ class TVGDataModule(L.LightningDataModule):
         if not eval_tasks or len(set(eval_tasks)) < len(eval_tasks):
             raise ValueError(f"data.eval_tasks must name at least one task, and none twice, not {list(eval_tasks)}")
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
-        self.targets, self.method, self.mixture, self.frames = targets, Method(method), mixture, frames
+        self.targets, self.mixture, self.frames = targets, mixture, frames
+        self.form = AnswerFormat(Method(method), thought)
         self.videos_outside = videos_outside
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
         self.reading = ReadingSettings(
             num_workers, prefetch, video_timeout_s, max_bad_share, cache, cache_max_gb, feature_cache
         )
-        self.templates = None if prompts is None else read_templates(Path(prompts), self.method)
+        self.templates = None if prompts is None else read_templates(Path(prompts), self.form)
         self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
         self._samples: dict[str, tuple[Sample, ...]] = {}
         self.training_set: TrainingSet | None = None  # of the stage that runs now
@@ -195,10 +199,13 @@ class TVGDataModule(L.LightningDataModule):
         """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
         assert self.trainer is not None
         splits = self._splits()
+        for number, split in enumerate(splits):
+            samples = self._samples[split.annotations][: split.limit]
+            check_answerable(f"data.{key}[{number}].annotations", split.annotations, samples, self.form)
         blind = [
             f"data.{key}[{number}].annotations: {split.annotations} holds no true window, so nothing is measured on it"
             for number, split in enumerate(splits)
-            if not any(sample.windows for sample in self._samples[split.annotations][: split.limit])
+            if all(sample.windows is None for sample in self._samples[split.annotations][: split.limit])
         ]
         if blind and len(blind) == len(splits) and stage in ("validate", "test"):
             raise ValueError(f"{blind[0]}: take a split with windows; predict answers without")
@@ -295,9 +302,7 @@ class TVGDataModule(L.LightningDataModule):
 
     def _check_windows(self) -> None:
         assert self.train is not None
-        blind = next((sample.sample_id for sample in self._samples[self.train] if not sample.windows), None)
-        if blind is not None:
-            raise ValueError(f'data.train: sample "{blind}" has no true window, so no answer can be rewarded')
+        check_trainable("data.train", self.train, self._samples[self.train], self.form)
 
     def _target_questions(self, path: Path) -> TargetQuestions:
         """The texts of a file of traces, each with its training sample."""
@@ -340,7 +345,7 @@ class TVGDataModule(L.LightningDataModule):
         """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            maker = ItemMaker(self.videos, self.method, self.frames, self.templates)
+            maker = ItemMaker(self.videos, self.form, self.frames, self.templates)
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 

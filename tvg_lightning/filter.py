@@ -8,8 +8,8 @@ import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from tvg_lightning import spans
 from tvg_lightning.schema import Sample, Task
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.traces import Trace
 
 
@@ -68,12 +68,13 @@ def sample_ious(traces: Iterable[Trace]) -> dict[str, float]:
 def answer_ious(traces: Iterable[Trace]) -> Iterator[tuple[str, float]]:
     """Sample id and IoU of every grounding answer."""
     for trace in traces:
-        if trace.task == Task.TVG and trace.windows:
+        if trace.task == Task.TVG and trace.windows is not None:
             yield trace.sample_id, _iou(trace)
 
 
 def _iou(trace: Trace) -> float:
-    return spans.iou_to_windows(trace.answer, trace.windows)
+    assert trace.windows is not None, "a trace without truth is left out before this"
+    return answer_iou(trace.answer, trace.windows)
 
 
 def means(answers: Iterable[tuple[str, float]]) -> dict[str, float]:

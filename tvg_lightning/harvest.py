@@ -7,6 +7,7 @@ from itertools import pairwise
 
 from tvg_lightning import spans
 from tvg_lightning.schema import Span, Task
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.traces import Trace
 
 
@@ -43,20 +44,23 @@ def refusal(trace: Trace, rule: HarvestRule) -> str | None:
     """
     if trace.task != Task.TVG:
         return "another task"
-    if not trace.windows:
+    if trace.windows is None:
         return "truth unknown"
+    if not trace.windows:
+        return "not in the video"
     if not trace.follows_format:
         return "format"
-    if trace.answer is None:
+    answer = trace.answer.span
+    if answer is None:
         return "no answer"
     if len(trace.anchors) < rule.min_anchors:
         return "too few anchors"
-    if spans.iou_to_windows(trace.answer, trace.windows) < rule.min_answer_iou:
+    if spans.iou_to_windows(answer, trace.windows) < rule.min_answer_iou:
         return "answer too far off"
     if spans.iou_to_windows(trace.anchors[-1], trace.windows) < rule.min_last_anchor_iou:
         return "last anchor too far off"
     first, second = (_soft_iou(anchor, trace.windows) for anchor in trace.anchors[:2])
-    if not first < second <= _soft_iou(trace.answer, trace.windows):
+    if not first < second <= _soft_iou(answer, trace.windows):
         return "no refinement"
     return None
 
@@ -89,11 +93,15 @@ def harvest(traces: Iterable[Trace], rule: HarvestRule) -> list[Trace]:
         return list(good.values())
     taken: Counter[str] = Counter()
     chosen: set[tuple[str, str]] = set()
-    for key, trace in sorted(good.items(), key=lambda item: -spans.iou_to_windows(item[1].answer, item[1].windows)):
+    for key, trace in sorted(good.items(), key=lambda item: -_answer_iou(item[1])):
         taken[trace.sample_id] += 1
         if taken[trace.sample_id] <= rule.max_per_sample:
             chosen.add(key)
     return [trace for key, trace in good.items() if key in chosen]
+
+
+def _answer_iou(trace: Trace) -> float:
+    return answer_iou(trace.answer, trace.windows or ())
 
 
 def _soft_iou(span: Span, windows: Sequence[Span]) -> float:

@@ -5,9 +5,10 @@ quantifiers, tags found by ``str.find``), because a policy in training does emit
 """
 
 import re
+from dataclasses import replace
 from typing import Final, Literal
 
-from tvg_lightning.schema import Answer, Method, Span
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 from tvg_lightning.spans import is_usable
 from tvg_lightning.timestrings import stated_windows
 
@@ -19,13 +20,15 @@ _STRICT_PAIR: Final = re.compile(rf"(?<![\w.:-])({_NUMBER})\s++(?:to|and)\s++({_
 _STRICT_ANCHOR: Final = re.compile(rf"\s*+({_NUMBER})\s++to\s++({_NUMBER})\s*+")
 _JSON_NUMBER: Final = r"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+"
 _JSON_PAIR: Final = re.compile(rf"\s*+\[\s*+({_JSON_NUMBER})\s*+,\s*+({_JSON_NUMBER})\s*+\]\s*+")
+_JSON_LIST: Final = re.compile(rf"\s*+\[\s*+(?:{_JSON_PAIR.pattern}(?:,{_JSON_PAIR.pattern})*+)?+\]\s*+")
+_EMPTY_LIST: Final = re.compile(r"\[\s*+\]")
 _THOUGHT_TO_ANSWER: Final = re.compile(r"</think>\s*+<answer>")
 
 ReversedPairs = Literal["reject", "swap"]
 
 
-def read_strict(text: str, method: Method) -> Answer:
-    """Read a completion for its reward, in the format that the method's prompt asks for and no other.
+def read_strict(text: str, form: AnswerFormat) -> Answer:
+    """Read a completion for its reward, in the format that its prompt asks for and no other.
 
     TIME_R1, INVERT4TVG (the lineage's rule): the whole text is a ``<think>…</think>``, blanks, an
     ``<answer>…</answer>``; the time is the LAST ``a to b`` or ``a and b`` of the LAST answer. Out of format
@@ -41,38 +44,58 @@ def read_strict(text: str, method: Method) -> Answer:
     the answer's too (or no answer at all would beat a far-off one, whose soft IoU is negative). Span and
     anchors are read even where the format fails.
 
-    >>> read_strict("<think>x</think><answer>12.0 to 15.5</answer>", Method.TIME_R1).span
+    TIMELENS2 (arXiv 2607.17423): a JSON list of windows ``[[a, b], …]``, all of them usable. ``[]``, which theirs
+    cannot read, says that the event is not in the video. Theirs also turns reversed windows round.
+
+    Without a thought the whole text is the answer: one ``<answer>…</answer>``, one ``<time>[a, b]</time>``, or the
+    list; out of this format there is no span.
+
+    >>> read_strict("<think>x</think><answer>12.0 to 15.5</answer>", AnswerFormat(Method.TIME_R1)).span
     Span(start_s=12.0, end_s=15.5)
+    >>> read_strict("[]", AnswerFormat(Method.TIMELENS2)).spans
+    ()
     """
     body = _strip(text)
-    if method is Method.TAR_TVG:
+    if not form.has_thought:
+        spans = _answer_alone(body, form.method)
+        return Answer(spans is not None, spans, is_set=form.says_sets)
+    if form.method is Method.TAR_TVG:
         return _read_tar_tvg(body)
-    if method is Method.TVG_R1:
+    if form.method is Method.TVG_R1:
         return _read_tvg_r1(body)
-    assert method in (Method.TIME_R1, Method.INVERT4TVG), method
+    if form.method is Method.TIMELENS2:
+        thought, tag, rest = body.partition("</think>")
+        spans = _json_windows(rest) if tag and thought.startswith("<think>") else None
+        return Answer(spans is not None, spans, is_set=form.says_sets)
+    assert form.method in (Method.TIME_R1, Method.INVERT4TVG), form
     follows_format = _is_thought_then_answer(body)
-    return Answer(follows_format, _last_strict_pair(_last_inside(body, "answer")) if follows_format else None)
+    return Answer(follows_format, _one(_last_strict_pair(_last_inside(body, "answer"))) if follows_format else None)
 
 
-def read_tolerant(text: str, method: Method) -> Answer:
+def read_tolerant(text: str, form: AnswerFormat) -> Answer:
     """Read a completion for evaluation: any format, any way of writing a time; ``follows_format`` stays strict.
 
     What the strict rule reads in the right format is the answer. Else it is one of ``read_all``'s windows: for TVG_R1
-    the first, as its released evaluation takes the first two numbers; else the last, as the lineage's rule does.
+    the first, as its released evaluation takes the first two numbers; for the lineage the last, as its rule does; for
+    TIMELENS2 all of them, and none where there is only an empty list.
     Only usable windows count: a reversed pair is rejected for every method. The released evaluations of Time-R1 and
     TVG-R1 do not swap it either and give it IoU 0; for TAR_TVG, whose code is not public, it is our reconstruction.
 
-    >>> read_tolerant("It happens in 64.0 - 72.0 seconds.", Method.TIME_R1)
-    Answer(follows_format=False, span=Span(start_s=64.0, end_s=72.0), anchors=())
+    >>> read_tolerant("It happens in 64.0 - 72.0 seconds.", AnswerFormat(Method.TIME_R1))
+    Answer(follows_format=False, spans=(Span(start_s=64.0, end_s=72.0),), anchors=(), is_set=False)
     """
-    strict = read_strict(text, method)
-    thought = _thought(_strip(text))
-    anchors = tuple(window for inside in _all_inside(thought, "timestamp") for window in read_windows(inside)[-1:])
-    if strict.follows_format and strict.span is not None:
-        return Answer(True, strict.span, anchors)
-    windows = [window for window in read_all(text, method) if is_usable(window)]
-    pick = 0 if method is Method.TVG_R1 else -1
-    return Answer(strict.follows_format, windows[pick] if windows else None, anchors)
+    strict = read_strict(text, form)
+    body = _strip(text)
+    tags = _all_inside(_thought(body), "timestamp")
+    anchors = tuple(window for inside in tags for window in read_windows(inside)[-1:])
+    if strict.follows_format and strict.spans is not None:
+        return replace(strict, anchors=anchors)
+    windows = tuple(window for window in read_all(text, form.method) if is_usable(window))
+    if form.says_sets:
+        says_none = not windows and _EMPTY_LIST.search(_without_thoughts(body)) is not None
+        return replace(strict, spans=windows if windows or says_none else None, anchors=anchors)
+    picked = windows[:1] if form.method is Method.TVG_R1 else windows[-1:]
+    return replace(strict, spans=picked or None, anchors=anchors)
 
 
 def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject") -> list[Span]:
@@ -123,6 +146,31 @@ def read_inverted(text: str) -> str | None:
     return inside.strip()
 
 
+def _answer_alone(body: str, method: Method) -> tuple[Span, ...] | None:
+    """The windows of a text that is the answer and nothing else."""
+    if method is Method.TIMELENS2:
+        return _json_windows(body)
+    name = "time" if method is Method.TVG_R1 else "answer"
+    if not (body.startswith(f"<{name}>") and body.endswith(f"</{name}>")):
+        return None
+    inside = body[len(name) + 2 : -len(name) - 3]
+    if "<" in inside:
+        return None
+    return _one(_fit(_JSON_PAIR, inside) if method is Method.TVG_R1 else _last_strict_pair(inside))
+
+
+def _json_windows(text: str) -> tuple[Span, ...] | None:
+    """The windows of a JSON list, which may be empty; None where it is none, or one window is not usable."""
+    if not _JSON_LIST.fullmatch(text):
+        return None
+    windows = [_usable(start, end) for start, end in _JSON_PAIR.findall(text)]
+    return None if None in windows else tuple(window for window in windows if window is not None)
+
+
+def _one(span: Span | None) -> tuple[Span, ...] | None:
+    return None if span is None else (span,)
+
+
 def _read_tar_tvg(body: str) -> Answer:
     thought = _thought(body)
     tags = _all_inside(thought, "timestamp")
@@ -135,7 +183,7 @@ def _read_tar_tvg(body: str) -> Answer:
         and len(anchors) == len(tags) == body.count("<timestamp>") == body.count("</timestamp>")
         and span is not None
     )
-    return Answer(follows_format, span, anchors)
+    return Answer(follows_format, _one(span), anchors)
 
 
 def _read_tvg_r1(body: str) -> Answer:
@@ -145,7 +193,7 @@ def _read_tvg_r1(body: str) -> Answer:
     opened = body.find("<time>")
     closed = body.find("</time>", opened) if opened >= 0 else -1
     span = _fit(_JSON_PAIR, body[opened + len("<time>") : closed]) if closed >= 0 else None
-    return Answer(follows_format, span)
+    return Answer(follows_format, _one(span))
 
 
 def _is_thought_then_answer(body: str) -> bool:

@@ -1,9 +1,10 @@
-"""Answers of a model in a file, in the forms that people publish, as one span a question.
+"""Answers of a model in a file, in the forms that people publish, as one answer a question.
 
 A file is JSON lines, one JSON list, or a JSON object (question to answer, video to answers, or both nested);
 a folder is all its ``predictions*.jsonl``, as several processes write them. What a value is, is told by its
 form: ``[start, end]`` in seconds, a list of such windows with the best first (``[start, end, score]``; the first
 one counts even where a later one has a higher score, as in QVHighlights' own script), or a text, which is parsed.
+Under ``spans`` a list of windows is the whole answer, a set: [] says that the event is not in the video.
 """
 
 import json
@@ -15,7 +16,7 @@ from typing import Any
 
 from tvg_lightning.files import Location, at, is_number, name_text, plain_text, read_json, read_jsonl, read_text
 from tvg_lightning.parsing import read_tolerant
-from tvg_lightning.schema import Method, Span
+from tvg_lightning.schema import Answer, AnswerFormat, Span
 from tvg_lightning.spans import is_usable
 
 # The first key that a line has is the one that is read. The names at the end mean the truth in some published
@@ -23,8 +24,9 @@ from tvg_lightning.spans import is_usable
 PREDICTION_KEYS = (
     "pred_relevant_windows", "pred_windows", "pred_timestamps", "pred_timestamp", "pred_spans", "pred_span",
     "predicted_windows", "predicted_span", "pred", "prediction", "output_text", "response", "output", "raw_text",
-    "span", "text", "timestamp", "answer",
+    "spans", "span", "text", "timestamp", "answer",
 )  # fmt: skip
+_SET_KEY = "spans"
 QID_KEYS = ("qid", "id", "sample_id", "query_id", "question_id", "annotation_id")
 VIDEO_KEYS = ("video", "vid", "video_id", "video_name", "video_path", "path")
 QUERY_KEYS = ("query", "sentence", "question", "description", "caption")
@@ -39,7 +41,7 @@ class Prediction:
     qid: str | None
     video: str | None
     query: str | None
-    span: Span | None  # None: unusable (nothing, no window in the text, not finite, start >= end)
+    answer: Answer  # its spans None: unusable (nothing, no window in the text, not finite, start >= end)
     key: str  # the key of the line that was read
     keys_unread: tuple[str, ...] = ()  # and those that could have been
 
@@ -48,15 +50,15 @@ class Prediction:
         return f"{self.file}:{self.location}"
 
 
-def read_predictions(path: Path, method: Method) -> list[Prediction]:
-    """Every answer of a file or of the files of a folder; ``method`` says the format of a text.
+def read_predictions(path: Path, form: AnswerFormat) -> list[Prediction]:
+    """Every answer of a file or of the files of a folder; ``form`` is the format of a text.
 
     ValueError, naming the file and the line, for what is no answer in any of the forms above.
     """
     files = sorted(path.glob("predictions*.jsonl")) if path.is_dir() else [path]
     if not files:
         raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
-    predictions = [_to_prediction(file, *found, method) for file in files for found in _objects(file)]
+    predictions = [_to_prediction(file, *found, form) for file in files for found in _objects(file)]
     if not predictions:
         raise ValueError(f"{path}: holds no prediction")
     return predictions
@@ -111,19 +113,19 @@ def _is_answer(given: Mapping[str, Any]) -> bool:
     return any(key in given for key in PREDICTION_KEYS)
 
 
-def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], method: Method) -> Prediction:
+def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], form: AnswerFormat) -> Prediction:
     keys = tuple(key for key in PREDICTION_KEYS if key in given)
     with at(file, location):
         if not keys:
             raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
-        span = _to_span(given[keys[0]], keys[0], method)
+        answer = _to_answer(given[keys[0]], keys[0], form)
         qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
         for name, kind in ((qid, "the id"), (video, "the video")):
             name_text(name or "", kind)
         query = None if query is None else plain_text(query)  # as in the annotations
         if qid is None and (video is None or query is None):
             raise ValueError("does not say which question it answers; write its qid, or video and query")
-    return Prediction(file, location, qid, video, query, span, keys[0], keys[1:])
+    return Prediction(file, location, qid, video, query, answer, keys[0], keys[1:])
 
 
 def _name(given: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
@@ -137,16 +139,30 @@ def _name(given: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
     return str(value)
 
 
-def _to_span(value: Any, key: str, method: Method) -> Span | None:
+def _to_answer(value: Any, key: str, form: AnswerFormat) -> Answer:
     if isinstance(value, str):
-        return read_tolerant(value, method).span
+        return read_tolerant(value, form)
+    if key == _SET_KEY:
+        if not (value is None or isinstance(value, list)):
+            raise ValueError(f"{key} must be a list of [start, end] in seconds or null, got {_brief(value)}")
+        windows = None if value is None else tuple(_window_of(pair, key) for pair in value)
+        return Answer(False, None if windows is None or None in windows else windows, is_set=True)  # type: ignore[arg-type]
+    span = _to_span(value, key)
+    return Answer(False, None if span is None else (span,))
+
+
+def _to_span(value: Any, key: str) -> Span | None:
+    """The first window of a value."""
     window = value[0] if isinstance(value, list) and value and isinstance(value[0], list) else value
     if window is None or window == []:
         return None
-    # a third number is the score, and only in a list of windows
-    lengths = (2,) if window is value else (2, 3)
+    return _window_of(window, key, (2,) if window is value else (2, 3))
+
+
+def _window_of(window: Any, key: str, lengths: tuple[int, ...] = (2,)) -> Span | None:
+    """A window; None where it cannot be used. A third number is the score, and only in a ranked list of windows."""
     if not (isinstance(window, list) and len(window) in lengths and all(t is None or is_number(t) for t in window)):
-        raise ValueError(f"{key} must be [start, end] in seconds, a list of windows or a text, got {_brief(value)}")
+        raise ValueError(f"{key} must be [start, end] in seconds, a list of windows or a text, got {_brief(window)}")
     span = Span(*(math.nan if t is None else float(t) for t in window[:2]))
     return span if is_usable(span) else None
 

@@ -7,7 +7,7 @@ from typing import Final
 import yaml
 
 from tvg_lightning.files import name_text
-from tvg_lightning.schema import Method, Prompt, Task
+from tvg_lightning.schema import AnswerFormat, Method, Prompt, Task
 
 _TAR_TVG: Final = (
     'When does this happen in the video: "{query}"? First reason inside <think> </think> about how the video '
@@ -24,6 +24,24 @@ _TVG_R1_SYSTEM: Final = (
     "period related to the query. The reasoning MUST reflect how the content evolves over time, not general logic. "
     "The reasoning process MUST BE enclosed within <think> </think> tags. The specific time period MUST BE in the "
     "format [start time, end time] in seconds enclosed within <time> </time> tags."
+)
+
+_TIME_R1_ALONE: Final = (
+    'When does this happen in the video: "{query}"? Give the start and the end in seconds, one decimal each, like '
+    "<answer>12.0 to 15.5</answer>. Write nothing else."
+)
+_TVG_R1_SYSTEM_ALONE: Final = (
+    "Find the precise time period related to the query in the video. Give it in the format [start time, end time] in "
+    "seconds enclosed within <time> </time> tags, and write nothing else."
+)
+_TIMELENS2: Final = (
+    'When does this happen in the video: "{query}"? Give every time at which it does as a JSON list of [start, end] in '
+    "seconds, one decimal each, like [[12.0, 15.5], [20.0, 24.5]], or [] if it does not happen. Write nothing else."
+)
+_TIMELENS2_THOUGHT: Final = (
+    'When does this happen in the video: "{query}"? First reason inside <think> </think> about what changes and when. '
+    "Then give every time at which it happens as a JSON list of [start, end] in seconds, one decimal each, like "
+    "[[12.0, 15.5], [20.0, 24.5]], or [] if it does not happen. Write nothing else."
 )
 
 _VERB_COMPLETION: Final = (
@@ -65,23 +83,31 @@ class PromptTemplates:
                 raise ValueError(f"{name}: the query is what must be found out; take {{query}} out")
 
 
-_OF_METHOD: Final = {
+_WITH_THOUGHT: Final = {
     Method.TAR_TVG: PromptTemplates(_TAR_TVG),
     Method.TIME_R1: PromptTemplates(_TIME_R1),
     Method.INVERT4TVG: PromptTemplates(_TIME_R1),  # the same lineage, the same format
     Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM),
+    Method.TIMELENS2: PromptTemplates(_TIMELENS2_THOUGHT),
+}
+_ALONE: Final = {
+    Method.TAR_TVG: PromptTemplates(_TIME_R1_ALONE),
+    Method.TIME_R1: PromptTemplates(_TIME_R1_ALONE),
+    Method.INVERT4TVG: PromptTemplates(_TIME_R1_ALONE),
+    Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM_ALONE),
+    Method.TIMELENS2: PromptTemplates(_TIMELENS2),
 }
 
 
-def templates_of(method: Method) -> PromptTemplates:
-    """A method's words: ours, but for TVG-R1's system turn, which is the paper's (arXiv 2507.18100)."""
-    return _OF_METHOD[method]
+def templates_of(form: AnswerFormat) -> PromptTemplates:
+    """The words that ask for a format: ours, but for TVG-R1's system turn, which is the paper's (arXiv 2507.18100)."""
+    return (_WITH_THOUGHT if form.has_thought else _ALONE)[form.method]
 
 
-def read_templates(path: Path, method: Method) -> PromptTemplates:
-    """The templates of a YAML file with any of the keys of ``PromptTemplates``; the method's own for the others.
+def read_templates(path: Path, form: AnswerFormat) -> PromptTemplates:
+    """The templates of a YAML file with any of the keys of ``PromptTemplates``; the format's own for the others.
 
-    The format that a prompt asks for must stay the method's, because parsing goes by it.
+    The format that a prompt asks for must stay this one, because parsing goes by it.
     """
     if not path.is_file():
         raise ValueError(f"{path}: there is no such file of prompts")
@@ -97,18 +123,18 @@ def read_templates(path: Path, method: Method) -> PromptTemplates:
     ):
         raise ValueError(f"{path}: expected texts under some of the keys {', '.join(known)}")
     try:
-        return replace(templates_of(method), **given)
+        return replace(templates_of(form), **given)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def grounding_prompt(method: Method, query: str, templates: PromptTemplates | None = None) -> Prompt:
+def grounding_prompt(form: AnswerFormat, query: str, templates: PromptTemplates | None = None) -> Prompt:
     """The prompt that asks when the query happens; TVG-R1 puts its rules in a system turn.
 
-    >>> grounding_prompt(Method.TVG_R1, " The red circle rises. ").user
+    >>> grounding_prompt(AnswerFormat(Method.TVG_R1), " The red circle rises. ").user
     'The red circle rises'
     """
-    words = templates or templates_of(method)
+    words = templates or templates_of(form)
     return Prompt(user=words.tvg.replace("{query}", _clean(query)), system=words.system)
 
 
@@ -122,7 +148,7 @@ def inversion_prompt(
     >>> "circle ____" in inversion_prompt(Task.VERB_COMPLETION, "The red circle ____.").user
     True
     """
-    words = templates or templates_of(Method.INVERT4TVG)
+    words = templates or templates_of(AnswerFormat(Method.INVERT4TVG))
     if task is Task.VERB_COMPLETION:
         assert query_without_verb is not None, "a query without a verb cannot be completed: see tasks.inversion"
         return Prompt(user=words.verb_completion.replace("{query}", _clean(query_without_verb)))

@@ -31,11 +31,30 @@ class Method(StrEnum):
     TVG_R1 = "tvg_r1"
     TIME_R1 = "time_r1"
     INVERT4TVG = "invert4tvg"
+    TIMELENS2 = "timelens2"
 
 
 # as they are written in a config
 TaskName = Literal["tvg", "verb_completion", "action_recognition", "video_description"]
-MethodName = Literal["tar_tvg", "tvg_r1", "time_r1", "invert4tvg"]
+MethodName = Literal["tar_tvg", "tvg_r1", "time_r1", "invert4tvg", "timelens2"]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFormat:
+    """The form that a grounding answer is asked for in: a method's, after a thought or alone."""
+
+    method: Method
+    thought: bool | None = None  # None: as the method has it
+
+    @property
+    def has_thought(self) -> bool:
+        """True where the answer stands behind a thought."""
+        return self.method is not Method.TIMELENS2 if self.thought is None else self.thought
+
+    @property
+    def says_sets(self) -> bool:
+        """True where an answer may hold several windows, or none."""
+        return self.method is Method.TIMELENS2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +65,7 @@ class Sample:
     video: str  # path of the file, relative to the data's video folder
     duration_s: float
     query: str
-    windows: tuple[Span, ...]  # several where the data has several; () where truth is unknown
+    windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     cut: Span | None = None  # the part of the file that is "the video"; windows are relative to it
 
 
@@ -62,6 +81,12 @@ class Prompt:
 class Answer:
     """The answer read from one completion; bad text gives None and (), never an exception."""
 
-    follows_format: bool  # the whole text follows the method's format
-    span: Span | None  # the final answer; None when there is none that can be used
+    follows_format: bool  # the whole text is in the format that was asked for
+    spans: tuple[Span, ...] | None  # the final answer; (): not in the video; None: there is none that can be used
     anchors: tuple[Span, ...] = ()  # the timestamps inside the thought, in order
+    is_set: bool = False  # in a format that may hold several windows, or none
+
+    @property
+    def span(self) -> Span | None:
+        """The first window of the answer, for scores of one window."""
+        return self.spans[0] if self.spans else None

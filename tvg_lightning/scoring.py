@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import VIDEO_SUFFIXES, Location
 from tvg_lightning.metrics.iou import as_float64, recall_hits, recall_key
+from tvg_lightning.metrics.sets import SetMetrics
 from tvg_lightning.predictions import Prediction
 from tvg_lightning.schema import Span
-from tvg_lightning.spans import best_window, iou_to_windows, is_usable
+from tvg_lightning.span_sets import answer_iou
+from tvg_lightning.spans import best_window, is_usable
 
 logger = logging.getLogger(__name__)
 
@@ -44,8 +46,8 @@ class QueryScore:
     @property
     def window(self) -> Span | None:
         """The true window that was scored against; None where nothing could be."""
-        span = self.prediction.span if self.prediction is not None else None
-        return best_window(span, self.record.windows) if span is not None else None
+        span = self.prediction.answer.span if self.prediction is not None else None
+        return best_window(span, self.record.windows or ()) if span is not None else None
 
 
 @dataclass(slots=True)
@@ -100,14 +102,14 @@ def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[
 
     ValueError if the truth of all of them is unknown, as in test splits with hidden answers.
     """
-    if not any(is_usable(window) for record in records for window in record.windows):
+    if not any(_is_true(record.windows) for record in records):
         raise ValueError("the annotations hold no true window (hidden test answers?); score on a split that has them")
     scores = []
     for index, record in enumerate(records):
-        if record.windows:
+        if record.windows is not None:
             prediction = answers.get(index)
-            span = prediction.span if prediction is not None else None
-            scores.append(QueryScore(record, prediction, iou_to_windows(span, record.windows)))
+            iou = 0.0 if prediction is None else answer_iou(prediction.answer, record.windows)
+            scores.append(QueryScore(record, prediction, iou))
     return scores
 
 
@@ -123,13 +125,29 @@ def metrics(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, flo
     return {**recalls, "mIoU": 100 * math.fsum(ious) / len(ious)}
 
 
+def _is_true(windows: Sequence[Span] | None) -> bool:
+    """True where windows state a truth; that there is none is one."""
+    return windows is not None and (not windows or any(map(is_usable, windows)))
+
+
+def set_metrics(scores: Sequence[QueryScore]) -> dict[str, float]:
+    """The metrics of sets of windows (``metrics.sets``) in percent; none where no answer is one."""
+    answers = [None if query.prediction is None else query.prediction.answer for query in scores]
+    if not any(answer is not None and answer.is_set for answer in answers):
+        return {}
+    metric = SetMetrics(THRESHOLDS)
+    truths = [query.record.windows or () for query in scores]
+    metric.update([None if answer is None else answer.spans for answer in answers], truths)
+    return {key: 100 * value for key, value in metric.compute().items()}
+
+
 def counts(scores: Sequence[QueryScore]) -> dict[str, int]:
     """Numbers of queries: scored, without a prediction, and without a usable one."""
     answers = [query.prediction for query in scores]
     return {
         "num_queries": len(scores),
         "num_missing": sum(answer is None for answer in answers),
-        "num_unusable": sum(answer is not None and answer.span is None for answer in answers),
+        "num_unusable": sum(query is not None and query.answer.spans is None for query in answers),
     }
 
 
@@ -176,7 +194,7 @@ def _in_order(indices: Sequence[int], answers: Sequence[Prediction]) -> list[tup
         return list(zip(indices, answers, strict=True))
     if len(indices) == 1:
         return [(indices[0], answer) for answer in answers]
-    if len({answer.span for answer in answers}) == 1:
+    if len({given.answer.spans for given in answers}) == 1:
         return [(index, answers[0]) for index in indices]
     raise ValueError(
         f"{answers[0].where()}: this question is asked {len(indices)} times in the annotations and answered "
@@ -188,7 +206,7 @@ def _answer(matched: Matched, records: Sequence[Record], index: int, prediction:
     """Note an answer; the same once more is counted, another one refused."""
     first = matched.answers.setdefault(index, prediction)
     if first is not prediction:
-        if first.span != prediction.span:
+        if first.answer.spans != prediction.answer.spans:
             raise ValueError(
                 f"{prediction.where()}: answers {records[index].sample_id!r} otherwise than {first.where()}; keep one"
             )

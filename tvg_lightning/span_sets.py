@@ -8,8 +8,8 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
-from tvg_lightning.schema import Span
-from tvg_lightning.spans import is_usable
+from tvg_lightning.schema import Answer, Span
+from tvg_lightning.spans import iou_to_windows, is_usable
 
 
 def merged(spans: Sequence[Span]) -> list[Span]:
@@ -113,3 +113,18 @@ def _mean_size(a: float, b: float) -> float:
     if a * b >= 0.0:
         return (abs(a) + abs(b)) / 2.0
     return (a * a + b * b) / (2.0 * (abs(a) + abs(b)))
+
+
+def answer_iou(answer: Answer, windows: Sequence[Span]) -> float:
+    """IoU of an answer: with the true window of highest IoU, or of both sets where its format says sets.
+
+    0 for an answer that could not be read. No true window: 1 for the empty set, which says so.
+
+    >>> answer_iou(Answer(True, (Span(0.0, 4.0),)), [Span(0.0, 4.0), Span(6.0, 10.0)])
+    1.0
+    >>> answer_iou(Answer(True, (Span(0.0, 4.0),), is_set=True), [Span(0.0, 4.0), Span(6.0, 10.0)])
+    0.5
+    """
+    if answer.is_set:
+        return 0.0 if answer.spans is None else set_iou(answer.spans, windows)
+    return iou_to_windows(answer.span, windows)

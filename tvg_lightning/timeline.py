@@ -21,7 +21,8 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tvg_lightning import spans
-from tvg_lightning.schema import Span
+from tvg_lightning.schema import Answer, Span
+from tvg_lightning.span_sets import answer_iou
 
 Frames = NDArray[np.uint8]  # (T, H, W, 3)
 
@@ -45,9 +46,8 @@ SANS, MONO = "DejaVu Sans", "DejaVu Sans Mono"  # both ship with matplotlib
 def draw_timeline(
     frames: Frames | None,
     duration_s: float,
-    windows: Sequence[Span],
-    anchors: Sequence[Span],
-    answer: Span | None,
+    windows: Sequence[Span] | None,
+    answer: Answer,
     title: str,
     text: str,
     times_s: Sequence[float] | None = None,
@@ -56,13 +56,13 @@ def draw_timeline(
 
     ``frames`` is (T, H, W, 3) uint8 or None for no strip; ``times_s`` are their T true times, without them
     the frames are taken as spread evenly and their times are marked with a tilde. IoUs at the right are
-    against the true window of highest IoU, a dash where the truth is unknown. Anchors after the sixth are
-    counted, not drawn.
+    against the true window of highest IoU, or the set IoU of an answer that is a set; a dash where the truth is
+    unknown (``windows`` None). Anchors after the sixth are counted, not drawn.
     """
     _check(frames, times_s, duration_s)
     title_lines = _wrap(title, TITLE_CHARS, MAX_TITLE_LINES, SANS) or [""]
     text_lines = _wrap(text, TEXT_CHARS, MAX_TEXT_LINES, MONO)
-    rows = _rows(windows, anchors, answer)
+    rows = _rows(windows, answer)
     strip_in = 0.0 if frames is None else _strip_height(frames) + FRAME_LABEL_IN + GAP_IN
     title_in = TITLE_LINE_IN * len(title_lines) + GAP_IN
     text_in = TEXT_LINE_IN * len(text_lines) + 2 * GAP_IN if text_lines else 0.0
@@ -74,7 +74,7 @@ def draw_timeline(
         _draw_strip(page, top_in, frames, duration_s, times_s)
         top_in += strip_in
     axes = page.axes(LEFT_IN, top_in, AXES_WIDTH_IN, ROW_IN * (len(rows) + HEAD_ROWS))
-    _draw_rows(axes, rows, windows, duration_s)
+    _draw_rows(axes, rows, windows or (), duration_s)
     if text_lines:
         top_in += ROW_IN * (len(rows) + HEAD_ROWS) + AXIS_IN
         page.box(MARGIN_IN, top_in, WIDTH_IN - 2 * MARGIN_IN, text_in)
@@ -206,20 +206,24 @@ class _Row(NamedTuple):
     note: str = ""  # instead of spans
 
 
-def _rows(windows: Sequence[Span], anchors: Sequence[Span], answer: Span | None) -> list[_Row]:
+def _rows(windows: Sequence[Span] | None, answer: Answer) -> list[_Row]:
     """Truth, anchors and answer, top to bottom, with their IoUs."""
 
-    def iou(span: Span | None) -> str:
-        return f"{spans.iou_to_windows(span, windows):.2f}" if windows else "–"
+    def iou_of(span: Span) -> str:
+        return "–" if windows is None else f"{spans.iou_to_windows(span, windows):.2f}"
 
-    shown = anchors[:MAX_ANCHOR_ROWS]
-    rows = [_Row("truth", TRUTH_COLOUR, windows, note="" if windows else "unknown")]
+    shown = answer.anchors[:MAX_ANCHOR_ROWS]
+    truth_note = "unknown" if windows is None else "" if windows else "not in the video"
+    rows = [_Row("truth", TRUTH_COLOUR, windows or (), note=truth_note)]
     rows += [
-        _Row(f"anchor {k + 1}", _anchor_colour(k, len(shown)), [anchor], iou(anchor)) for k, anchor in enumerate(shown)
+        _Row(f"anchor {k + 1}", _anchor_colour(k, len(shown)), [anchor], iou_of(anchor))
+        for k, anchor in enumerate(shown)
     ]
-    if len(anchors) > len(shown):
-        rows.append(_Row("…", QUIET_INK, (), note=f"{len(anchors) - len(shown)} more anchors"))
-    rows.append(_Row("answer", ANSWER_COLOUR, [answer] if answer else (), iou(answer), "" if answer else "none"))
+    if len(answer.anchors) > len(shown):
+        rows.append(_Row("…", QUIET_INK, (), note=f"{len(answer.anchors) - len(shown)} more anchors"))
+    note = "none" if answer.spans is None else "" if answer.spans else "not in the video"
+    iou = "–" if windows is None else f"{answer_iou(answer, windows):.2f}"
+    rows.append(_Row("answer", ANSWER_COLOUR, answer.spans or (), iou, note))
     return rows
 
 

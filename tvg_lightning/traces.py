@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from tvg_lightning.files import BAD_CHARACTERS, at, atomic_write, json_lines, name_text, plain_text, repair_last_line
 from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import iou_to_windows
 
 log = logging.getLogger(__name__)
@@ -31,12 +32,13 @@ class Trace:
     video: str
     task: Task
     query: str
-    windows: tuple[Span, ...]
+    windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     duration_s: float
     text: str
     follows_format: bool
     anchors: tuple[Span, ...]
-    answer: Span | None
+    spans: tuple[Span, ...] | None  # of the answer; (): not in the video; None: there is none that can be used
+    is_set: bool  # in a format that may hold several spans, or none
     anchor_ious: tuple[float, ...]
     answer_iou: float | None
     rewards: dict[str, float]  # each part before its weight
@@ -46,24 +48,29 @@ class Trace:
     group: int  # which query of the step
     rollout: int  # which completion of that query
 
+    @property
+    def answer(self) -> Answer:
+        """The answer that was read from the text."""
+        return Answer(self.follows_format, self.spans, self.anchors, self.is_set)
+
     @classmethod
     def of(cls, sample: Sample, task: Task, answer: Answer, text: str, **more: Any) -> Self:
         """The trace of a completion; its IoUs are measured here. ``more``: the fields that none of these gives."""
-        windows = sample.windows
-        is_grounding = task == Task.TVG and bool(windows)
+        windows = sample.windows if task == Task.TVG else None  # None: nothing is grounded
         return cls(
             sample_id=sample.sample_id,
             video=sample.video,
             task=task,
             query=sample.query,
-            windows=windows,
+            windows=sample.windows,
             duration_s=sample.duration_s,
             text=plain_text(text),
             follows_format=answer.follows_format,
             anchors=answer.anchors,
-            answer=answer.span,
-            anchor_ious=tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors) if is_grounding else (),
-            answer_iou=iou_to_windows(answer.span, windows) if is_grounding else None,
+            spans=answer.spans,
+            is_set=answer.is_set,
+            anchor_ious=() if windows is None else tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors),
+            answer_iou=None if windows is None else answer_iou(answer, windows),
             **more,
         )
 
@@ -222,8 +229,8 @@ def _spans(value: object) -> tuple[Span, ...]:
     return tuple(_span(span) for span in _list(value))
 
 
-def _optional_span(value: object) -> Span | None:
-    return None if value is None else _span(value)
+def _optional_spans(value: object) -> tuple[Span, ...] | None:
+    return None if value is None else _spans(value)
 
 
 def _parts(value: object) -> dict[str, float]:
@@ -244,12 +251,13 @@ _READERS: dict[str, Callable[[object], object]] = {
     "video": _name,
     "task": _task,
     "query": _text,
-    "windows": _spans,
+    "windows": _optional_spans,
     "duration_s": _number,
     "text": _text,
     "follows_format": _flag,
     "anchors": _spans,
-    "answer": _optional_span,
+    "spans": _optional_spans,
+    "is_set": _flag,
     "anchor_ious": _numbers,
     "answer_iou": _optional_number,
     "rewards": _parts,

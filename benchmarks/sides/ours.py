@@ -31,7 +31,7 @@ from tvg_lightning.policy.generation import Completion, generate
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Prompt, Sample, Span, Task
 
 PHASES = ("vision", "rollout", "loss", "backward", "optimizer")
 
@@ -62,14 +62,14 @@ def main() -> None:
     # two equal frames are what the tower makes of one picture
     clip = VideoClip(torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1), (0.0, 0.5), 2.0, "noise")
     item = Item(sample, Task.TVG, Prompt(QUESTION), clip, (), position=0)
-    training_set = TrainingSet([sample], ItemReader.in_this_process(folder, Method.TIME_R1))
+    training_set = TrainingSet([sample], ItemReader.in_this_process(folder, AnswerFormat(Method.TIME_R1)))
     settings = GRPOSettings(
         generation=GenerationSettings(max_new_tokens=work.new_tokens),
         num_generations=work.num_generations,
         beta=0.0,
     )
     objective = GRPOObjective(
-        settings, Rewards(Method.TIME_R1, RewardWeights(format=1.0, iou=1.0)), every_other_one_answers
+        settings, Rewards(AnswerFormat(Method.TIME_R1), RewardWeights(format=1.0, iou=1.0)), every_other_one_answers
     )
     before_gib = peak_gib()
     clock = Phases()

@@ -22,10 +22,12 @@ from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.parallel import of_all_ranks
-from tvg_lightning.schema import Method, Sample, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Sample, Span, Task
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 CLIP = VideoClip(torch.full((2, 28, 28, 3), 7, dtype=torch.uint8), (0.0, 0.5), 2.0, "table")
-MAKER = ItemMaker(Path("v"), Method.TAR_TVG, FrameSettings())
+MAKER = ItemMaker(Path("v"), TAR_TVG, FrameSettings())
 
 
 class TablePool(ClipPool):

@@ -18,8 +18,10 @@ from tvg_lightning.data.items import (
 from tvg_lightning.data.video import FrameSettings, VideoClip, read_clip
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
-from tvg_lightning.schema import Method, Sample, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Sample, Span, Task
 from tvg_lightning.tasks.mixture import Mixture
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 QUERY = "The red circle rises."
 PLAIN = Sample("s", "a.mp4", 10.0, QUERY, (Span(2.0, 3.0), Span(4.0, 8.0)))
@@ -34,7 +36,7 @@ CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, 
 
 @pytest.fixture
 def maker() -> ItemMaker:
-    return ItemMaker(Path("videos"), Method.TAR_TVG, FrameSettings())
+    return ItemMaker(Path("videos"), TAR_TVG, FrameSettings())
 
 
 @pytest.mark.parametrize(
@@ -59,7 +61,7 @@ def test_inversion_sees_the_frames_of_the_true_segment(
     """Frame k is shown at k / 4 s. The cut begins at 2 s, the window 1 s later: 3 to 5 s, frames 12 to 19."""
     write_video("a.mp4", [k / 4 for k in range(40)])
     sample = Sample("c", "a.mp4", 6.0, QUERY, (Span(1.0, 3.0),), cut=Span(2.0, 8.0))
-    maker = ItemMaker(tmp_path, Method.TAR_TVG, FrameSettings(fps=2.0))
+    maker = ItemMaker(tmp_path, TAR_TVG, FrameSettings(fps=2.0))
 
     def clip(task: Task) -> VideoClip:
         request = maker.request(Question(sample, task, 0))
@@ -72,7 +74,7 @@ def test_inversion_sees_the_frames_of_the_true_segment(
 
 def test_prompts_and_verbs(maker: ItemMaker) -> None:
     grounding = maker.make(Question(PLAIN, Task.TVG, 5), CLIP)
-    assert grounding.prompt == grounding_prompt(Method.TAR_TVG, QUERY) and grounding.query_verbs == ()
+    assert grounding.prompt == grounding_prompt(TAR_TVG, QUERY) and grounding.query_verbs == ()
     completion = maker.make(Question(PLAIN, Task.VERB_COMPLETION, 6), CLIP)
     assert completion.prompt == inversion_prompt(Task.VERB_COMPLETION, "The red circle ____.")
     assert completion.query_verbs == ("rise",)

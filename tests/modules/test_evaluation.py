@@ -11,7 +11,10 @@ from tvg_lightning.data.video import VideoClip
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, unanswered, update_metrics
 from tvg_lightning.policy.generation import Completion
-from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Prompt, Sample, Span, Task
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
+TIME_R1 = AnswerFormat(Method.TIME_R1)
 
 WINDOWS = (Span(4.0, 8.0),)
 CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.50049), 2.0, "none")
@@ -21,7 +24,7 @@ IN_FORMAT = (
 )
 
 
-def item(task: Task, windows: tuple[Span, ...] = WINDOWS) -> Item:
+def item(task: Task, windows: tuple[Span, ...] | None = WINDOWS) -> Item:
     sample = Sample("s", "a.mp4", 10.0, "The red circle rises.", windows)
     return Item(sample, task, Prompt("?"), CLIP, () if task == Task.TVG else ("rise",), position=0)
 
@@ -44,25 +47,25 @@ def said(text: str, num_tokens: int = 5, truncated: bool = False) -> Completion:
     ],
 )
 def test_grounding(text: str, method: Method, follows_format: bool, span: Span | None, score: float) -> None:
-    judged = judge(item(Task.TVG), said(text), method)
+    judged = judge(item(Task.TVG), said(text), AnswerFormat(method))
     assert (judged.answer.follows_format, judged.answer.span) == (follows_format, span)
     assert judged.score == pytest.approx(score)
 
 
 def test_every_anchor_has_its_iou() -> None:
-    judged = judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG)
+    judged = judge(item(Task.TVG), said(IN_FORMAT), TAR_TVG)
     assert judged.answer.anchors == (Span(2.0, 6.0), Span(4.0, 7.0))
     assert judged.anchor_ious == pytest.approx((2 / 6, 3 / 4))
 
 
 def test_the_best_of_several_windows_counts() -> None:
     windows = (Span(0.0, 1.0), Span(4.0, 8.0))
-    judged = judge(item(Task.TVG, windows), said("<answer>5.0 to 8.0</answer>"), Method.TIME_R1)
+    judged = judge(item(Task.TVG, windows), said("<answer>5.0 to 8.0</answer>"), TIME_R1)
     assert judged.score == pytest.approx(0.75)
 
 
 def test_without_truth_there_is_an_answer_and_no_score() -> None:
-    judged = judge(item(Task.TVG, ()), said(IN_FORMAT), Method.TAR_TVG)
+    judged = judge(item(Task.TVG, None), said(IN_FORMAT), TAR_TVG)
     assert judged.answer.span == Span(4.0, 8.0) and len(judged.answer.anchors) == 2
     assert judged.score is None and judged.anchor_ious == ()
 
@@ -82,20 +85,20 @@ def test_without_truth_there_is_an_answer_and_no_score() -> None:
     ],
 )
 def test_inversions(task: Task, text: str, follows_format: bool, score: float) -> None:
-    judged = judge(item(task), said(text), Method.TAR_TVG)
+    judged = judge(item(task), said(text), TAR_TVG)
     assert judged.answer == Answer(follows_format, None)
     assert (judged.score, judged.anchor_ious) == (score, ())
 
 
 def test_metrics_of_a_batch_by_hand() -> None:
     batch = [
-        judge(item(Task.TVG), said(IN_FORMAT, 30), Method.TAR_TVG),  # refines: IoU 1, anchors 1/3 and 3/4
-        judge(item(Task.TVG), said("From 4 to 5 seconds.", 9), Method.TAR_TVG),  # IoU 1/4, no anchors
-        judge(item(Task.TVG, ()), said(IN_FORMAT, 90, False), Method.TAR_TVG),  # not counted
-        judge(item(Task.ACTION_RECOGNITION), said("rise", 2), Method.TAR_TVG),
-        judge(item(Task.ACTION_RECOGNITION), said("fall", 2), Method.TAR_TVG),
-        judge(item(Task.ACTION_RECOGNITION), said("spin", 2), Method.TAR_TVG),
-        judge(item(Task.VIDEO_DESCRIPTION), said("A circle rises.", 15, truncated=True), Method.TAR_TVG),
+        judge(item(Task.TVG), said(IN_FORMAT, 30), TAR_TVG),  # refines: IoU 1, anchors 1/3 and 3/4
+        judge(item(Task.TVG), said("From 4 to 5 seconds.", 9), TAR_TVG),  # IoU 1/4, no anchors
+        judge(item(Task.TVG, None), said(IN_FORMAT, 90, False), TAR_TVG),  # not counted
+        judge(item(Task.ACTION_RECOGNITION), said("rise", 2), TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), said("fall", 2), TAR_TVG),
+        judge(item(Task.ACTION_RECOGNITION), said("spin", 2), TAR_TVG),
+        judge(item(Task.VIDEO_DESCRIPTION), said("A circle rises.", 15, truncated=True), TAR_TVG),
     ]
     metric = GroundingMetrics()
     update_metrics(metric, batch)
@@ -121,7 +124,7 @@ def test_metrics_of_a_batch_by_hand() -> None:
 
 
 def test_a_prediction_as_it_is_written() -> None:
-    record = prediction_record(judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG))
+    record = prediction_record(judge(item(Task.TVG), said(IN_FORMAT), TAR_TVG))
     assert json.loads(json.dumps(record)) == record
     assert record == {
         "qid": "s",
@@ -138,7 +141,7 @@ def test_a_prediction_as_it_is_written() -> None:
 
 
 def test_a_prediction_without_answer_or_truth() -> None:
-    judged = judge(item(Task.TVG, ()), said("?"), Method.TAR_TVG)
+    judged = judge(item(Task.TVG, None), said("?"), TAR_TVG)
     assert isinstance(judged, Evaluated)
     record = prediction_record(judged)
     assert (record["span"], record["anchors"], record["iou"]) == (None, [], None)
@@ -146,11 +149,11 @@ def test_a_prediction_without_answer_or_truth() -> None:
 
 def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() -> None:
     missing = unanswered(replace(item(Task.TVG), error="it hangs"))
-    untrue = unanswered(replace(item(Task.TVG, ()), error="it hangs"))
+    untrue = unanswered(replace(item(Task.TVG, None), error="it hangs"))
     inverted = unanswered(replace(item(Task.ACTION_RECOGNITION), error="it hangs"))
     assert (missing.score, untrue.score, inverted.score) == (0.0, None, 0.0)
     metric = GroundingMetrics()
-    update_metrics(metric, [judge(item(Task.TVG), said(IN_FORMAT), Method.TAR_TVG), missing, untrue, inverted])
+    update_metrics(metric, [judge(item(Task.TVG), said(IN_FORMAT), TAR_TVG), missing, untrue, inverted])
     metrics = metric.compute()
     assert (metrics["mIoU"], metrics["R1@0.5"], metrics["action_recognition_accuracy"]) == (0.5, 0.5, 0.0)
     assert metrics["format_rate"] == 0.5

@@ -16,8 +16,10 @@ from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import AnswerFormat, Method
 from tvg_lightning.traces import read_traces
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 SEVERAL = {"num_minibatches": 2, "num_iterations": 2, "beta": 0.04, "generation": {"max_new_tokens": 24}}
 
@@ -58,7 +60,7 @@ def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
 
 
 def test_between_two_updates_of_a_rollout_the_number_of_processes_is_kept() -> None:
-    rewards = Rewards(Method.TAR_TVG, RewardWeights(format=1.0))
+    rewards = Rewards(TAR_TVG, RewardWeights(format=1.0))
     objective = GRPOObjective(GRPOSettings(num_iterations=2, beta=0.0), rewards)
     objective.load_state_dict({"reference": None, "rollouts": [{}, {}]})
     nothing: Any = None

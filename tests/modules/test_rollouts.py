@@ -20,7 +20,9 @@ from tvg_lightning.policy.generation import Completion, generate
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Answer, Method, Prompt, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Prompt, Sample, Span, Task
+
+TIME_R1 = AnswerFormat(Method.TIME_R1)
 
 CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 1.0), 2.0, "none")
 ENCODED = EncodedPrompt(torch.zeros(1, dtype=torch.long), torch.zeros(3, 1), torch.zeros(4, 1176), (1, 2, 2))
@@ -35,7 +37,10 @@ def item(name: str, task: Task = Task.TVG) -> Item:
 
 def group(name: str, *rewards: float, answers: Sequence[Span | None] | None = None, task: Task = Task.TVG) -> Group:
     spans = answers or [None] * len(rewards)
-    scores = [RewardParts({"iou": r}, r, Answer(True, span)) for r, span in zip(rewards, spans, strict=True)]
+    scores = [
+        RewardParts({"iou": r}, r, Answer(True, None if span is None else (span,)))
+        for r, span in zip(rewards, spans, strict=True)
+    ]
     completions = [Completion((1, 2), "text", (-1.0, -3.0), truncated=number > 0) for number in range(len(rewards))]
     return Group(item(name, task), ENCODED, torch.zeros(1, 4), completions, scores)
 
@@ -83,7 +88,7 @@ def named(groups: Sequence[Group]) -> list[str]:
 
 def sample_all(names: Sequence[str], draw: rollouts.DrawItems, **changes: Any) -> Sampled:
     items = [item(name) for name in names]
-    rewards = Rewards(Method.TIME_R1, RewardWeights(iou=1.0))
+    rewards = Rewards(TIME_R1, RewardWeights(iou=1.0))
     sampler = Sampler(POLICY, settings(**changes), rewards, generate, CONTEXT, Phases())
     return rollouts.dynamic_sampling(sampler, items, draw)
 
@@ -152,14 +157,14 @@ def test_a_rollout_is_used_up_by_its_own_minibatches() -> None:
 
 
 def test_a_reference_that_a_checkpoint_lacks_is_missed_at_once() -> None:
-    objective = GRPOObjective(settings(beta=0.1), Rewards(Method.TIME_R1, RewardWeights(iou=1.0)))
+    objective = GRPOObjective(settings(beta=0.1), Rewards(TIME_R1, RewardWeights(iou=1.0)))
     with pytest.raises(ValueError, match=r"grpo\.beta is 0\.1, but the run began with 0"):
         objective.load_state_dict({"reference": None, "rollouts": None})
 
 
 def test_a_checkpoint_in_the_middle_of_an_update_is_of_the_state_before_it() -> None:
     parts = [Minibatch([], [], None, [], [], torch.zeros(1, 2)) for _ in range(2)]
-    objective = GRPOObjective(settings(num_minibatches=2), Rewards(Method.TIME_R1, RewardWeights(iou=1.0)))
+    objective = GRPOObjective(settings(num_minibatches=2), Rewards(TIME_R1, RewardWeights(iou=1.0)))
     objective.rollout, objective._before = Rollout(parts, num_taken=1), (4, None)
     assert objective.state_dict(unfinished=4)["rollouts"] is None, "its first update: the rollout is made again"
     objective.rollout, objective._before = None, (5, Rollout(parts, num_taken=1))  # used up by the update that failed

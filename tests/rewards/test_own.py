@@ -9,8 +9,10 @@ from tests.runs import WITHOUT_VALIDATION, grpo, stage, write_config
 from tvg_lightning.rewards.own import load_reward, own_reward
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights
-from tvg_lightning.schema import Answer, Method, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Sample, Span, Task
 from tvg_lightning.traces import read_traces
+
+TIME_R1 = AnswerFormat(Method.TIME_R1)
 
 SAMPLE = Sample("s1", "a.mp4", 9.0, "a circle moves", windows=(Span(0.0, 8.0),))
 HERE = "tests.rewards.test_own"
@@ -32,7 +34,7 @@ NO_FUNCTION = 3
 @pytest.mark.parametrize("task", list(Task))
 def test_a_reward_of_ones_own_counts_for_every_task(task: Task) -> None:
     weights = RewardWeights(own={f"{HERE}.brevity": 0.5})
-    scored = Rewards(Method.TIME_R1, weights).score("x" * 60, task, SAMPLE, ("move",))
+    scored = Rewards(TIME_R1, weights).score("x" * 60, task, SAMPLE, ("move",))
     assert scored.parts == {"brevity": pytest.approx(0.4)} and scored.total == pytest.approx(0.2)
     assert weights.applies_to(task) and weights.as_dict()["brevity"] == 0.5
 

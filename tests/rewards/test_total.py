@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Method, Sample, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Sample, Span, Task
 
 TRUTH = Span(10.0, 20.0)
 PERFECT = {
@@ -15,6 +15,7 @@ PERFECT = {
     Method.TVG_R1: "<think>It moves.</think><time>[10.0, 20.0]</time>",
     Method.TIME_R1: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
     Method.INVERT4TVG: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
+    Method.TIMELENS2: "[[10.0, 20.0]]",
 }
 
 
@@ -22,14 +23,16 @@ def score(
     text: str,
     method: Method,
     weights: RewardWeights,
-    windows: tuple[Span, ...] = (TRUTH,),
+    windows: tuple[Span, ...] | None = (TRUTH,),
     task: Task = Task.TVG,
     query_verbs: tuple[str, ...] = ("rise",),
     num_tokens: int = 0,
     length: LengthSettings = LengthSettings(),  # noqa: B008  # frozen
 ) -> RewardParts:
     sample = Sample("s1", "a.mp4", 40.0, "a circle rises", windows)
-    return Rewards(method, weights, AnchorSettings(), length).score(text, task, sample, query_verbs, num_tokens)
+    return Rewards(AnswerFormat(method), weights, AnchorSettings(), length).score(
+        text, task, sample, query_verbs, num_tokens
+    )
 
 
 def total(text: str, method: Method, windows: tuple[Span, ...] = (TRUTH,)) -> float:
@@ -111,10 +114,32 @@ def test_inversion_hand_computed(task: Task, good: str, bad: str) -> None:
     assert reward(f"<think>so</think><answer>{good}</answer>") == ({"format": 0.0, task.value: 0.0}, 0.0)
 
 
+@pytest.mark.parametrize(
+    ("text", "windows", "parts"),
+    [
+        ("[[0, 10], [20, 30]]", (Span(0, 10), Span(20, 30)), {"set_iou": 1.0, "wasserstein": 1.0, "refusal": 1.0}),
+        ("[[0, 10]]", (Span(0, 10), Span(20, 30)), {"set_iou": 0.5, "wasserstein": 0.6065306597126334, "refusal": 1.0}),
+        ("[]", (), {"set_iou": 1.0, "wasserstein": 1.0, "refusal": 1.0}),
+        ("[[0, 10]]", (), {"set_iou": 0.0, "wasserstein": 0.0, "refusal": 0.0}),
+        ("[]", (Span(0, 10),), {"set_iou": 0.0, "wasserstein": 0.0, "refusal": 0.0}),
+        ("never", (), {"set_iou": 0.0, "wasserstein": 0.0, "refusal": 0.0}),
+    ],
+)
+def test_sets_hand_computed(text: str, windows: tuple[Span, ...], parts: dict[str, float]) -> None:
+    """Half of two windows: its 10 s lie 10 s on average from the 20 s of the truth, exp(-10 / 20)."""
+    weights = RewardWeights(set_iou=1.0, wasserstein=1.0, refusal=1.0)
+    assert score(text, Method.TIMELENS2, weights, windows).parts == pytest.approx(parts)
+
+
+def test_nothing_is_near_an_event_that_is_not_in_the_video() -> None:
+    weights = RewardWeights(iou=1.0, soft_iou=1.0, timestamp_iou=1.0, anchor_accuracy=1.0, anchor_refinement=1.0)
+    assert set(score(PERFECT[Method.TAR_TVG], Method.TAR_TVG, weights, ()).parts.values()) == {0.0}
+
+
 def test_what_cannot_be_scored_is_refused() -> None:
     weights = RewardWeights.published(Method.TAR_TVG)
-    with pytest.raises(ValueError, match="no true window"):
-        score("x", Method.TAR_TVG, weights, ())
+    with pytest.raises(ValueError, match="truth of the sample is unknown"):
+        score("x", Method.TAR_TVG, weights, None)
     with pytest.raises(ValueError, match="no weight above 0 applies to task tvg"):
         score("x", Method.TAR_TVG, RewardWeights())
     with pytest.raises(ValueError, match="without a verb"):
@@ -168,4 +193,5 @@ def test_the_truth_in_the_format_beats_every_text_out_of_it(text: str, method: M
     weights = RewardWeights.published(method)
     told = score(text, method, weights)
     if not told.answer.follows_format:
-        assert told.total < total(f"<think>{words}{anchor}</think>{answer}", method)
+        in_format = PERFECT[method] if method is Method.TIMELENS2 else f"<think>{words}{anchor}</think>{answer}"
+        assert told.total < total(in_format, method)

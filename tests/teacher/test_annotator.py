@@ -11,7 +11,7 @@ import pytest
 from tests.teacher.material import samples
 from tests.teacher.server import USAGE, Say, TeacherServer, answer, error
 from tvg_lightning.data.video import FrameSettings
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import AnswerFormat, Method
 from tvg_lightning.teacher.annotator import Annotator
 from tvg_lightning.teacher.endpoint import Endpoint
 from tvg_lightning.teacher.ledger import Ledger
@@ -19,6 +19,8 @@ from tvg_lightning.teacher.purse import Purse
 from tvg_lightning.teacher.questions import make_question
 from tvg_lightning.teacher.reply import Tokens
 from tvg_lightning.teacher.settings import BudgetSettings, EndpointSettings, QuestionSettings
+
+TVG_R1 = AnswerFormat(Method.TVG_R1)
 
 FEW = FrameSettings(uniform_frames=2)
 
@@ -41,10 +43,10 @@ class Bench:
         async def pause(seconds: float) -> None:
             self.pauses.append(seconds)
 
-        questions = [make_question(s, Method.TVG_R1, self.videos, "m", asked) for s in samples(num)]
+        questions = [make_question(s, TVG_R1, self.videos, "m", asked) for s in samples(num)]
         with Ledger(self.folder / "ledger.jsonl") as ledger:
             purse = Purse(budget or BudgetSettings(), ledger.num_requests, ledger.tokens, asked.max_tokens)
-            annotator = Annotator(Endpoint(settings), ledger, purse, asked, Method.TVG_R1, pause)
+            annotator = Annotator(Endpoint(settings), ledger, purse, asked, TVG_R1, pause)
             asyncio.run(annotator.run(questions))
         return annotator
 
@@ -224,10 +226,10 @@ def test_a_stop_awaits_what_is_under_way_and_cuts_the_waits_short(bench: Bench) 
     async def body() -> Annotator:
         settings = EndpointSettings(bench.server.base_url, "m", None, concurrency=2, backoff_s=500.0, max_wait_s=500.0)
         asked = QuestionSettings(frames=FEW)
-        questions = [make_question(s, Method.TVG_R1, bench.videos, "m", asked) for s in samples(5)]
+        questions = [make_question(s, TVG_R1, bench.videos, "m", asked) for s in samples(5)]
         with Ledger(bench.folder / "ledger.jsonl") as ledger:
             purse = Purse(BudgetSettings(), 0, Tokens(0, 0), 50)
-            annotator = Annotator(Endpoint(settings), ledger, purse, asked, Method.TVG_R1)
+            annotator = Annotator(Endpoint(settings), ledger, purse, asked, TVG_R1)
             both_there, heard = threading.Barrier(2, timeout=20), threading.Event()
 
             def plan(query: str, n: int) -> Say:

@@ -12,9 +12,12 @@ from PIL import Image
 from tests.teacher.material import samples, write_video
 from tvg_lightning.data.video import FrameSettings, VideoError
 from tvg_lightning.prompts import grounding_prompt
-from tvg_lightning.schema import Method, Span
+from tvg_lightning.schema import AnswerFormat, Method, Span
 from tvg_lightning.teacher.questions import fingerprint, make_body, make_question
 from tvg_lightning.teacher.settings import QuestionSettings
+
+TIME_R1 = AnswerFormat(Method.TIME_R1)
+TVG_R1 = AnswerFormat(Method.TVG_R1)
 
 FRAMES = QuestionSettings(frames=FrameSettings(uniform_frames=4))
 WHOLE = QuestionSettings(input="video")
@@ -22,7 +25,7 @@ SAMPLE = samples(1)[0]
 
 
 def body_of(videos: Path, settings: QuestionSettings, method: Method = Method.TVG_R1, **change: Any) -> dict[str, Any]:
-    question = make_question(replace(SAMPLE, **change), method, videos, "m", settings)
+    question = make_question(replace(SAMPLE, **change), AnswerFormat(method), videos, "m", settings)
     body: dict[str, Any] = json.loads(make_body(question, "m", settings))
     return body
 
@@ -38,7 +41,7 @@ def brightness(part: dict[str, Any]) -> float:
 def test_each_frame_follows_its_time(videos: Path) -> None:
     body = body_of(videos, FRAMES)
     system, user = body["messages"]
-    assert system == {"role": "system", "content": grounding_prompt(Method.TVG_R1, "number 0").system}
+    assert system == {"role": "system", "content": grounding_prompt(TVG_R1, "number 0").system}
     parts = user["content"]
     assert user["role"] == "user" and len(parts) == 9
     assert [part["text"] for part in parts if part["type"] == "text"] == [
@@ -62,7 +65,7 @@ def test_a_cut_has_its_own_frames_and_times(videos: Path) -> None:
 def test_a_method_without_a_system_turn(videos: Path) -> None:
     messages = body_of(videos, FRAMES, Method.TIME_R1)["messages"]
     assert [message["role"] for message in messages] == ["user"]
-    assert messages[0]["content"][-1]["text"] == grounding_prompt(Method.TIME_R1, "number 0").user
+    assert messages[0]["content"][-1]["text"] == grounding_prompt(TIME_R1, "number 0").user
 
 
 def test_the_whole_file(videos: Path) -> None:
@@ -101,7 +104,7 @@ def test_videos_that_cannot_be_sent(videos: Path, tmp_path: Path) -> None:
 
 def key(videos: Path, settings: QuestionSettings = FRAMES, model: str = "m", **change: Any) -> str:
     method = change.pop("method", Method.TVG_R1)
-    return make_question(replace(SAMPLE, **change), method, videos, model, settings).keys[0]
+    return make_question(replace(SAMPLE, **change), AnswerFormat(method), videos, model, settings).keys[0]
 
 
 def test_what_makes_another_question(videos: Path, tmp_path: Path) -> None:
@@ -119,7 +122,7 @@ def test_what_makes_another_question(videos: Path, tmp_path: Path) -> None:
         key(videos, replace(FRAMES, extra={"top_p": 0.9})),
         key(videos, WHOLE),
         key(write_video(tmp_path / "a.mp4", num_frames=10).parent),
-        make_question(SAMPLE, Method.TVG_R1, videos, "m", replace(FRAMES, num_answers=2)).keys[1],
+        make_question(SAMPLE, TVG_R1, videos, "m", replace(FRAMES, num_answers=2)).keys[1],
     ]
     assert len(set(keys)) == len(keys)
 
@@ -130,7 +133,7 @@ def test_what_does_not(videos: Path, tmp_path: Path) -> None:
         key(tmp_path),
         key(videos, replace(FRAMES, num_answers=2)),
         key(videos, replace(FRAMES, max_tokens=9, max_tokens_key="max_completion_tokens")),
-        key(videos, windows=()),
+        key(videos, windows=None),
     ]
     assert set(same) == {key(videos)}
 

@@ -22,8 +22,8 @@ def ids(path: Path) -> list[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     write_annotations(tmp_path / "train.jsonl", ["a", "b", "c"])
-    answers = {"a": Span(1.0, 2.0), "b": Span(1.0, 1.5), "c": None}
-    traces = [replace(GOOD_TRACE, sample_id=name, windows=WINDOW, answer=span) for name, span in answers.items()]
+    answers = {"a": (Span(1.0, 2.0),), "b": (Span(1.0, 1.5),), "c": None}
+    traces = [replace(GOOD_TRACE, sample_id=name, windows=WINDOW, spans=spans) for name, spans in answers.items()]
     write_traces(tmp_path / "teacher.jsonl", traces)
     return tmp_path
 

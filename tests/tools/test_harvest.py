@@ -12,11 +12,11 @@ from tvg_lightning.traces import read_traces
 
 
 def test_what_is_kept_and_why_the_rest_is_left(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    better = replace(GOOD, text="better", answer=Span(10.0, 20.0))
+    better = replace(GOOD, text="better", spans=(Span(10.0, 20.0),))
     first = write_traces(
         tmp_path / "a.jsonl", [GOOD, replace(GOOD, follows_format=False), replace(GOOD, follows_format=False)]
     )
-    second = write_traces(tmp_path / "b.jsonl", [replace(GOOD, answer=None), better, GOOD])
+    second = write_traces(tmp_path / "b.jsonl", [replace(GOOD, spans=None), better, GOOD])
     out = tmp_path / "out" / "harvest.jsonl"
     main([first, second], out)
     assert list(read_traces(out)) == [GOOD, better]
@@ -25,7 +25,7 @@ def test_what_is_kept_and_why_the_rest_is_left(tmp_path: Path, capsys: pytest.Ca
 
 
 def test_the_rule_is_the_users(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    better = replace(GOOD, text="better", answer=Span(10.0, 20.0))
+    better = replace(GOOD, text="better", spans=(Span(10.0, 20.0),))
     traces = write_traces(tmp_path / "a.jsonl", [GOOD, better])
     main([traces], tmp_path / "one.jsonl", HarvestRule(max_per_sample=1))
     assert list(read_traces(tmp_path / "one.jsonl")) == [better]

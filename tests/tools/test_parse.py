@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonargparse import auto_cli
@@ -21,9 +22,9 @@ ENVIRONMENT = {**os.environ, "PYTHONUNBUFFERED": ""}  # a pipe is buffered, as i
 
 @pytest.fixture
 def parse(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Parse:
-    def run(lines: bytes, method: MethodName = "time_r1", strict: bool = False) -> list[list[list[float]]]:
+    def run(lines: bytes, method: MethodName = "time_r1", **more: Any) -> list[list[list[float]]]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines)))
-        main(method, strict)
+        main(method, **more)
         written = capsys.readouterr().out
         assert written.endswith("\n") or not written
         return [json.loads(line) for line in written.splitlines()]
@@ -50,9 +51,12 @@ def test_bytes_that_are_no_text(parse: Parse) -> None:
 
 def test_strict_reads_the_methods_own_format(parse: Parse) -> None:
     lines = b"<think>a</think><answer>1 to 2</answer>\n<think>a</think><time>[3, 4]</time>\n5 to 6\n"
-    assert parse(lines, "time_r1", True) == [[[1, 2]], [], []]
-    assert parse(lines, "tvg_r1", True) == [[], [[3, 4]], []]
+    assert parse(lines, "time_r1", strict=True) == [[[1, 2]], [], []]
+    assert parse(lines, "tvg_r1", strict=True) == [[], [[3, 4]], []]
     assert parse(lines, "tvg_r1") == [[[1, 2]], [[3, 4]], [[5, 6]]]
+    sets = b"[[1, 2], [3, 4]]\n[]\n<answer>1 to 2</answer>\n"
+    assert parse(sets, "timelens2", strict=True) == [[[1, 2], [3, 4]], [], []]
+    assert parse(sets, "time_r1", thought=False, strict=True) == [[], [], [[1, 2]]]
 
 
 def test_command_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

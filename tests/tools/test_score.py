@@ -16,7 +16,7 @@ TRUTH = [
     {"id": "x", "video": "a.mp4", "query": "one", "windows": [[0, 10]], "duration": 30},
     {"id": "y", "video": "a.mp4", "query": "two", "windows": [[0, 10], [20, 25]], "duration": 30},
     {"id": "z", "video": "a.mp4", "query": "three", "windows": [[0, 10]], "duration": 30},
-    {"id": "hidden", "video": "a.mp4", "query": "four", "windows": [], "duration": 30},
+    {"id": "hidden", "video": "a.mp4", "query": "four", "windows": None, "duration": 30},
 ]
 ANSWERS: list[dict[str, Any]] = [
     {"qid": "x", "text": "<think>…</think><answer>0 to 20</answer>"},  # 0.5

@@ -17,7 +17,7 @@ from tvg_lightning.data.items import Item, ItemMaker, Question
 from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import Clip, ClipPool
 from tvg_lightning.parallel import of_all_ranks
-from tvg_lightning.schema import Method, Sample, Task
+from tvg_lightning.schema import AnswerFormat, Sample, Task
 
 log = logging.getLogger(__name__)
 
@@ -67,9 +67,9 @@ class ItemReader:
         self._contradicting: set[str] = set()  # videos of which it was said
 
     @classmethod
-    def in_this_process(cls, videos: str | Path, method: Method, frames: FrameSettings | None = None) -> Self:
+    def in_this_process(cls, videos: str | Path, form: AnswerFormat, frames: FrameSettings | None = None) -> Self:
         """A reader without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
-        maker = ItemMaker(Path(videos), method, frames or FrameSettings())
+        maker = ItemMaker(Path(videos), form, frames or FrameSettings())
         return cls(maker, ClipPool(0), BadVideos(None, ()), prefetch=0)
 
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]:

@@ -8,7 +8,7 @@ from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.workers.pool import Clip
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.prompts import PromptTemplates, grounding_prompt, inversion_prompt
-from tvg_lightning.schema import Method, Prompt, Sample, Span, Task
+from tvg_lightning.schema import AnswerFormat, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.inversion import task_for, true_segment
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.tasks.verbs import remove_first_verb, verb_lemmas
@@ -55,9 +55,9 @@ class ItemMaker:
     """Says which frames a question needs, and puts it into words."""
 
     videos: Path
-    method: Method
+    form: AnswerFormat
     frames: FrameSettings
-    templates: PromptTemplates | None = None  # None: the method's own words
+    templates: PromptTemplates | None = None  # None: the format's own words
 
     def request(self, question: Question) -> ClipRequest:
         """Frames of the true segment for an inversion task, of the whole (possibly cut) video for grounding."""
@@ -76,7 +76,7 @@ class ItemMaker:
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:
-            return grounding_prompt(self.method, sample.query, self.templates)
+            return grounding_prompt(self.form, sample.query, self.templates)
         gap = remove_first_verb(sample.query) if task == Task.VERB_COMPLETION else None
         return inversion_prompt(task, gap, self.templates)
 

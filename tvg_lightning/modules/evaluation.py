@@ -4,17 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.harvest import is_refining
 from tvg_lightning.metrics.grounding import GroundingMetrics
+from tvg_lightning.metrics.sets import SetMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.parsing import read_inverted, read_tolerant
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
-from tvg_lightning.schema import Answer, Method, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Task
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import iou_to_windows
 
 
@@ -36,25 +39,29 @@ class Evaluated:
 
 @torch.no_grad()
 def evaluate(
-    policy: PolicyBackbone, items: Sequence[Item], method: Method, settings: EvaluationSettings, engine: RolloutEngine
+    policy: PolicyBackbone,
+    items: Sequence[Item],
+    form: AnswerFormat,
+    settings: EvaluationSettings,
+    engine: RolloutEngine,
 ) -> list[Evaluated]:
     """Answer every item greedily and hold the answer against the truth, where there is one."""
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     greedy = GenerationSettings(settings.max_new_tokens, temperature=0.0)
     groups = engine(policy, prompts, policy.video_features(prompts), 1, greedy)
     return [
-        judge(item, group[0], method) if item.error is None else unanswered(item)
+        judge(item, group[0], form) if item.error is None else unanswered(item)
         for item, group in zip(items, groups, strict=True)
     ]
 
 
 def unanswered(item: Item) -> Evaluated:
     """The result where the video cannot be read: no answer, which is worth 0 and stays in the denominator."""
-    has_truth = item.task != Task.TVG or bool(item.sample.windows)
+    has_truth = item.task != Task.TVG or item.sample.windows is not None
     return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
 
 
-def judge(item: Item, completion: Completion, method: Method) -> Evaluated:
+def judge(item: Item, completion: Completion, form: AnswerFormat) -> Evaluated:
     """Read one completion, tolerantly, as the benchmarks do: prose with a window counts as an answer."""
     text, length = completion.text, (len(completion.token_ids), completion.truncated)
     if item.task != Task.TVG:
@@ -62,10 +69,38 @@ def judge(item: Item, completion: Completion, method: Method) -> Evaluated:
         # an answer without its tags still shows whether the action was understood
         worth = INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
         return Evaluated(item, text, Answer(content is not None, None), (), worth, *length)
-    answer = read_tolerant(text, method)
+    answer = read_tolerant(text, form)
     windows = item.sample.windows
-    ious = tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors) if windows else ()
-    return Evaluated(item, text, answer, ious, iou_to_windows(answer.span, windows) if windows else None, *length)
+    if windows is None:
+        return Evaluated(item, text, answer, (), None, *length)
+    ious = tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors)
+    return Evaluated(item, text, answer, ious, answer_iou(answer, windows), *length)
+
+
+class SplitMetrics(nn.Module):
+    """The metrics of a split; of a format of sets also those of sets."""
+
+    def __init__(self, settings: EvaluationSettings, form: AnswerFormat) -> None:
+        super().__init__()
+        self.grounding = GroundingMetrics(settings.max_anchors, strict=settings.strict_recall)
+        self.sets = SetMetrics() if form.says_sets else None
+
+    def update(self, evaluated: Sequence[Evaluated]) -> None:
+        """Add a batch; questions without truth are answered but not counted."""
+        update_metrics(self.grounding, evaluated)
+        judged = [e for e in evaluated if e.item.task == Task.TVG and e.score is not None]
+        if self.sets is not None and judged:
+            self.sets.update([e.answer.spans for e in judged], [e.item.sample.windows or () for e in judged])
+
+    def compute(self) -> dict[str, float]:
+        """The metrics by their names, over all processes, each of which must call this."""
+        return self.grounding.compute() | (self.sets.compute() if self.sets is not None else {})
+
+    def reset(self) -> None:
+        """Forget what was added."""
+        self.grounding.reset()
+        if self.sets is not None:
+            self.sets.reset()
 
 
 def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> None:
@@ -82,12 +117,18 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
                 scores,
                 [e.answer.follows_format for e in judged],
                 [e.anchor_ious for e in judged],
-                [is_refining(e.answer.anchors, e.answer.span, e.item.sample.windows) for e in judged],
+                [is_refining(e.answer.anchors, e.answer.span, e.item.sample.windows or ()) for e in judged],
                 num_tokens=num_tokens,
                 truncated=truncated,
             )
         else:
             metric.update(task, scores, num_tokens=num_tokens, truncated=truncated)
+
+
+def _spans_of(answer: Answer) -> dict[str, object]:
+    """The answer under the key that says whether it is a set."""
+    spans = None if answer.spans is None else [list(span) for span in answer.spans]
+    return {"spans": spans} if answer.is_set else {"span": spans[0] if spans else None}
 
 
 def prediction_record(evaluated: Evaluated) -> dict[str, object]:
@@ -99,7 +140,7 @@ def prediction_record(evaluated: Evaluated) -> dict[str, object]:
         "query": sample.query,
         "text": evaluated.text,
         "follows_format": answer.follows_format,
-        "span": list(answer.span) if answer.span is not None else None,
+        **_spans_of(answer),
         "anchors": [list(anchor) for anchor in answer.anchors],
         "iou": evaluated.score,
         "duration_s": sample.duration_s,

@@ -19,8 +19,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
-from tvg_lightning.metrics.grounding import GroundingMetrics
-from tvg_lightning.modules.evaluation import Evaluated, evaluate, prediction_record, update_metrics
+from tvg_lightning.modules.evaluation import Evaluated, SplitMetrics, evaluate, prediction_record
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
@@ -32,7 +31,7 @@ from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.policy.identity import base_fingerprint
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import check_sharding, shard
-from tvg_lightning.schema import Method, MethodName
+from tvg_lightning.schema import AnswerFormat
 
 log = logging.getLogger(__name__)
 
@@ -48,20 +47,15 @@ class GroundingModule(L.LightningModule):
     def __init__(
         self,
         policy: PolicySettings,
-        method: MethodName,
+        form: AnswerFormat,
         evaluation: EvaluationSettings,
         seed: int,
         engine: RolloutEngine,
     ) -> None:
         super().__init__()
-        self.policy_settings, self.method, self.evaluation, self.seed_value = (
-            policy,
-            Method(method),
-            evaluation,
-            seed,
-        )
+        self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
         self.engine = engine  # generates the completions
-        self.metrics = nn.ModuleDict()  # one GroundingMetrics for each evaluated split
+        self.metrics = nn.ModuleDict()  # one SplitMetrics for each evaluated split
         self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
         self.phases = Phases()
@@ -133,7 +127,7 @@ class GroundingModule(L.LightningModule):
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
         self.metrics.clear()  # those of a call before, such as fit before test
         for name in self.splits():
-            self.metrics[name] = GroundingMetrics(self.evaluation.max_anchors, strict=self.evaluation.strict_recall)
+            self.metrics[name] = SplitMetrics(self.evaluation, self.form)
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
         self.phases.start(self.device)
@@ -171,20 +165,20 @@ class GroundingModule(L.LightningModule):
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         split = self.splits()[dataloader_idx]
         self.last_evaluated = self._answers(batch)
-        metric = self.metrics[split]
-        assert isinstance(metric, GroundingMetrics)
-        update_metrics(metric, self.last_evaluated)
+        metrics = self.metrics[split]
+        assert isinstance(metrics, SplitMetrics)
+        metrics.update(self.last_evaluated)
 
     def _answers(self, batch: list[Item]) -> list[Evaluated]:
-        answers = evaluate(self.policy, batch, self.method, self.evaluation, self.engine)
+        answers = evaluate(self.policy, batch, self.form, self.evaluation, self.engine)
         return [answer for answer in answers if not answer.item.is_repeated]
 
     def _conclude(self) -> None:
         """Compute, log and reset the metrics of every split."""
-        for split, metric in self.metrics.items():
-            assert isinstance(metric, GroundingMetrics)
-            self.last_metrics[split] = metric.compute()
-            metric.reset()
+        for split, metrics in self.metrics.items():
+            assert isinstance(metrics, SplitMetrics)
+            self.last_metrics[split] = metrics.compute()
+            metrics.reset()
             self.log_dict(
                 {f"{split}/{name}": value for name, value in self.last_metrics[split].items()}, rank_zero_only=True
             )

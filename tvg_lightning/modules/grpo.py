@@ -43,7 +43,7 @@ from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import MethodName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName
 
 
 class GRPOObjective:
@@ -191,16 +191,18 @@ class GRPOModule(GroundingModule):
         length: LengthSettings | None = None,
         optimizer: OptimizerSettings | None = None,
         method: MethodName = "tar_tvg",
+        thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
         engine: RolloutEngine = generate,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
+        form = AnswerFormat(Method(method), thought)
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         self.save_hyperparameters(ignore="engine")
         self.grpo, self.reward = grpo, reward
         check_reward(reward, length or LengthSettings(), grpo)
         self.optimizer_settings = optimizer or OptimizerSettings()
-        rewards = Rewards(self.method, reward, anchors or AnchorSettings(), length or LengthSettings())
+        rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length or LengthSettings())
         self.objective = GRPOObjective(grpo, rewards, engine)
 
     def configure_model(self) -> None:

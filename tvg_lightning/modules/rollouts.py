@@ -22,7 +22,7 @@ from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.schema import Task
-from tvg_lightning.spans import iou_to_windows
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.traces import Trace
 
 DrawItems = Callable[[str, int], list[Item]]  # a key and a count: items at random, the same for the same key
@@ -239,10 +239,9 @@ def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext)
 def mean_ious(sampled: Sampled) -> dict[str, float]:
     """The mean IoU of every grounding sample's answers, by sample id."""
     return {
-        group.item.sample.sample_id: sum(iou_to_windows(s.answer.span, group.item.sample.windows) for s in group.scores)
-        / len(group.scores)
+        group.item.sample.sample_id: sum(answer_iou(s.answer, windows) for s in group.scores) / len(group.scores)
         for group in [*sampled.replaced, *sampled.groups]
-        if group.item.task == Task.TVG
+        if group.item.task == Task.TVG and (windows := group.item.sample.windows) is not None
     }
 
 

@@ -12,7 +12,7 @@ from tvg_lightning.parallel import sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
-from tvg_lightning.schema import MethodName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName
 
 
 def sft_step(policy: PolicyBackbone, items: Sequence[Item], context: StepContext, phases: Phases) -> StepResult:
@@ -43,11 +43,13 @@ class SFTModule(GroundingModule):
         policy: PolicySettings,
         optimizer: OptimizerSettings | None = None,
         method: MethodName = "tar_tvg",
+        thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
         engine: RolloutEngine = generate,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
+        form = AnswerFormat(Method(method), thought)
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         self.save_hyperparameters(ignore="engine")
         self.optimizer_settings = optimizer or OptimizerSettings()
 

@@ -21,7 +21,7 @@ from tvg_lightning.policy.backbone import Weights
 from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import Rewards
-from tvg_lightning.schema import MethodName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName
 from tvg_lightning.traces import num_traces
 
 # stages draw from different epochs: no stage repeats the shuffles and tasks of another
@@ -36,11 +36,13 @@ class StagedModule(GroundingModule):
         policy: PolicySettings,
         stages: list[StageSettings],
         method: MethodName = "tar_tvg",
+        thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
         engine: RolloutEngine = generate,
     ) -> None:
-        super().__init__(policy, method, evaluation or EvaluationSettings(), seed, engine)
+        form = AnswerFormat(Method(method), thought)
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         check_stages(stages)
         self.save_hyperparameters(ignore="engine")
         self.stages = stages
@@ -97,7 +99,7 @@ class StagedModule(GroundingModule):
         stage = self.stage
         if stage.grpo is None:
             return None
-        rewards = Rewards(self.method, stage.reward, stage.anchors, stage.length)
+        rewards = Rewards(self.form, stage.reward, stage.anchors, stage.length)
         return GRPOObjective(stage.grpo, rewards, self.engine)
 
     # ---- how long it is and what it learns from

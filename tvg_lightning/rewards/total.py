@@ -11,10 +11,13 @@ from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
 from tvg_lightning.rewards.own import name_of, own_reward
+from tvg_lightning.rewards.refusal import refusal_reward
+from tvg_lightning.rewards.set_iou import set_iou_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
 from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
+from tvg_lightning.rewards.wasserstein import wasserstein_reward
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Answer, Method, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Sample, Span, Task
 from tvg_lightning.spans import best_window
 
 _Parts = dict[str, Callable[[], float]]  # called only where the weight is above 0: tagging verbs is not free
@@ -33,11 +36,12 @@ class RewardParts:
 class Rewards:
     """The rewards of a run: ``sum_i weight_i * part_i`` over a task's parts with a weight above 0.
 
-    All tasks: format, length and your own. Grounding: iou, soft_iou, timestamp_iou and the three of the anchors.
+    All tasks: format, length and your own. Grounding: iou, soft_iou, timestamp_iou (of the first window of the answer),
+    set_iou, wasserstein and refusal (of all of them), and the three of the anchors.
     Inversion: the task's own.
     """
 
-    method: Method
+    form: AnswerFormat
     weights: RewardWeights
     anchors: AnchorSettings = AnchorSettings()  # noqa: RUF009  # frozen
     length: LengthSettings = LengthSettings()  # noqa: RUF009  # frozen
@@ -50,17 +54,20 @@ class Rewards:
         ``query_verbs``: lemmas, as of ``tasks.verbs.verb_lemmas(query)``. A ValueError where there is nothing to
         score against or no weight applies: no text of the model causes one.
 
-        >>> rewards = Rewards(Method.TIME_R1, RewardWeights(format=1.0, iou=1.0))
+        >>> from tvg_lightning.schema import Method
+        >>> rewards = Rewards(AnswerFormat(Method.TIME_R1), RewardWeights(format=1.0, iou=1.0))
         >>> sample = Sample("s1", "a.mp4", 9.0, "a circle moves", windows=(Span(0.0, 8.0),))
         >>> rewards.score("<think>It moves.</think><answer>0.0 to 4.0</answer>", Task.TVG, sample).total
         1.5
         """
         if task is Task.TVG:
-            answer = read_strict(text, self.method)
+            answer = read_strict(text, self.form)
+            if sample.windows is None:
+                raise ValueError("reward: the truth of the sample is unknown: leave it out of training")
             parts = _grounding_parts(answer, sample.windows, sample.duration_s, self.anchors)
         else:
             content = read_inverted(text)
-            answer = Answer(follows_format=content is not None, span=None)
+            answer = Answer(content is not None, None)
             parts = _inversion_parts(task, content, query_verbs)
         parts = {
             "format": lambda: format_reward(answer.follows_format),
@@ -79,13 +86,14 @@ def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float,
     # All estimates are held against one window, the answer's: refining means closing in on one moment
     # (reconstruction for several windows). Without an answer the last anchor stands in for it.
     aim = answer.span or (answer.anchors[-1] if answer.anchors else None)
-    truth = best_window(aim, windows)
-    if truth is None:
-        raise ValueError("reward: the sample has no true window: leave unlabelled samples out of training")
+    truth = best_window(aim, windows) or Span(0.0, 0.0)  # not in the video: no anchor is near it
     return {
         "iou": lambda: iou_reward(answer.span, windows),
         "soft_iou": lambda: soft_iou_reward(answer.span, windows),
         "timestamp_iou": lambda: timestamp_iou_reward(answer.span, windows, duration_s),
+        "set_iou": lambda: set_iou_reward(answer.spans, windows),
+        "wasserstein": lambda: wasserstein_reward(answer.spans, windows),
+        "refusal": lambda: refusal_reward(answer.spans, windows, duration_s),
         "anchor_accuracy": lambda: anchor_accuracy_reward(answer.anchors, truth),
         "anchor_refinement": lambda: anchor_refinement_reward(answer.anchors, answer.span, truth, settings),
         "anchor_count": lambda: anchor_count_reward(len(answer.anchors), settings),

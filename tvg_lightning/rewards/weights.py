@@ -23,6 +23,9 @@ class RewardWeights:
     iou: float = 0.0
     soft_iou: float = 0.0
     timestamp_iou: float = 0.0
+    set_iou: float = 0.0
+    wasserstein: float = 0.0
+    refusal: float = 0.0
     anchor_accuracy: float = 0.0
     anchor_refinement: float = 0.0
     anchor_count: float = 0.0
@@ -63,8 +66,9 @@ class RewardWeights:
         """The weights of a method's paper.
 
         TVG-R1 (arXiv 2507.18100): 0.9 IoU + 0.1 format. Time-R1 (2503.13377): format + timestamp IoU.
-        Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TAR-TVG (2508.07683) names its five
-        terms but not their weights: 1 each is our reconstruction.
+        Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TimeLens2 (2607.17423): Wasserstein + set IoU;
+        an answer that cannot be read costs 1 there, and here earns nothing and no format. TAR-TVG (2508.07683) names
+        its five terms but not their weights: 1 each is our reconstruction.
 
         >>> RewardWeights.published(Method.TVG_R1).iou
         0.9
@@ -75,6 +79,8 @@ class RewardWeights:
             return cls(format=0.1, iou=0.9)
         if method is Method.TIME_R1:
             return cls(format=1.0, timestamp_iou=1.0)
+        if method is Method.TIMELENS2:
+            return cls(format=1.0, set_iou=1.0, wasserstein=1.0)
         assert method is Method.INVERT4TVG, method
         return cls(format=1.0, iou=1.0, verb_completion=1.0, action_recognition=1.0, video_description=1.0)
 

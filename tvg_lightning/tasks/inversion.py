@@ -32,6 +32,6 @@ def true_segment(sample: Sample) -> Span | None:
     >>> true_segment(Sample("a", "a.mp4", 10.0, "q", (Span(1.0, 2.0), Span(7.0, 10.4))))
     Span(start_s=7.0, end_s=10.0)
     """
-    clipped = [Span(max(0.0, window.start_s), min(window.end_s, sample.duration_s)) for window in sample.windows]
+    clipped = [Span(max(0.0, window.start_s), min(window.end_s, sample.duration_s)) for window in sample.windows or ()]
     usable = [window for window in clipped if is_usable(window)]
     return max(usable, key=lambda window: window.end_s - window.start_s, default=None)

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from tvg_lightning.data.video import VideoError
-from tvg_lightning.schema import Method
+from tvg_lightning.schema import AnswerFormat
 from tvg_lightning.teacher.endpoint import Endpoint, wait_s
 from tvg_lightning.teacher.ledger import Ledger
 from tvg_lightning.teacher.purse import Purse
@@ -36,10 +36,10 @@ class Annotator:
         ledger: Ledger,
         purse: Purse,
         settings: QuestionSettings,
-        method: Method,
+        form: AnswerFormat,
         pause: Callable[[float], Awaitable[None]] | None = None,
     ) -> None:
-        self.endpoint, self.ledger, self.purse, self.settings, self.method = endpoint, ledger, purse, settings, method
+        self.endpoint, self.ledger, self.purse, self.settings, self.form = endpoint, ledger, purse, settings, form
         self.num_answered = self.num_refused = 0  # in this run; the refused are among the answered
         self.set_aside: dict[str, str] = {}  # by key
         self.stopped: Stop | None = None
@@ -123,7 +123,7 @@ class Annotator:
             )
         if outcome.verdict is Verdict.ANSWERED:
             self.num_answered += 1
-            self.num_refused += refusal(self.ledger.replies[key], self.method) is not None
+            self.num_refused += refusal(self.ledger.replies[key], self.form) is not None
         self.on_change()
         return outcome
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from tvg_lightning.data.video import FrameSettings, VideoClip, VideoError, read_clip
 from tvg_lightning.prompts import grounding_prompt
-from tvg_lightning.schema import Method, Prompt, Sample
+from tvg_lightning.schema import AnswerFormat, Prompt, Sample
 from tvg_lightning.teacher.settings import QuestionSettings
 
 _LAYOUT = 1  # raise it when the same settings begin to make other requests, so that these are asked anew
@@ -31,7 +31,7 @@ class Question:
     keys: tuple[str, ...]
 
 
-def make_question(sample: Sample, method: Method, videos: Path, model: str, settings: QuestionSettings) -> Question:
+def make_question(sample: Sample, form: AnswerFormat, videos: Path, model: str, settings: QuestionSettings) -> Question:
     """The question of a sample, or VideoError for one that cannot be put; the video is not decoded yet.
 
     A key changes with all that can change the answer: model, prompt, sample, video, settings. It does not with
@@ -42,7 +42,7 @@ def make_question(sample: Sample, method: Method, videos: Path, model: str, sett
         raise VideoError(
             f"{file}: the sample is a cut of it, and a whole file was asked for; use question.input frames"
         )
-    prompt = grounding_prompt(method, sample.query)
+    prompt = grounding_prompt(form, sample.query)
     about = [sample.sample_id, sample.video, sample.cut, fingerprint(file)]
     parts = [_LAYOUT, model, asdict(prompt), about, _answer_settings(settings)]
     return Question(sample, prompt, file, tuple(_hash([*parts, index]) for index in range(settings.num_answers)))

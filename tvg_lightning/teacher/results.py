@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tvg_lightning.files import BAD_CHARACTERS, write_jsonl
 from tvg_lightning.parsing import read_strict
-from tvg_lightning.schema import Method, Sample, Task
+from tvg_lightning.schema import AnswerFormat, Sample, Task
 from tvg_lightning.teacher.questions import Question
 from tvg_lightning.teacher.reply import Reply
 from tvg_lightning.traces import Trace, write_traces
@@ -53,7 +53,7 @@ class Results:
         return f"{len(self.traces)} traces{fixed}, {len(self.refused)} refused{f' ({why})' if why else ''}"
 
 
-def refusal(reply: Reply, method: Method) -> str | None:
+def refusal(reply: Reply, form: AnswerFormat) -> str | None:
     """The reason why an answer cannot be learned from, a few words before any colon; None for a good one.
 
     Good is the method's format with a usable span in it. How near that span is to the truth is for `filter`.
@@ -69,15 +69,15 @@ def refusal(reply: Reply, method: Method) -> str | None:
         return "truncated at question.max_tokens"
     if not reply.text.strip():
         return "no text"
-    answer = read_strict(reply.text, method)
+    answer = read_strict(reply.text, form)
     if not answer.follows_format:
         return "format"
     return None if answer.span is not None else "no usable span"
 
 
-def trace_of(sample: Sample, reply: Reply, method: Method, group: int, rollout: int) -> Trace:
+def trace_of(sample: Sample, reply: Reply, form: AnswerFormat, group: int, rollout: int) -> Trace:
     """An answer as a trace of the stage ``teacher``; nothing is rewarded here, so rewards are empty."""
-    answer = read_strict(reply.text, method)
+    answer = read_strict(reply.text, form)
     return Trace.of(
         sample,
         Task.TVG,
@@ -101,7 +101,7 @@ def collect(
     unreadable: Mapping[str, str],
     replies: Mapping[str, Reply],
     set_aside: Mapping[str, str],
-    method: Method,
+    form: AnswerFormat,
 ) -> Results:
     """The results of all samples. ``questions`` and ``unreadable`` are by sample id, the others by key."""
     traces: list[Trace] = []
@@ -117,10 +117,10 @@ def collect(
                 refused.append(_refused(sample, rollout, set_aside[key], ""))
             elif reply is None:
                 num_open += 1
-            elif (reason := refusal(reply, method)) is not None:
+            elif (reason := refusal(reply, form)) is not None:
                 refused.append(_refused(sample, rollout, reason, reply.text))
             else:
-                traces.append(trace_of(sample, reply, method, group, rollout))
+                traces.append(trace_of(sample, reply, form, group, rollout))
                 num_fixed += reply.is_fixed
     return Results(tuple(traces), tuple(refused), num_open, num_fixed)
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.video import VideoError
 from tvg_lightning.files import refuse_existing
-from tvg_lightning.schema import Method, MethodName, Sample
+from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.teacher.annotator import Annotator
 from tvg_lightning.teacher.endpoint import Endpoint
 from tvg_lightning.teacher.ledger import Ledger
@@ -50,15 +50,16 @@ def main(
     sys.stdout.write(f"{result.report.summary()}\n")
     if not (out / "ledger.jsonl").exists():  # else they are this command's own
         refuse_existing(out / "traces.jsonl", out / "refused.jsonl")
+    form = AnswerFormat(Method(method))
     client = Endpoint(endpoint)
     if not videos.is_dir():
         raise ValueError(f"{videos}: there is no such folder of videos")
-    questions, unreadable = _questions(result.samples, Method(method), videos, endpoint.model, question)
+    questions, unreadable = _questions(result.samples, form, videos, endpoint.model, question)
     with Ledger(out / "ledger.jsonl") as ledger:
         purse = Purse(budget, ledger.num_requests, ledger.tokens, question.max_tokens)
-        annotator = Annotator(client, ledger, purse, question, Method(method))
+        annotator = Annotator(client, ledger, purse, question, form)
         asyncio.run(_run(annotator, questions))
-        results = collect(result.samples, questions, unreadable, ledger.replies, annotator.set_aside, Method(method))
+        results = collect(result.samples, questions, unreadable, ledger.replies, annotator.set_aside, form)
         results.write(out / "traces.jsonl", out / "refused.jsonl")
     sys.stdout.write(f"{out}: {results.summary()}; spent: {purse.summary()}\n")
     if annotator.stopped is None:
@@ -70,14 +71,14 @@ def main(
 
 
 def _questions(
-    samples: Sequence[Sample], method: Method, videos: Path, model: str, settings: QuestionSettings
+    samples: Sequence[Sample], form: AnswerFormat, videos: Path, model: str, settings: QuestionSettings
 ) -> tuple[dict[str, Question], dict[str, str]]:
     """Questions and what keeps others from being put, both by sample id."""
     questions: dict[str, Question] = {}
     unreadable: dict[str, str] = {}
     for sample in tqdm(samples, desc="looking at videos", unit="query"):
         try:
-            questions[sample.sample_id] = make_question(sample, method, videos, model, settings)
+            questions[sample.sample_id] = make_question(sample, form, videos, model, settings)
         except VideoError as error:
             unreadable[sample.sample_id] = str(error)
     return questions, unreadable

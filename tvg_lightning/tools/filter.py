@@ -8,14 +8,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tvg_lightning import spans
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import first_keys, refuse_existing
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
 from tvg_lightning.predictions import read_predictions
-from tvg_lightning.schema import Method, MethodName, Sample
+from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.scoring import Assigned, assign
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.traces import read_traces, write_traces
 
 
@@ -76,7 +76,7 @@ def time_r1(
         if _holds_traces(path):
             found += answer_ious(read_traces(path))
         else:
-            assigned = assign(records, read_predictions(path, Method(method)))
+            assigned = assign(records, read_predictions(path, AnswerFormat(Method(method))))
             found += _ious(records, samples, assigned)
             num_unknown += len(assigned.unknown)
     ious = means(found)
@@ -100,8 +100,9 @@ def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assign
     windows = {sample.sample_id: sample.windows for sample in samples}
     for index, prediction in assigned.answers:
         name = records[index].sample_id
-        if name not in windows or windows[name]:
-            yield name, spans.iou_to_windows(prediction.span, windows.get(name, ()))
+        truth = windows.get(name, ())
+        if truth is not None:
+            yield name, answer_iou(prediction.answer, truth)
 
 
 def _holds_traces(path: Path) -> bool:

@@ -5,10 +5,10 @@ import os
 import sys
 
 from tvg_lightning.parsing import read_all, read_strict
-from tvg_lightning.schema import Method, MethodName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName
 
 
-def main(method: MethodName = "time_r1", strict: bool = False) -> None:
+def main(method: MethodName = "time_r1", thought: bool | None = None, strict: bool = False) -> None:
     """Read one text per line and write the windows of its final answer as one JSON list of [start, end] per line.
 
     Times are seconds. A line without a window gives []. A newline inside a text is written as \\n; a line that is a
@@ -16,11 +16,13 @@ def main(method: MethodName = "time_r1", strict: bool = False) -> None:
 
     Args:
         method: whose answer format the texts follow.
-        strict: read as the reward does: the one span of the method's own format, or [].
+        thought: whether they think first (default: as the method has it).
+        strict: read as the reward does: the answer in that format, or [].
     """
+    form = AnswerFormat(Method(method), thought)
     try:
         for line in sys.stdin.buffer:
-            windows = _windows(line.decode("utf-8", errors="replace"), Method(method), strict)
+            windows = _windows(line.decode("utf-8", errors="replace"), form, strict)
             sys.stdout.write(json.dumps(windows) + "\n")
             sys.stdout.flush()
     except BrokenPipeError:
@@ -28,12 +30,11 @@ def main(method: MethodName = "time_r1", strict: bool = False) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _windows(line: str, method: Method, strict: bool) -> list[list[float]]:
+def _windows(line: str, form: AnswerFormat, strict: bool) -> list[list[float]]:
     text = _decoded(line.strip())
     if strict:
-        span = read_strict(text, method).span
-        return [list(span)] if span is not None else []
-    return [list(window) for window in read_all(text, method)]
+        return [list(window) for window in read_strict(text, form).spans or ()]
+    return [list(window) for window in read_all(text, form.method)]
 
 
 def _decoded(line: str) -> str:

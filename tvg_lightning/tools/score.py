@@ -10,10 +10,12 @@ from pathlib import Path
 from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
 from tvg_lightning.files import refuse_existing, write_jsonl
 from tvg_lightning.predictions import Prediction, read_predictions
-from tvg_lightning.schema import Method, MethodName
-from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score
+from tvg_lightning.schema import AnswerFormat, Method, MethodName
+from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score, set_metrics
 
 logger = logging.getLogger(__name__)
+
+_COLUMNS = 4  # of the table
 
 
 def main(
@@ -26,7 +28,7 @@ def main(
     json: bool = False,
     per_query: Path | None = None,
 ) -> None:
-    """Score predictions against the truth as published.
+    """Score predictions against the truth as published; answers that are sets also by the metrics of sets.
 
     Args:
         benchmark: whose form the annotations have.
@@ -42,11 +44,11 @@ def main(
     if per_query is not None:
         refuse_existing(per_query)
     truth = list(records(benchmark, annotations, companion))
-    given = read_predictions(predictions, Method(method))
+    given = read_predictions(predictions, AnswerFormat(Method(method)))
     matched = match(truth, given)
     scores = score(truth, matched.answers)
     tell(given, matched)
-    percent = metrics(scores, strict)
+    percent = metrics(scores, strict) | set_metrics(scores)
     numbers = {
         **counts(scores),
         "num_unknown": len(matched.unknown),
@@ -79,11 +81,17 @@ def _listed(keys: Iterable[str]) -> str:
 
 
 def table(percent: dict[str, float], numbers: dict[str, int]) -> str:
-    """The metrics in two lines, the counts below; those of trouble only where there is any."""
-    head = "".join(f"{key:>8}" for key in percent)
-    row = "".join(f"{value:8.2f}" for value in percent.values())
+    """The metrics, each below its name, then the counts; those of trouble only where there is any."""
+    keys = list(percent)
+    rows = [keys[at : at + _COLUMNS] for at in range(0, len(keys), _COLUMNS)]
+    lines = [
+        "".join(f"{key:>{max(8, len(key) + 2)}}" for key in row)
+        + "\n"
+        + "".join(f"{percent[key]:{max(8, len(key) + 2)}.2f}" for key in row)
+        for row in rows
+    ]
     told = ", ".join(f"{num} {key.removeprefix('num_').replace('_', ' ')}" for key, num in numbers.items() if num)
-    return f"{head}\n{row}\n{told}\n"
+    return "\n".join([*lines, told]) + "\n"
 
 
 def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
@@ -91,12 +99,12 @@ def write_per_query(path: Path, scores: Sequence[QueryScore]) -> None:
     lines = []
     for query in scores:
         record, answer = query.record, query.prediction
-        span = answer.span if answer is not None else None
+        said = answer.answer if answer is not None else None
         line = {
             "qid": record.sample_id,
             "video": record.video,
             "query": record.query,
-            "prediction": span,
+            "prediction": None if said is None else said.spans if said.is_set else said.span,
             "window": query.window,
             "iou": query.iou,
             "location": answer.where() if answer is not None else None,

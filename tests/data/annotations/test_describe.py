@@ -11,7 +11,7 @@ def test_the_report_by_hand() -> None:
         Record(2, "b", "g.mp4", 10.0, "a goat eats", (Span(4.0, 8.0), Span(9.0, 11.5))),
         Record(3, "c", "h.mp4", 30.0, " a goat", (Span(-0.5, 3.0),)),
         Record(4, "d", "h.mp4", 30.0, "a  goat", (Span(3.0, 1.0),)),
-        Record("item 9", "e", "h.mp4", 30.0, "a goat", ()),
+        Record("item 9", "e", "h.mp4", 30.0, "a goat", None),
     ]
     text = describe(found, clean(Path("goats.txt"), found), examples=1)
     assert text == (

@@ -34,7 +34,7 @@ def test_windows_are_as_published(tmp_path: Path) -> None:
 def test_without_windows_the_truth_is_unknown(tmp_path: Path) -> None:
     hidden = {key: value for key, value in GOOD.items() if key != "relevant_windows"}
     found = list(moment_detr.records(save(tmp_path, hidden, {**GOOD, "relevant_windows": []}), suffix=".avi"))
-    assert [record.windows for record in found] == [(), ()] and found[0].video == "g_60.0_210.0.avi"
+    assert [record.windows for record in found] == [None, None] and found[0].video == "g_60.0_210.0.avi"
 
 
 @pytest.mark.parametrize(

@@ -49,8 +49,8 @@ def test_the_fuller_form_and_hidden_answers(tmp_path: Path) -> None:
     assert result.samples == (
         Sample("test:0", "v_g.mp4", 50.0, query, (Span(3.0, 9.5),)),
         Sample("test:1", "v_g.mp4", 50.0, query, (Span(3.0, 9.5),)),
-        Sample("h", "v_g.mp4", 50.0, query, ()),
-        Sample("i", "v_g.mp4", 50.0, query, ()),
+        Sample("h", "v_g.mp4", 50.0, query, None),
+        Sample("i", "v_g.mp4", 50.0, query, None),
     )
     assert not (result.report.refused or result.report.fixed)
 

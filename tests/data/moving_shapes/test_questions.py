@@ -11,7 +11,7 @@ from tvg_lightning.data.moving_shapes.sentences import simple_sentence, timed_ev
 from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
-from tvg_lightning.schema import Method, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Span, Task
 from tvg_lightning.spans import is_usable
 from tvg_lightning.tasks.verbs import remove_first_verb, verb_lemmas
 
@@ -123,7 +123,7 @@ def test_inversions_show_the_event_and_name_its_action(questions: list[Question]
 
 def grounding_questions(questions: list[Question]) -> list[tuple[Question, Method]]:
     prompts = {
-        grounding_prompt(method, sentence): method
+        grounding_prompt(AnswerFormat(method), sentence): method
         for method in (Method.TAR_TVG, Method.TIME_R1, Method.TVG_R1)
         for event in SCENE.events
         for sentence in wordings(SCENE.actors[event.actor].subject, event.action)
@@ -141,7 +141,7 @@ def test_the_format_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
 
 def test_grounding_is_answered_readably(questions: list[Question]) -> None:
     for question, method in grounding_questions(questions):
-        answer = read_tolerant(question.answer, method)
+        answer = read_tolerant(question.answer, AnswerFormat(method))
         assert question.segment is None
         assert answer.follows_format == question.answer.startswith("<think>")
         for span in (answer.span, *answer.anchors):
@@ -150,7 +150,7 @@ def test_grounding_is_answered_readably(questions: list[Question]) -> None:
 
 def test_tar_tvg_formats_hold_one_to_three_anchors(questions: list[Question]) -> None:
     counts = {
-        len(read_strict(q.answer, method).anchors)
+        len(read_strict(q.answer, AnswerFormat(method)).anchors)
         for q, method in grounding_questions(questions)
         if q.answer.startswith("<think>") and method is Method.TAR_TVG
     }

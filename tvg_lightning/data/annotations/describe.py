@@ -59,24 +59,24 @@ def _furthest_s(records: Sequence[Record], clipped: Sequence[Note]) -> float:
         max(window.end_s - record.duration_s, -window.start_s)
         for record in records
         if record.location in locations and record.duration_s is not None
-        for window in record.windows
+        for window in record.windows or ()
     )
 
 
 def _window_counts(samples: Sequence[Sample]) -> str:
     """
-    >>> _window_counts([Sample("1", "a.mp4", 9.0, "q", ())])
-    'unknown 1'
+    >>> _window_counts([Sample("1", "a.mp4", 9.0, "q", ()), Sample("2", "a.mp4", 9.0, "q", None)])
+    'none 1, unknown 1'
     """
-    counts = Counter(len(sample.windows) for sample in samples)
+    counts = Counter(-1 if sample.windows is None else len(sample.windows) for sample in samples)
     several = sum(num for windows, num in counts.items() if windows > 1)
-    parts = [("one", counts[1]), ("several", several), ("unknown", counts[0])]
+    parts = [("one", counts[1]), ("several", several), ("none", counts[0]), ("unknown", counts[-1])]
     return ", ".join(f"{name} {num}" for name, num in parts if num) or "none"
 
 
 def _repetitions(records: Sequence[Record]) -> str:
     """Number of records that repeat an earlier (video, query), and of such pairs with more than one truth."""
-    truths: dict[tuple[str, Span | None, str], set[tuple[Span, ...]]] = {}
+    truths: dict[tuple[str, Span | None, str], set[tuple[Span, ...] | None]] = {}
     for record in records:
         truths.setdefault((record.video, record.cut, record.query), set()).add(record.windows)
     differing = sum(len(windows) > 1 for windows in truths.values())
@@ -85,7 +85,7 @@ def _repetitions(records: Sequence[Record]) -> str:
 
 
 def _lengths(samples: Sequence[Sample]) -> Iterator[str]:
-    windows = [(window, sample.duration_s) for sample in samples for window in sample.windows]
+    windows = [(window, sample.duration_s) for sample in samples for window in sample.windows or ()]
     rows = {
         "video, s": durations_s(samples),
         "window, s": [window.end_s - window.start_s for window, _ in windows],

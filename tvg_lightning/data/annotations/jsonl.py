@@ -2,7 +2,8 @@
 
 ``{"video": "a.mp4", "query": "the door opens", "windows": [[3.5, 7.0]], "duration": 31.0, "id": "a/1"}``
 
-``start`` and ``end`` may stand in place of ``windows``; ``windows`` may be [] where the truth is unknown;
+``start`` and ``end`` may stand in place of ``windows``. ``windows`` is null where the truth is unknown, and [] where
+the event is not in the video, which is a truth as any other;
 ``id``, a text or a whole number, may be left out. ``cut: [start, end]`` makes a part of the file the video: its
 windows and duration are then relative to it.
 """
@@ -52,19 +53,21 @@ def _to_record(file: Path, location: Location, index: int, given: Mapping[str, A
     fixed = (plain_text(f"keys not used: {', '.join(unknown)}"),) if unknown else ()
     place = location if isinstance(location, int) else index
     sample_id = identity(given, "id") if "id" in given else identity_of_location(file, place)
-    return Record(location, sample_id, video, duration_s, query, tuple(_windows(given)), cut, fixed)
+    return Record(location, sample_id, video, duration_s, query, _windows(given), cut, fixed)
 
 
-def _windows(given: Mapping[str, Any]) -> list[Span]:
+def _windows(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
     if "windows" in given:
         if "start" in given or "end" in given:
             raise ValueError("both windows and start/end are given; keep one of them")
+        if given["windows"] is None:
+            return None
         if not isinstance(given["windows"], list):
-            raise ValueError(f"windows must be a list of [start, end], got {given['windows']!r}")
-        return [span(pair, "windows") for pair in given["windows"]]
+            raise ValueError(f"windows must be a list of [start, end] or null, got {given['windows']!r}")
+        return tuple(span(pair, "windows") for pair in given["windows"])
     if "start" not in given or "end" not in given:
-        raise ValueError("windows is missing (or start and end); write [] where the truth is unknown")
-    return [Span(number(given, "start"), number(given, "end"))]
+        raise ValueError("windows is missing (or start and end); write null where the truth is unknown")
+    return (Span(number(given, "start"), number(given, "end")),)
 
 
 def _from_sample(sample: Sample) -> dict[str, Any]:
@@ -72,7 +75,7 @@ def _from_sample(sample: Sample) -> dict[str, Any]:
         "id": sample.sample_id,
         "video": sample.video,
         "query": sample.query,
-        "windows": [list(window) for window in sample.windows],
+        "windows": None if sample.windows is None else [list(window) for window in sample.windows],
         "duration": sample.duration_s,
     }
     return record if sample.cut is None else {**record, "cut": list(sample.cut)}

@@ -21,7 +21,7 @@ def draw(samples: Sequence[Sample], title: str) -> Figure:
     The last is the field's usual picture: a window is a point at (start, end) / duration, all of them above the
     diagonal; a model that never looks at the video can guess the dark cells.
     """
-    windows = [(window, sample.duration_s) for sample in samples for window in sample.windows]
+    windows = [(window, sample.duration_s) for sample in samples for window in sample.windows or ()]
     starts = np.array([window.start_s / duration_s for window, duration_s in windows])
     ends = np.array([window.end_s / duration_s for window, duration_s in windows])
     lengths_s = np.array([window.end_s - window.start_s for window, _ in windows])

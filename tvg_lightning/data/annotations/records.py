@@ -30,7 +30,7 @@ class Record:
     video: str  # path of the file, relative to the data's video folder
     duration_s: float | None  # None: no source tells the length of the video
     query: str
-    windows: tuple[Span, ...]  # () where the truth is unknown
+    windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     cut: Span | None = None
     fixed: tuple[str, ...] = ()  # what the reader itself had to repair
 
@@ -66,9 +66,12 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
             tally.refused.append((record.location, why))
             continue
         assert record.duration_s is not None
-        windows = tally.fit(record.location, record.windows, record.duration_s)
+        windows = record.windows
         if windows is not None:
-            tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
+            windows = tally.fit(record.location, windows, record.duration_s)
+            if windows is None:
+                continue
+        tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
     return tally.result()
 
 

@@ -33,9 +33,9 @@ def records(annotations: Path) -> Iterator[Record]:
         yield record
 
 
-def _windows(given: Mapping[str, Any]) -> tuple[Span, ...]:
+def _windows(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
     key = "relevant_windows" if "relevant_windows" in given else "span"
     require(given, (key,))
     windows = spans(given[key], key)
     hidden = given.get("ans", given.get("answer")) == "" and windows == (Span(0.0, 0.0),)
-    return () if hidden else windows
+    return None if hidden else windows

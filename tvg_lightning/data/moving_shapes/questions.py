@@ -20,7 +20,7 @@ from tvg_lightning.data.moving_shapes.sentences import (
 )
 from tvg_lightning.data.moving_shapes.world import Event, Scene
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
-from tvg_lightning.schema import Method, Prompt, Span, Task
+from tvg_lightning.schema import AnswerFormat, Method, Prompt, Span, Task
 
 METHODS = (Method.TAR_TVG, Method.TAR_TVG, Method.TIME_R1, Method.TVG_R1)
 
@@ -149,7 +149,7 @@ def _ground(rng: random.Random, scene: Scene, event: Event, poorness: Poorness) 
     query = query_for(rng, scene, event)
     follows = rng.random() < poorness.follows_format
     answer = _in_format(rng, scene, event, method, poorness) if follows else _vague_answer(rng, scene)
-    return Question(grounding_prompt(method, query), answer)
+    return Question(grounding_prompt(AnswerFormat(method), query), answer)
 
 
 def _vague_answer(rng: random.Random, scene: Scene) -> str:

@@ -1,0 +1,37 @@
+"""A check, before any weight loads, that the truth of the annotations can be said in the format that is asked for."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.schema import AnswerFormat, Method, Sample
+
+
+def check_trainable(key: str, file: str, samples: Iterable[Sample], form: AnswerFormat) -> None:
+    """ValueError for a sample that no answer in this format can be right about, or whose truth is unknown."""
+    for sample in samples:
+        if sample.windows is None:
+            where = f"{key}: {file}:{_location(file, sample)}: sample {sample.sample_id!r}"
+            raise ValueError(f"{where} has no true window, so no answer can be rewarded; [] says that there is none")
+        if len(sample.windows) > 1 and not form.says_sets:
+            raise ValueError(_unsayable(key, file, sample, form, f"has {len(sample.windows)} true windows"))
+    check_answerable(key, file, samples, form)
+
+
+def check_answerable(key: str, file: str, samples: Iterable[Sample], form: AnswerFormat) -> None:
+    """ValueError for a sample whose event is not in the video, where this format cannot say so."""
+    for sample in samples:
+        if sample.windows == () and not form.says_sets:
+            raise ValueError(_unsayable(key, file, sample, form, "is about nothing in its video (windows [])"))
+
+
+def _unsayable(key: str, file: str, sample: Sample, form: AnswerFormat, fault: str) -> str:
+    return (
+        f"{key}: {file}:{_location(file, sample)}: sample {sample.sample_id!r} {fault}, which no answer in the format "
+        f"of data.method {form.method} can say: take data.method {Method.TIMELENS2}, or leave such samples out"
+    )
+
+
+def _location(file: str, sample: Sample) -> int | str:
+    """The line of a sample, or its place in a list."""
+    return next((r.location for r in jsonl.records(Path(file)) if r.sample_id == sample.sample_id), "?")
