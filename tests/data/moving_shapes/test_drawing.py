@@ -115,6 +115,13 @@ def test_the_clock_tells_the_time() -> None:
     assert (np.diff(frame[0]) <= 0).all()  # from the left
 
 
+def test_without_a_clock_only_its_bars_are_gone() -> None:
+    scene = scene_of(ACTOR, noise=3.0)
+    bare = draw_frame(replace(scene, clock=False), 2.5)
+    np.testing.assert_array_equal(bare[CLOCK_PX:-CLOCK_PX], between_the_bars(scene, 2.5))
+    assert bare[:CLOCK_PX].max() < 30 and bare[-CLOCK_PX:].max() < 30  # noise on black
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_events_are_seen_in_their_windows_and_only_there(seed: int) -> None:
     scene = replace(draw_scene(seed, "any"), noise=0.0)

@@ -47,7 +47,8 @@ def draw_frame(scene: Scene, time_s: float) -> NDArray[np.uint8]:
             pose = pose_in(actor, event, time_s - event.window.start_s)
             if pose.visible:
                 _paint(frame, actor, pose)
-    _draw_clock(frame, time_s)
+    if scene.clock:
+        _draw_clock(frame, time_s)
     noise_seed = (scene.seed & 0xFFFFFFFF, round(time_s * 1000))
     frame += (
         np.random.default_rng(noise_seed).standard_normal(frame.shape[:2], dtype=np.float32)[..., None] * scene.noise

@@ -1,9 +1,9 @@
 """Moving shapes, the embedded benchmark: what can happen in a video, drawn at random from a seed.
 
-A scene has one to four events; in an event one actor (a coloured shape) comes in, does one visible thing at a
+A plain scene has one to four events; in an event one actor (a coloured shape) comes in, does one visible thing at a
 constant pace, and leaves. Events do not overlap, and no (actor, action) pair happens twice, so that a
 sentence about a subject and a verb is true in exactly one window. Grey shapes stand about and do nothing, and a
-clock is burnt into the picture.
+clock is burnt into the picture. Scenes for harder questions are drawn in ``kinds``.
 Everything follows from ``random.Random(seed)``.
 """
 
@@ -71,6 +71,7 @@ class Scene:
     actors: tuple[Actor, ...]
     distractors: tuple[Actor, ...]  # grey, always there, never doing anything
     events: tuple[Event, ...]  # in order of time
+    clock: bool = True  # burnt in: two bars
 
 
 def is_unseen_pair(colour: str, shape: str, action: str) -> bool:
@@ -84,6 +85,11 @@ def can_act(shape: str, action: str) -> bool:
     return not (shape == "circle" and action == "spin")
 
 
+def may_act(colour: str, shape: str, action: str, pairs: Pairs) -> bool:
+    """True where the shape can do it and the (subject, verb) pair is one of ``pairs``."""
+    return can_act(shape, action) and (pairs == "any" or is_unseen_pair(colour, shape, action) == (pairs == "unseen"))
+
+
 def draw_scene(seed: int, pairs: Pairs = "seen") -> Scene:
     """Draw a scene. ``pairs``: "seen" uses training pairs only, "unseen" those kept out of training."""
     rng = random.Random(seed)
@@ -92,16 +98,21 @@ def draw_scene(seed: int, pairs: Pairs = "seen") -> Scene:
         Actor(colour, rng.choice(SHAPES), rng.uniform(42, 70), rng.uniform(42, 70), rng.uniform(22, 26))
         for colour in rng.sample(list(COLOURS), len(windows))
     )
-    distractors = tuple(
-        Actor(DISTRACTOR, rng.choice(SHAPES), rng.uniform(10, 102), rng.uniform(10, 102), rng.uniform(5, 9))
-        for _ in range(rng.choice((0, 1, 2)))
-    )
+    distractors = draw_distractors(rng)
     events = _draw_events(rng, windows, actors, pairs)
     if events is None:  # the drawn subjects cannot fill the windows with allowed pairs
         return draw_scene(_next_seed(seed), pairs)
     grey = rng.randint(20, 60)
     fps = rng.choices(FRAME_RATES, _RATE_WEIGHTS)[0]
     return Scene(seed, duration_s, fps, (grey, grey, grey), rng.uniform(0, 4), actors, distractors, events)
+
+
+def draw_distractors(rng: random.Random) -> tuple[Actor, ...]:
+    """None, one or two small grey shapes anywhere."""
+    return tuple(
+        Actor(DISTRACTOR, rng.choice(SHAPES), rng.uniform(10, 102), rng.uniform(10, 102), rng.uniform(5, 9))
+        for _ in range(rng.choice((0, 1, 2)))
+    )
 
 
 def _draw_windows(rng: random.Random) -> tuple[list[Span], float]:
@@ -124,12 +135,7 @@ def _draw_events(
     """Give every window an actor and an action that it may do; None where an actor may do nothing."""
     events = []
     for index, (window, actor) in enumerate(zip(windows, actors, strict=True)):
-        allowed = [
-            action
-            for action in ACTIONS
-            if can_act(actor.shape, action)
-            and (pairs == "any" or is_unseen_pair(actor.colour, actor.shape, action) == (pairs == "unseen"))
-        ]
+        allowed = [action for action in ACTIONS if may_act(actor.colour, actor.shape, action, pairs)]
         if not allowed:
             return None
         events.append(Event(index, rng.choice(allowed), window, rng.choice((-1, 1))))
