@@ -67,6 +67,7 @@ class Sample:
     query: str
     windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     cut: Span | None = None  # the part of the file that is "the video"; windows are relative to it
+    kind: str = ""  # the kind of question, where the data tells it
 
 
 @dataclass(frozen=True, slots=True)

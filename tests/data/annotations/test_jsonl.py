@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ def test_the_forms_of_a_line(tmp_path: Path) -> None:
         {**GOOD, "id": "x", "windows": [[1, 2], [5, 6.5]], "cut": [10, 41]},
         {"video": "b.mp4", "query": "q", "start": 0, "end": 2.5, "duration": 3},
         {**GOOD, "windows": []},
+        {**GOOD, "kind": "look-alike_2"},
     )
     samples = jsonl.read(path).samples
     assert samples == (
@@ -34,6 +36,7 @@ def test_the_forms_of_a_line(tmp_path: Path) -> None:
         Sample("x", "a.mp4", 31.0, "the door opens", (Span(1.0, 2.0), Span(5.0, 6.5)), Span(10.0, 41.0)),
         Sample("own:4", "b.mp4", 3.0, "q", (Span(0.0, 2.5),)),
         Sample("own:5", "a.mp4", 31.0, "the door opens", ()),
+        Sample("own:6", "a.mp4", 31.0, "the door opens", (Span(3.5, 7.0),), kind="look-alike_2"),
     )
 
 
@@ -75,6 +78,11 @@ def test_the_report_has_every_change(tmp_path: Path) -> None:
         ({**GOOD, "windows": "3-7"}, "windows must be a list"),
         ({**GOOD, "windows": [[3, "7"]]}, "windows must hold"),
         ({**GOOD, "cut": [5, 5]}, "cut must be"),
+        ({**GOOD, "kind": ""}, "kind must be a text of letters"),
+        ({**GOOD, "kind": "two words"}, "kind must be a text of letters"),
+        ({**GOOD, "kind": "word\n"}, "kind must be a text of letters"),
+        ({**GOOD, "kind": 3}, "kind must be a text of letters"),
+        ({**GOOD, "kind": None}, "kind must be a text of letters"),
     ],
 )
 def test_a_broken_line_names_file_and_line(record: Any, message: str, tmp_path: Path) -> None:
@@ -112,7 +120,8 @@ def samples(draw: st.DrawFn) -> Sample:
     windows = [Span(a * duration_s, b * duration_s) for a, b in zip(cuts[::2], cuts[1::2], strict=False)]
     usable = tuple(w for w in windows if w.start_s < w.end_s and w.start_s < duration_s)
     cut = draw(st.none() | st.builds(lambda a, n: Span(a, a + n), seconds, seconds))
-    return Sample(draw(words), draw(words), duration_s, draw(words), usable, cut)
+    kind = draw(st.just("") | st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True))
+    return Sample(draw(words), draw(words), duration_s, draw(words), usable, cut, kind)
 
 
 @given(written=st.lists(samples(), unique_by=lambda sample: sample.sample_id))
@@ -125,10 +134,11 @@ def test_what_is_written_is_read_back(written: list[Sample], tmp_path_factory: p
 
 
 def test_what_is_written_can_be_read_by_people(tmp_path: Path) -> None:
-    jsonl.write(tmp_path / "a.jsonl", [Sample("1", "a.mp4", 3.0, "Café öffnet", (Span(0.5, 2.0),))])
-    assert (tmp_path / "a.jsonl").read_text(encoding="utf-8") == (
-        '{"id": "1", "video": "a.mp4", "query": "Café öffnet", "windows": [[0.5, 2.0]], "duration": 3.0}\n'
-    )
+    sample = Sample("1", "a.mp4", 3.0, "Café öffnet", (Span(0.5, 2.0),))
+    jsonl.write(tmp_path / "a.jsonl", [sample, replace(sample, sample_id="2", kind="every")])
+    line = '{"id": "1", "video": "a.mp4", "query": "Café öffnet", "windows": [[0.5, 2.0]], "duration": 3.0}\n'
+    with_kind = line.replace('"1"', '"2"').replace("3.0}", '3.0, "kind": "every"}')
+    assert (tmp_path / "a.jsonl").read_text(encoding="utf-8") == line + with_kind
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ class Record:
     windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     cut: Span | None = None
     fixed: tuple[str, ...] = ()  # what the reader itself had to repair
+    kind: str = ""  # the kind of question, where the data tells it
 
     def __post_init__(self) -> None:
         name_text(self.sample_id, "the id")
@@ -71,7 +72,9 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
             windows = tally.fit(record.location, windows, record.duration_s)
             if windows is None:
                 continue
-        tally.samples.append(Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut))
+        tally.samples.append(
+            Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut, record.kind)
+        )
     return tally.result()
 
 
