@@ -1,8 +1,11 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tvg_lightning.__main__ import main as command_line
 from tvg_lightning.data.moving_shapes.render import RenderSettings, is_rendered
+from tvg_lightning.data.moving_shapes.shares import KindShares
 from tvg_lightning.tools.render import main
 
 NUMBERS = {"train": 1, "held_out": 1, "compositional": 1, "seed": 458}  # short videos
@@ -30,12 +33,21 @@ def test_a_number_of_videos_below_one_is_refused(tmp_path: Path) -> None:
     [
         ({"seed": -1}, "--seed must be at least 0, not -1"),
         ({"num_workers": 0}, "--num_workers must be at least 1, not 0"),
+        ({"kinds": "plane"}, "--kinds must be one of plain, ordinal, .* or their shares such as .*, not 'plane'"),
+        ({"kinds": '{"plain": 1, "evry": 1}'}, "--kinds: 'evry' is no kind; there are plain, ordinal, .*"),
     ],
 )
-def test_other_numbers_are_refused_by_name(changes: dict[str, int], said: str, tmp_path: Path) -> None:
+def test_other_values_are_refused_by_name(changes: dict[str, Any], said: str, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=f"^render: {said}"):
         main(tmp_path / "out", **{**NUMBERS, **changes})
     assert not (tmp_path / "out").exists()
+
+
+def test_kinds_and_clock_of_the_command_line(tmp_path: Path) -> None:
+    numbers = [f"--{name}={value}" for name, value in NUMBERS.items()]
+    kinds = '{"absent": 1, "plain": 0}'
+    command_line(["render", f"--out={tmp_path}", *numbers, "--num_workers=1", "--kinds", kinds, "--clock", "false"])
+    assert is_rendered(tmp_path, RenderSettings(**NUMBERS, kinds=KindShares(absent=1), clock=False))
 
 
 @pytest.mark.parametrize("name", ["train.jsonl", "compositional.jsonl", "rendered.json", "videos/train_00000.mp4"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_rendered, render
+from tvg_lightning.data.moving_shapes.shares import read_shares
 
 
 def main(
@@ -16,6 +17,8 @@ def main(
     compositional: int = 48,
     seed: int = 0,
     num_workers: int | None = None,
+    kinds: str = "plain",
+    clock: bool = True,
 ) -> None:
     """Render moving-shapes videos (H.264 mp4) and their annotations; done once, where they are not there yet.
 
@@ -27,8 +30,11 @@ def main(
         compositional: videos whose (subject, verb) pairs never occur in training.
         seed: of everything; the same seed gives the same bytes.
         num_workers: processes that draw (default: one a core).
+        kinds: what is asked: plain, ordinal, relation, look_alike, every, absent or long; or their shares as JSON, such
+            as '{"plain": 1, "relation": 1}', by which the kind of each video is drawn.
+        clock: burn two bars that tell the time into the pictures.
     """
-    settings = RenderSettings(train, held_out, compositional, seed)
+    settings = RenderSettings(train, held_out, compositional, seed, read_shares(kinds), clock)
     if num_workers is not None and num_workers < 1:
         raise ValueError(f"render: --num_workers must be at least 1, not {num_workers}")
     if is_rendered(out, settings):

@@ -9,7 +9,7 @@ import random
 import re
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -17,8 +17,10 @@ import av
 import numpy as np
 
 from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
-from tvg_lightning.data.moving_shapes.sentences import query_for
-from tvg_lightning.data.moving_shapes.world import Pairs, Scene, draw_scene
+from tvg_lightning.data.moving_shapes.kinds import AskedScene, draw_scene_for
+from tvg_lightning.data.moving_shapes.queries import KINDS, Kind, query_wordings
+from tvg_lightning.data.moving_shapes.shares import PLAIN, KindShares
+from tvg_lightning.data.moving_shapes.world import Pairs, Scene
 from tvg_lightning.files import atomic_write, read_json, read_jsonl
 
 # x264's own lookahead and macroblock tree decide by the timing of its threads: with them, one scene gives two
@@ -28,19 +30,21 @@ _X264 = {
     "crf": "20",
     "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:no-psy=1",
 }
-VERSION = 3  # raise when the world changes: rendered folders of another version are drawn anew
+VERSION = 4  # raise when the world changes: rendered folders of another version are drawn anew
 _STAMP, _BEGUN = "rendered.json", "rendering.json"  # of a finished folder, and of one that is being written
 SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional": "unseen"}
 
 
 @dataclass(frozen=True, slots=True)
 class RenderSettings:
-    """The number of videos in each split, and the seed of them all."""
+    """The number of videos in each split, the seed of them all, the kinds that are asked, and whether a clock runs."""
 
     train: int = 320
     held_out: int = 64
     compositional: int = 48
     seed: int = 0
+    kinds: KindShares = PLAIN
+    clock: bool = True
 
     def __post_init__(self) -> None:
         for name in SPLITS:
@@ -71,7 +75,7 @@ def render(folder: Path, settings: RenderSettings, num_workers: int) -> Iterator
     (folder / "videos").mkdir(parents=True, exist_ok=True)
     for part in (folder / "videos").glob(".*.mp4.*.part"):  # of one that was killed
         part.unlink()
-    jobs = [(folder, split, index, settings.seed) for split in SPLITS for index in range(settings.num_videos(split))]
+    jobs = [(folder, split, index, settings) for split in SPLITS for index in range(settings.num_videos(split))]
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     with ProcessPoolExecutor(max_workers=num_workers) as pool:
         results = pool.map(_render_one, jobs, chunksize=4)
@@ -98,19 +102,20 @@ def write_video(path: Path, scene: Scene) -> None:
         container.mux(stream.encode())
 
 
-def annotate(scene: Scene, video: str, rng: random.Random) -> list[str]:
-    """One JSON line an event, in the project's own annotation format."""
+def annotate(drawn: AskedScene, video: str, rng: random.Random) -> list[str]:
+    """One JSON line a query, in the project's own annotation format."""
     return [
         json.dumps(
             {
                 "id": f"{Path(video).stem}_{number}",
                 "video": video,
-                "duration": scene.duration_s,
-                "query": query_for(rng, scene, event),
-                "windows": [list(event.window)],
+                "duration": drawn.scene.duration_s,
+                "query": rng.choice(query_wordings(asked.query)),
+                "windows": [list(window) for window in asked.windows],
+                "kind": asked.query.kind,
             }
         )
-        for number, event in enumerate(scene.events)
+        for number, asked in enumerate(drawn.asked)
     ]
 
 
@@ -119,12 +124,18 @@ def scene_seed(split: str, index: int, seed: int) -> int:
     return int(np.random.SeedSequence([seed, list(SPLITS).index(split), index]).generate_state(1, np.uint64)[0])
 
 
-def _render_one(job: tuple[Path, str, int, int]) -> list[str]:
-    folder, split, index, seed = job
-    scene = draw_scene(scene_seed(split, index, seed), SPLITS[split])
+def kind_of(split: str, index: int, settings: RenderSettings) -> Kind:
+    """The kind of one video, drawn by the shares."""
+    return settings.kinds.draw(random.Random(f"kind {scene_seed(split, index, settings.seed)}"))
+
+
+def _render_one(job: tuple[Path, str, int, RenderSettings]) -> list[str]:
+    folder, split, index, settings = job
+    seed = scene_seed(split, index, settings.seed)
+    drawn = draw_scene_for(kind_of(split, index, settings), seed, SPLITS[split])
     video = f"{split}_{index:05d}.mp4"
-    write_video(folder / "videos" / video, scene)
-    return annotate(scene, video, random.Random(scene.seed))
+    write_video(folder / "videos" / video, replace(drawn.scene, clock=settings.clock))
+    return annotate(drawn, video, random.Random(drawn.scene.seed))
 
 
 def _stamp(settings: RenderSettings) -> str:
@@ -157,7 +168,8 @@ def _is_ours(annotations: Path) -> bool:
     except (ValueError, OSError):
         return False
     return bool(lines) and all(
-        given.keys() == {"id", "video", "duration", "query", "windows"}
+        given.keys() - {"kind"} == {"id", "video", "duration", "query", "windows"}
+        and given.get("kind", "plain") in KINDS  # earlier renderings do not say it
         and re.fullmatch(rf"{annotations.stem}_\d{{5,}}\.mp4", str(given["video"])) is not None
         and re.fullmatch(rf"{Path(given['video']).stem}_\d+", str(given["id"])) is not None
         for given in lines
