@@ -36,7 +36,7 @@ SCENE = Scene(
     distractors=(),
     events=(
         Event(0, "spin", FIRST, 1),
-        Event(1, "grow", Span(4.0, 7.0), 1),
+        Event(1, "grow", Span(4.0, 9.0), 1),
         Event(0, "spin", SECOND, 1),
         Event(0, "spin", THIRD, -1),
         Event(1, "shake", Span(17.5, 21.0), 1),
@@ -49,7 +49,7 @@ SCENE = Scene(
 @pytest.mark.parametrize("kind", ["plain", "look_alike", "long", "every", "absent"])
 def test_a_deed_is_true_wherever_it_is_done(kind: Kind) -> None:
     assert true_windows(SCENE, Query(kind, RED, "spin")) == (FIRST, SECOND, THIRD)
-    assert true_windows(SCENE, Query(kind, BLUE, "grow")) == (Span(4.0, 7.0),)
+    assert true_windows(SCENE, Query(kind, BLUE, "grow")) == (Span(4.0, 9.0),)
     for subject, action in ((BLUE, "spin"), (RED, "grow"), ("red circle", "spin"), ("blue square", "shake")):
         assert true_windows(SCENE, Query(kind, subject, action)) == ()
 
@@ -71,9 +71,9 @@ def test_ordinals_by_hand(ordinal: Ordinal, red: Span, blue: Span | None) -> Non
 @pytest.mark.parametrize(
     ("relation", "action", "windows"),
     [
-        ("after", "grow", (SECOND,)),  # the first of two that are later
+        ("after", "grow", (SECOND,)),  # the first of two that are later, begins where the other ends
         ("before", "grow", (FIRST,)),  # ends in the moment in which the other begins
-        ("while", "grow", ()),
+        ("while", "grow", ()),  # touches two of them
         ("before", "shake", (SECOND,)),  # the last of two that are over; the third goes on
         ("while", "shake", (THIRD,)),  # half a second is shared
         ("after", "shake", ()),
