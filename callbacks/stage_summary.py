@@ -3,6 +3,7 @@
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ SHORT = {
     ACCURACY_KEYS[Task.ACTION_RECOGNITION]: "AR",
     ACCURACY_KEYS[Task.VIDEO_DESCRIPTION]: "VD",
 }
+SET_COLUMNS = ("C-Acc", "set_IoU", "tF1@0.5", "EtF1", "refusal_precision", "refusal_recall")
 COLUMNS = ("mIoU", "R1@0.3", "R1@0.5", "R1@0.7", "format_rate", "VC", "AR", "VD")
 
 
@@ -120,13 +122,26 @@ def _short(metrics: dict[str, float]) -> dict[str, Any]:
 
 def table(rows: list[dict[str, Any]], splits: list[str]) -> str:
     """The rows as text, one block a split."""
-    lines = []
+    blocks = []
     for split in splits:
-        lines.append(f"{split:<16}" + "".join(f"{column:>12}" for column in COLUMNS) + "   anchors")
-        for row in rows:
-            metrics = row if split == splits[0] else row.get(split, {})
-            cells = "".join(f"{metrics[c]:>12.3f}" if c in metrics else f"{'–':>12}" for c in COLUMNS)
-            anchors = " ".join(f"{a:.3f}" for a in metrics.get("anchor_mIoU", []))
-            lines.append(f"  {row['stage']:<14}{cells}   {anchors}")
-        lines.append("")
-    return "\n".join(lines[:-1])
+        of_split = [(row["stage"], row if split == splits[0] else row.get(split, {})) for row in rows]
+        block = _block(split, of_split, COLUMNS, has_anchors=True)
+        for columns in (SET_COLUMNS, sorted({key for _, metrics in of_split for key in metrics if "mIoU/" in key})):
+            if any(key in metrics for _, metrics in of_split for key in columns):
+                block += _block("", of_split, columns)
+        blocks.append("\n".join(block))
+    return "\n\n".join(blocks)
+
+
+def _block(
+    head: str, rows: Sequence[tuple[str, dict[str, Any]]], columns: Sequence[str], has_anchors: bool = False
+) -> list[str]:
+    """Lines of the table: the names of the columns, then a line a stage."""
+    widths = {column: max(12, len(column) + 2) for column in columns}
+    names = "".join(f"{column:>{width}}" for column, width in widths.items())
+    lines = [f"{head:<16}{names}" + ("   anchors" if has_anchors else "")]
+    for stage, metrics in rows:
+        cells = "".join(f"{metrics[c]:>{w}.3f}" if c in metrics else f"{'–':>{w}}" for c, w in widths.items())
+        anchors = " ".join(f"{a:.3f}" for a in metrics.get("anchor_mIoU", []))
+        lines.append(f"  {stage:<14}{cells}" + (f"   {anchors}" if has_anchors else ""))
+    return lines

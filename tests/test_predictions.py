@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tvg_lightning.predictions import Prediction, read_predictions
-from tvg_lightning.schema import AnswerFormat, Method, Span
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 
 TIME_R1 = AnswerFormat(Method.TIME_R1)
 
@@ -186,3 +186,32 @@ def test_deep_nesting_is_one_error(content: str, tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=r"deep\.json"):
             read(path)
+
+
+@pytest.mark.parametrize(
+    ("line", "spans"),
+    [
+        ({"spans": [[1, 2], [3.5, 4]], "text": "no"}, (Span(1, 2), Span(3.5, 4))),
+        ({"spans": []}, ()),
+        ({"spans": None}, None),
+        ({"spans": [[1, 2], [4, 3]]}, None),  # what cannot be true makes the whole answer unusable
+        ({"spans": [[1, None]]}, None),
+    ],
+)
+def test_under_spans_a_list_is_the_whole_answer(
+    tmp_path: Path, line: dict[str, Any], spans: tuple[Span, ...] | None
+) -> None:
+    assert read_one(tmp_path, **line).answer == Answer(False, spans, is_set=True)
+
+
+@pytest.mark.parametrize("spans", [3, [1, 2], [[1, 2, 3]], ["1 to 2"]])
+def test_spans_of_another_form_are_refused(tmp_path: Path, spans: object) -> None:
+    with pytest.raises(ValueError, match=r"spans must be"):
+        read_one(tmp_path, spans=spans)
+
+
+def test_a_text_is_read_as_its_format_says(tmp_path: Path) -> None:
+    path = save(tmp_path, {"qid": 1, "text": "[[1, 2], [3, 4]]"}, {"qid": 2, "text": "[]"}, {"qid": 3, "text": "so"})
+    sets = read_predictions(path, AnswerFormat(Method.TIMELENS2))
+    assert [one.answer.spans for one in sets] == [(Span(1, 2), Span(3, 4)), (), None]
+    assert [one.answer.spans for one in read_predictions(path, TIME_R1)] == [(Span(3, 4),), None, None]

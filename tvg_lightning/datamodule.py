@@ -159,6 +159,12 @@ class TVGDataModule(L.LightningDataModule):
         """Names of the splits that the coming validation or test runs on, in the loaders' order."""
         return [split.name for split in self._splits()]
 
+    def kinds_of(self, split: str) -> list[str]:
+        """The kinds of questions of a split that is evaluated now; none where there are not several."""
+        (found,) = (one for one in self._splits() if one.name == split)
+        kinds = sorted({sample.kind for sample in self._samples[found.annotations][: found.limit]} - {""})
+        return kinds if len(kinds) > 1 else []
+
     def setup(self, stage: str) -> None:
         if not self.videos.is_dir():
             raise ValueError(

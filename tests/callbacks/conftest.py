@@ -86,7 +86,7 @@ class Stages(StagedModule):
 
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         self.validated.append("base" if self.trainer.sanity_checking else self.stage.name)
-        metric: Any = self.metrics[list(self.metrics)[dataloader_idx]]
+        metric: Any = self.metrics[list(self.metrics)[dataloader_idx]].grounding
         ious = [len(self.taken) / 16]
         metric.update(Task.TVG, ious, [True], [[0.25, 0.5]], [True], num_tokens=[7], truncated=[False])
 

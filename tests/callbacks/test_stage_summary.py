@@ -115,3 +115,14 @@ def test_steps_are_those_of_the_stage_wherever_it_was_evaluated(run: Run) -> Non
 def test_an_interval_that_a_later_stage_is_too_short_for_is_refused_at_once(run: Run) -> None:
     with pytest.raises(ValueError, match=r'val_check_interval 3 is longer than stage "imitate", which has 2 batches'):
         run([STAGE, replace(STAGE, name="imitate", steps=2)], [StageSwitch()], val_check_interval=3)
+
+
+def test_sets_and_kinds_have_blocks_of_their_own() -> None:
+    rows = [
+        {"stage": "base", "mIoU": 0.25, "C-Acc": 0.5, "EtF1": 0.125, "mIoU/plain": 0.5, "mIoU/look_alike": 0.0},
+        {"stage": "explore", "mIoU": 0.5, "C-Acc": 0.75, "mIoU/plain": 1.0},
+    ]
+    lines = table([{**row, "anchor_mIoU": []} for row in rows], ["held_out"]).split("\n")
+    assert lines[3].split()[:2] == ["C-Acc", "set_IoU"] and lines[5].split()[:2] == ["explore", "0.750"]
+    assert lines[6].split() == ["mIoU/look_alike", "mIoU/plain"] and lines[8].split() == ["explore", "–", "1.000"]
+    assert len(lines) == 9

@@ -9,7 +9,15 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.metrics.grounding import GroundingMetrics
-from tvg_lightning.modules.evaluation import Evaluated, judge, prediction_record, unanswered, update_metrics
+from tvg_lightning.modules.evaluation import (
+    Evaluated,
+    SplitMetrics,
+    judge,
+    prediction_record,
+    unanswered,
+    update_metrics,
+)
+from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.policy.generation import Completion
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Prompt, Sample, Span, Task
 
@@ -160,3 +168,41 @@ def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() ->
     record = prediction_record(missing)
     assert (record["span"], record["iou"], record["text"], record["frame_times_s"]) == (None, 0.0, "", [])
     assert record["error"] == "it hangs"
+
+
+def of_kind(kind: str, windows: tuple[Span, ...] | None) -> Item:
+    made = item(Task.TVG, windows)
+    return replace(made, sample=replace(made.sample, kind=kind))
+
+
+def test_metrics_of_sets_and_by_kind() -> None:
+    form = AnswerFormat(Method.TIMELENS2)
+    judged = [
+        judge(of_kind("every", (Span(0, 2), Span(4, 6))), said("[[0, 2], [4, 6]]"), form),
+        judge(of_kind("every", (Span(0, 2), Span(4, 6))), said("[[0, 2]]"), form),
+        judge(of_kind("absent", ()), said("[]"), form),
+        judge(of_kind("absent", ()), said("[[0, 2]]"), form),
+        judge(of_kind("absent", None), said("[]"), form),  # truth unknown: not counted
+    ]
+    metrics = SplitMetrics(EvaluationSettings(), form, ["absent", "every"])
+    metrics.update(judged)
+    found = metrics.compute()
+    assert (found["mIoU"], found["mIoU/every"], found["mIoU/absent"]) == (0.625, 0.75, 0.5)
+    assert (found["C-Acc"], found["set_IoU"], found["refusal_precision"], found["refusal_recall"]) == (
+        0.5,
+        0.625,
+        1,
+        0.5,
+    )
+    metrics.reset()
+    assert metrics.compute() == {}
+    single = SplitMetrics(EvaluationSettings(), TAR_TVG)
+    single.update([judge(item(Task.TVG), said(IN_FORMAT), TAR_TVG)])
+    assert "C-Acc" not in single.compute()
+
+
+def test_a_set_is_written_as_one() -> None:
+    form = AnswerFormat(Method.TIMELENS2)
+    records = [prediction_record(judge(of_kind("", ()), said(text), form)) for text in ("[[1, 2], [3, 4]]", "[]", "no")]
+    assert [record["spans"] for record in records] == [[[1.0, 2.0], [3.0, 4.0]], [], None]
+    assert all("span" not in record for record in records) and [record["iou"] for record in records] == [0.0, 1.0, 0.0]

@@ -78,12 +78,13 @@ def judge(item: Item, completion: Completion, form: AnswerFormat) -> Evaluated:
 
 
 class SplitMetrics(nn.Module):
-    """The metrics of a split; of a format of sets also those of sets."""
+    """The metrics of a split; for a format of sets also those of sets; mIoU and R1@m by kind of question, too."""
 
-    def __init__(self, settings: EvaluationSettings, form: AnswerFormat) -> None:
+    def __init__(self, settings: EvaluationSettings, form: AnswerFormat, kinds: Sequence[str] = ()) -> None:
         super().__init__()
         self.grounding = GroundingMetrics(settings.max_anchors, strict=settings.strict_recall)
         self.sets = SetMetrics() if form.says_sets else None
+        self.by_kind = nn.ModuleDict({kind: GroundingMetrics(0, strict=settings.strict_recall) for kind in kinds})
 
     def update(self, evaluated: Sequence[Evaluated]) -> None:
         """Add a batch; questions without truth are answered but not counted."""
@@ -91,16 +92,23 @@ class SplitMetrics(nn.Module):
         judged = [e for e in evaluated if e.item.task == Task.TVG and e.score is not None]
         if self.sets is not None and judged:
             self.sets.update([e.answer.spans for e in judged], [e.item.sample.windows or () for e in judged])
+        for kind, metric in self.by_kind.items():
+            scores = [e.score for e in judged if e.item.sample.kind == kind and e.score is not None]
+            if scores:
+                metric.update(Task.TVG, scores)  # type: ignore[operator]  # a ModuleDict knows Modules only
 
     def compute(self) -> dict[str, float]:
-        """The metrics by their names, over all processes, each of which must call this."""
-        return self.grounding.compute() | (self.sets.compute() if self.sets is not None else {})
+        """The metrics by their names, over all processes, each of which must call this; of a kind as mIoU/kind."""
+        found = self.grounding.compute() | (self.sets.compute() if self.sets is not None else {})
+        for kind, metric in self.by_kind.items():
+            found |= {f"{name}/{kind}": value for name, value in metric.compute().items()}  # type: ignore[operator]
+        return found
 
     def reset(self) -> None:
         """Forget what was added."""
-        self.grounding.reset()
-        if self.sets is not None:
-            self.sets.reset()
+        for metric in (self.grounding, self.sets, *self.by_kind.values()):
+            if metric is not None:
+                metric.reset()  # type: ignore[operator]
 
 
 def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> None:

@@ -127,7 +127,7 @@ class GroundingModule(L.LightningModule):
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
         self.metrics.clear()  # those of a call before, such as fit before test
         for name in self.splits():
-            self.metrics[name] = SplitMetrics(self.evaluation, self.form)
+            self.metrics[name] = SplitMetrics(self.evaluation, self.form, self.datamodule().kinds_of(name))
 
     def training_step(self, batch: list[Item], batch_idx: int) -> Tensor:
         self.phases.start(self.device)
