@@ -5,7 +5,7 @@ import pytest
 
 import tvg_lightning.rewards.total
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Method, Task
+from tvg_lightning.schema import AnswerFormat, Method, Task
 
 FIELDS = tuple(RewardWeights().as_dict())
 
@@ -70,6 +70,24 @@ def test_which_weights_apply_to_a_task(task: Task) -> None:
         own = name == task.value if name in inversions else task is Task.TVG
         assert RewardWeights(**{name: 1.0}).applies_to(task) == (everywhere or own)
     assert not RewardWeights().applies_to(task)
+
+
+@pytest.mark.parametrize(
+    ("weights", "form", "words"),
+    [
+        (RewardWeights(anchor_count=1.0), AnswerFormat(Method.TIME_R1), r"reward\.anchor_count: only thoughts"),
+        (RewardWeights(anchor_accuracy=1.0), AnswerFormat(Method.TAR_TVG, thought=False), r"reward\.anchor_accuracy"),
+        (RewardWeights(refusal=1.0), AnswerFormat(Method.TAR_TVG), r"method tar_tvg cannot refuse.* timelens2"),
+    ],
+)
+def test_a_reward_that_no_answer_can_earn_is_refused(weights: RewardWeights, form: AnswerFormat, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        weights.check_format(form)
+
+
+@pytest.mark.parametrize("method", list(Method))
+def test_the_published_rewards_can_be_earned(method: Method) -> None:
+    RewardWeights.published(method).check_format(AnswerFormat(method))
 
 
 def test_every_weight_has_a_file_of_its_name() -> None:

@@ -201,6 +201,7 @@ class GRPOModule(GroundingModule):
         self.save_hyperparameters(ignore="engine")
         self.grpo, self.reward = grpo, reward
         check_reward(reward, length or LengthSettings(), grpo)
+        reward.check_format(form)
         self.optimizer_settings = optimizer or OptimizerSettings()
         rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length or LengthSettings())
         self.objective = GRPOObjective(grpo, rewards, engine)

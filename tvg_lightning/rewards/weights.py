@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
 from tvg_lightning.rewards.own import load_reward, name_of
-from tvg_lightning.schema import Method, Task
+from tvg_lightning.schema import AnswerFormat, Method, Task
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,21 @@ class RewardWeights:
         names = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
         names |= {"format", "length", *(name_of(path) for path in self.own)}
         return any(weight > 0.0 for name, weight in self.as_dict().items() if name in names)
+
+    def check_format(self, form: AnswerFormat) -> None:
+        """ValueError where a reward has a weight that no answer in the format can earn.
+
+        >>> RewardWeights(refusal=1.0).check_format(AnswerFormat(Method.TIMELENS2))
+        """
+        has_anchors = form.method is Method.TAR_TVG and form.has_thought
+        for name, weight in self.as_dict().items():
+            if weight > 0.0 and name.startswith("anchor_") and not has_anchors:
+                raise ValueError(f"reward.{name}: only thoughts of data.method tar_tvg have anchors: set it to 0")
+        if self.refusal > 0.0 and not form.says_sets:
+            raise ValueError(
+                f"reward.refusal: an answer in the format of data.method {form.method} cannot refuse: set it to 0, "
+                f"or take data.method {Method.TIMELENS2}"
+            )
 
     @classmethod
     def published(cls, method: Method) -> Self:
