@@ -100,6 +100,7 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     seeds = _scene_seeds(settings.seed, settings.num_scenes)
+    torch.multiprocessing.set_sharing_strategy("file_system")  # a descriptor a tensor would be more than are allowed
     with ProcessPoolExecutor(settings.num_workers) as pool:
         drawn = list(tqdm(pool.map(draw_clips, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
     policy = _fresh_policy(out, settings.seed)
