@@ -22,7 +22,8 @@ def check_answerable(key: str, file: str, samples: Iterable[Sample], form: Answe
     """ValueError for a sample whose event is not in the video, where this format cannot say so."""
     for sample in samples:
         if sample.windows == () and not form.says_sets:
-            raise ValueError(_unsayable(key, file, sample, form, "is about nothing in its video (windows [])"))
+            fault = "is about nothing in its video (windows []; null says that it is not known)"
+            raise ValueError(_unsayable(key, file, sample, form, fault))
 
 
 def _unsayable(key: str, file: str, sample: Sample, form: AnswerFormat, fault: str) -> str:
