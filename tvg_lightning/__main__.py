@@ -21,6 +21,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "harvest": "harvest.main",
     "parse": "parse.main",
     "score": "score.main",
+    "compare": "compare.main",
     "export": "export.main",
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",

@@ -154,4 +154,6 @@ def prediction_record(evaluated: Evaluated) -> dict[str, object]:
         "duration_s": sample.duration_s,
         "frame_times_s": [] if error is not None else [round(t, 3) for t in evaluated.item.clip.times_s],
     }
+    if sample.kind:
+        record["kind"] = sample.kind
     return record if error is None else {**record, "error": error}

@@ -1,0 +1,105 @@
+"""``python -m tvg_lightning compare``: two runs' answers to the same queries, with the interval of their difference."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from json import dumps
+from pathlib import Path
+
+import numpy as np
+
+from tvg_lightning.files import is_number, read_jsonl
+
+NUM_RESAMPLES = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """The IoU of a run's answer to a query."""
+
+    video: str
+    kind: str
+    iou: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Mean IoUs of two runs over the same queries; ``low`` to ``high`` is the 95 % interval of their difference."""
+
+    kind: str
+    num_queries: int
+    first: float
+    second: float
+    difference: float
+    low: float
+    high: float
+
+
+def main(first: Path, second: Path, json: bool = False) -> None:
+    """Compare the mIoU of two runs of predict on the same queries, over all and by kind of question.
+
+    The interval is of a bootstrap over videos, since queries about one video are not independent: 2,000 resamples, seed
+    0. An interval without 0 in it is a difference that other queries of the same make would show, too; what another
+    seed of training would do it does not tell.
+
+    Args:
+        first: file or folder that predict wrote.
+        second: that of the other run; the difference is second - first.
+        json: print one JSON object a line instead of a table.
+    """
+    found = differences(read_ious(first), read_ious(second))
+    sys.stdout.write("".join(f"{dumps(asdict(one))}\n" for one in found) if json else table(found))
+
+
+def read_ious(path: Path) -> dict[str, Answered]:
+    """The IoU of every answer with a truth, by the query's id; ValueError for what predict did not write."""
+    files = sorted(path.glob("predictions*.jsonl")) if path.is_dir() else [path]
+    if not files:
+        raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
+    answered: dict[str, Answered] = {}
+    for file in files:
+        for line, given in read_jsonl(file):
+            if not {"qid", "video", "iou"} <= given.keys():
+                raise ValueError(f"{file}:{line}: not a line that predict wrote: qid, video and iou are needed")
+            if given["qid"] in answered:
+                raise ValueError(f"{file}:{line}: {given['qid']!r} is answered twice; keep one")
+            if is_number(given["iou"]):
+                answered[given["qid"]] = Answered(given["video"], given.get("kind", ""), float(given["iou"]))
+    if not answered:
+        raise ValueError(f"{path}: no answer has an IoU: predict on annotations with windows")
+    return answered
+
+
+def differences(first: Mapping[str, Answered], second: Mapping[str, Answered]) -> list[Difference]:
+    """The difference over all queries, then of each kind, where there are several."""
+    alone = sorted(first.keys() ^ second.keys())
+    if alone:
+        raise ValueError(f"{len(alone)} queries are answered by one run only, such as {alone[0]!r}: take the same ones")
+    kinds = sorted({one.kind for one in first.values()} - {""})
+    of_kind = [(kind, [q for q in first if first[q].kind == kind]) for kind in kinds if len(kinds) > 1]
+    return [_difference(name, first, second, queries) for name, queries in [("all", list(first)), *of_kind]]
+
+
+def _difference(
+    kind: str, first: Mapping[str, Answered], second: Mapping[str, Answered], queries: Sequence[str]
+) -> Difference:
+    videos = sorted({first[query].video for query in queries})
+    places = {video: place for place, video in enumerate(videos)}
+    sums_V, counts_V = np.zeros(len(videos)), np.zeros(len(videos))
+    for query in queries:
+        sums_V[places[first[query].video]] += second[query].iou - first[query].iou
+        counts_V[places[first[query].video]] += 1
+    drawn_RV = np.random.default_rng(0).integers(0, len(videos), (NUM_RESAMPLES, len(videos)))
+    low, high = np.quantile(sums_V[drawn_RV].sum(1) / counts_V[drawn_RV].sum(1), (0.025, 0.975))
+    mean, other = (float(np.mean([answers[query].iou for query in queries])) for answers in (first, second))
+    return Difference(kind, len(queries), mean, other, other - mean, float(low), float(high))
+
+
+def table(found: Sequence[Difference]) -> str:
+    """A line a kind."""
+    lines = [f"{'':<12}{'queries':>8}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}"]
+    for one in found:
+        interval = f"{one.low:+.4f} to {one.high:+.4f}"
+        numbers = f"{one.num_queries:>8}{one.first:>9.4f}{one.second:>9.4f}{one.difference:>+12.4f}"
+        lines.append(f"{one.kind:<12}{numbers}{interval:>22}")
+    return "\n".join(lines) + "\n"
