@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Path:
     for name in "abd":
         (tmp_path / "videos" / f"{name}.mp4").touch()
     write_annotations(tmp_path / "train.jsonl", ["a", "b"])
-    write_annotations(tmp_path / "blind.jsonl", ["d"], windows=())
+    write_annotations(tmp_path / "blind.jsonl", ["d"], windows=None)
     write_traces(tmp_path / "targets.jsonl", [GOOD_TRACE])  # of a sample that is not there
     given: dict[str, Any] = {
         "trainer": {"accelerator": "cpu", "devices": 1, "default_root_dir": str(tmp_path), "logger": False},

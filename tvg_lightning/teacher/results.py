@@ -58,7 +58,8 @@ def refusal(reply: Reply, form: AnswerFormat) -> str | None:
 
     Good is the method's format with a usable span in it. How near that span is to the truth is for `filter`.
 
-    >>> refusal(Reply("It rises at 3 s.", "stop", "", 7, 99), Method.TVG_R1)
+    >>> from tvg_lightning.schema import Method
+    >>> refusal(Reply("It rises at 3 s.", "stop", "", 7, 99), AnswerFormat(Method.TVG_R1))
     'format'
     """
     if reply.refusal:
