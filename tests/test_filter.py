@@ -83,3 +83,8 @@ def test_gaussians_that_cannot_be_are_refused() -> None:
         TimeR1Rule(std=0.0)
     with pytest.raises(ValueError, match="num_samples"):
         TimeR1Rule(num_samples=0)
+
+
+def test_traces_of_unknown_truth_teach_nothing() -> None:
+    unknown = trace("a", 0.9, windows=None)
+    assert split_by_teacher([sample("a")], [unknown], TVGR1Rule()).cold_start == []

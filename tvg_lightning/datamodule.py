@@ -186,6 +186,10 @@ class TVGDataModule(L.LightningDataModule):
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
+            num_absent = sum(sample.windows == () for sample in self._samples[self.predict])
+            if num_absent and not self.form.says_sets and self.trainer.global_rank == 0:  # type: ignore[union-attr]
+                words = "data.predict: %d samples have windows [], that is, not in the video; write null if unknown"
+                log.warning(words, num_absent)
         self._bad = self._bad_videos(stage)
 
     def _check_training(self, planner: Planner) -> None:
@@ -206,7 +210,7 @@ class TVGDataModule(L.LightningDataModule):
         assert self.trainer is not None
         splits = self._splits()
         for number, split in enumerate(splits):
-            samples = self._samples[split.annotations][: split.limit]
+            samples = self._samples[split.annotations][: split.limit] if Task.TVG in self.eval_tasks else ()
             check_answerable(f"data.{key}[{number}].annotations", split.annotations, samples, self.form)
         blind = [
             f"data.{key}[{number}].annotations: {split.annotations} holds no true window, so nothing is measured on it"

@@ -101,7 +101,7 @@ def split_by_teacher(samples: Sequence[Sample], traces: Sequence[Trace], rule: T
     taught = {
         (trace.sample_id, trace.text): trace
         for trace in reversed(ours)
-        if trace.task == Task.TVG and trace.follows_format and _iou(trace) > rule.eps1
+        if trace.task == Task.TVG and trace.follows_format and trace.windows is not None and _iou(trace) > rule.eps1
     }
     cold_start = list(reversed(taught.values()))
     ious, imitated = sample_ious(ours), {trace.sample_id for trace in cold_start}

@@ -24,7 +24,7 @@ from tvg_lightning.spans import is_usable
 PREDICTION_KEYS = (
     "pred_relevant_windows", "pred_windows", "pred_timestamps", "pred_timestamp", "pred_spans", "pred_span",
     "predicted_windows", "predicted_span", "pred", "prediction", "output_text", "response", "output", "raw_text",
-    "spans", "span", "text", "timestamp", "answer",
+    "span", "spans", "text", "timestamp", "answer",
 )  # fmt: skip
 _SET_KEY = "spans"
 QID_KEYS = ("qid", "id", "sample_id", "query_id", "question_id", "annotation_id")

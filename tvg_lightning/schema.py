@@ -52,6 +52,11 @@ class AnswerFormat:
         return self.method is not Method.TIMELENS2 if self.thought is None else self.thought
 
     @property
+    def has_anchors(self) -> bool:
+        """True where the thought holds timestamp anchors."""
+        return self.method is Method.TAR_TVG and self.has_thought
+
+    @property
     def says_sets(self) -> bool:
         """True where an answer may hold several windows, or none."""
         return self.method is Method.TIMELENS2

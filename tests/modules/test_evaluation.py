@@ -156,9 +156,9 @@ def test_a_prediction_without_answer_or_truth() -> None:
 
 
 def test_an_unreadable_video_is_a_wrong_answer_and_stays_in_the_denominator() -> None:
-    missing = unanswered(replace(item(Task.TVG), error="it hangs"))
-    untrue = unanswered(replace(item(Task.TVG, None), error="it hangs"))
-    inverted = unanswered(replace(item(Task.ACTION_RECOGNITION), error="it hangs"))
+    missing = unanswered(replace(item(Task.TVG), error="it hangs"), TAR_TVG)
+    untrue = unanswered(replace(item(Task.TVG, None), error="it hangs"), TAR_TVG)
+    inverted = unanswered(replace(item(Task.ACTION_RECOGNITION), error="it hangs"), TAR_TVG)
     assert (missing.score, untrue.score, inverted.score) == (0.0, None, 0.0)
     metric = GroundingMetrics()
     update_metrics(metric, [judge(item(Task.TVG), said(IN_FORMAT), TAR_TVG), missing, untrue, inverted])
@@ -184,6 +184,7 @@ def test_metrics_of_sets_and_by_kind() -> None:
         judge(of_kind("absent", ()), said("[[0, 2]]"), form),
         judge(of_kind("absent", None), said("[]"), form),  # truth unknown: not counted
     ]
+    assert SplitMetrics(EvaluationSettings(), form, ["type", "train", "keys"]).compute() == {}  # words as any other
     metrics = SplitMetrics(EvaluationSettings(), form, ["absent", "every"])
     metrics.update(judged)
     found = metrics.compute()
@@ -206,3 +207,8 @@ def test_a_set_is_written_as_one() -> None:
     records = [prediction_record(judge(of_kind("", ()), said(text), form)) for text in ("[[1, 2], [3, 4]]", "[]", "no")]
     assert [record["spans"] for record in records] == [[[1.0, 2.0], [3.0, 4.0]], [], None]
     assert all("span" not in record for record in records) and [record["iou"] for record in records] == [0.0, 1.0, 0.0]
+
+
+def test_an_unreadable_video_has_a_set_in_a_format_of_sets() -> None:
+    missing = unanswered(replace(item(Task.TVG), error="it hangs"), AnswerFormat(Method.TIMELENS2))
+    assert prediction_record(missing)["spans"] is None and missing.score == 0.0

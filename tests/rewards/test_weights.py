@@ -75,7 +75,11 @@ def test_which_weights_apply_to_a_task(task: Task) -> None:
 @pytest.mark.parametrize(
     ("weights", "form", "words"),
     [
-        (RewardWeights(anchor_count=1.0), AnswerFormat(Method.TIME_R1), r"reward\.anchor_count: only thoughts"),
+        (
+            RewardWeights(anchor_count=1.0),
+            AnswerFormat(Method.TIME_R1),
+            r"reward\.anchor_count: this format has no",
+        ),
         (RewardWeights(anchor_accuracy=1.0), AnswerFormat(Method.TAR_TVG, thought=False), r"reward\.anchor_accuracy"),
         (RewardWeights(refusal=1.0), AnswerFormat(Method.TAR_TVG), r"method tar_tvg cannot refuse.* timelens2"),
     ],

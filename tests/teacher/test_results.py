@@ -112,3 +112,8 @@ def test_fixed_texts_are_counted() -> None:
     replies = {"s0/0": replace(REPLY, is_fixed=True), "s1/0": REPLY}
     results = collect(SAMPLES, QUESTIONS, {}, replies, {}, TVG_R1)
     assert results.summary().startswith("2 traces (1 fixed: what is no text")
+
+
+def test_a_teacher_may_say_that_it_is_not_in_the_video() -> None:
+    assert refusal(replace(REPLY, text="[]"), AnswerFormat(Method.TIMELENS2)) is None
+    assert refusal(replace(REPLY, text="[[2, 1]]"), AnswerFormat(Method.TIMELENS2)) == "format"

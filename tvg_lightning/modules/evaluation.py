@@ -50,15 +50,16 @@ def evaluate(
     greedy = GenerationSettings(settings.max_new_tokens, temperature=0.0)
     groups = engine(policy, prompts, policy.video_features(prompts), 1, greedy)
     return [
-        judge(item, group[0], form) if item.error is None else unanswered(item)
+        judge(item, group[0], form) if item.error is None else unanswered(item, form)
         for item, group in zip(items, groups, strict=True)
     ]
 
 
-def unanswered(item: Item) -> Evaluated:
+def unanswered(item: Item, form: AnswerFormat) -> Evaluated:
     """The result where the video cannot be read: no answer, which is worth 0 and stays in the denominator."""
     has_truth = item.task != Task.TVG or item.sample.windows is not None
-    return Evaluated(item, "", Answer(False, None), (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
+    answer = Answer(False, None, is_set=form.says_sets and item.task == Task.TVG)
+    return Evaluated(item, "", answer, (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
 
 
 def judge(item: Item, completion: Completion, form: AnswerFormat) -> Evaluated:
@@ -84,7 +85,8 @@ class SplitMetrics(nn.Module):
         super().__init__()
         self.grounding = GroundingMetrics(settings.max_anchors, strict=settings.strict_recall)
         self.sets = SetMetrics() if form.says_sets else None
-        self.by_kind = nn.ModuleDict({kind: GroundingMetrics(0, strict=settings.strict_recall) for kind in kinds})
+        self.kinds = tuple(kinds)
+        self.of_kinds = nn.ModuleList(GroundingMetrics(0, strict=settings.strict_recall) for _ in kinds)
 
     def update(self, evaluated: Sequence[Evaluated]) -> None:
         """Add a batch; questions without truth are answered but not counted."""
@@ -92,23 +94,23 @@ class SplitMetrics(nn.Module):
         judged = [e for e in evaluated if e.item.task == Task.TVG and e.score is not None]
         if self.sets is not None and judged:
             self.sets.update([e.answer.spans for e in judged], [e.item.sample.windows or () for e in judged])
-        for kind, metric in self.by_kind.items():
+        for kind, metric in zip(self.kinds, self.of_kinds, strict=True):
             scores = [e.score for e in judged if e.item.sample.kind == kind and e.score is not None]
             if scores:
-                metric.update(Task.TVG, scores)  # type: ignore[operator]  # a ModuleDict knows Modules only
+                metric.update(Task.TVG, scores)  # type: ignore[operator]  # a ModuleList knows Modules only
 
     def compute(self) -> dict[str, float]:
         """The metrics by their names, over all processes, each of which must call this; of a kind as mIoU/kind."""
         found = self.grounding.compute() | (self.sets.compute() if self.sets is not None else {})
-        for kind, metric in self.by_kind.items():
+        for kind, metric in zip(self.kinds, self.of_kinds, strict=True):
             found |= {f"{name}/{kind}": value for name, value in metric.compute().items()}  # type: ignore[operator]
         return found
 
     def reset(self) -> None:
         """Forget what was added."""
-        for metric in (self.grounding, self.sets, *self.by_kind.values()):
+        for metric in (self.grounding, self.sets, *self.of_kinds):
             if metric is not None:
-                metric.reset()  # type: ignore[operator]
+                metric.reset()
 
 
 def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> None:

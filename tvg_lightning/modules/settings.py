@@ -11,7 +11,7 @@ from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
-from tvg_lightning.schema import Method, Task
+from tvg_lightning.schema import AnswerFormat, Method, Task
 from tvg_lightning.tasks.mixture import Mixture
 
 ReferenceName = Literal["stage", "base"]
@@ -194,6 +194,18 @@ class StageSettings:
     def needs_base(self) -> bool:
         """True where the run's first weights must be kept for this stage."""
         return self.start_from == "base" or (self.grpo is not None and self.grpo.kept_reference == "base")
+
+    def check_format(self, form: AnswerFormat) -> None:
+        """ValueError where answers in the format can earn none of a reward, or cannot be harvested."""
+        try:
+            self.reward.check_format(form)
+        except ValueError as error:
+            raise ValueError(f'stages: "{self.name}": {error}') from error
+        if self.harvest_from is not None and not form.has_anchors:
+            raise ValueError(
+                f'stages: "{self.name}" learns a harvest, whose rule asks for anchors: only thoughts of data.method '
+                f"{Method.TAR_TVG} have them"
+            )
 
     def __post_init__(self) -> None:
         if not self.name or not all(c.isalnum() or c in "-_" for c in self.name):

@@ -45,7 +45,7 @@ class StagedModule(GroundingModule):
         super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         check_stages(stages)
         for stage in stages:
-            stage.reward.check_format(form)
+            stage.check_format(form)
         self.save_hyperparameters(ignore="engine")
         self.stages = stages
         self.stage_index = 0

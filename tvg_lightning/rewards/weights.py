@@ -66,10 +66,10 @@ class RewardWeights:
 
         >>> RewardWeights(refusal=1.0).check_format(AnswerFormat(Method.TIMELENS2))
         """
-        has_anchors = form.method is Method.TAR_TVG and form.has_thought
         for name, weight in self.as_dict().items():
-            if weight > 0.0 and name.startswith("anchor_") and not has_anchors:
-                raise ValueError(f"reward.{name}: only thoughts of data.method tar_tvg have anchors: set it to 0")
+            if weight > 0.0 and name.startswith("anchor_") and not form.has_anchors:
+                words = "this format has no anchors, only thoughts of data.method tar_tvg have them"
+                raise ValueError(f"reward.{name}: {words}: set it to 0")
         if self.refusal > 0.0 and not form.says_sets:
             raise ValueError(
                 f"reward.refusal: an answer in the format of data.method {form.method} cannot refuse: set it to 0, "

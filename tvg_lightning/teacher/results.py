@@ -56,7 +56,8 @@ class Results:
 def refusal(reply: Reply, form: AnswerFormat) -> str | None:
     """The reason why an answer cannot be learned from, a few words before any colon; None for a good one.
 
-    Good is the method's format with a usable span in it. How near that span is to the truth is for `filter`.
+    Good is the method's format with usable spans in it, or the statement that there is none. How near they are to the
+    truth is for `filter`.
 
     >>> from tvg_lightning.schema import Method
     >>> refusal(Reply("It rises at 3 s.", "stop", "", 7, 99), AnswerFormat(Method.TVG_R1))
@@ -73,7 +74,7 @@ def refusal(reply: Reply, form: AnswerFormat) -> str | None:
     answer = read_strict(reply.text, form)
     if not answer.follows_format:
         return "format"
-    return None if answer.span is not None else "no usable span"
+    return None if answer.spans is not None else "no usable span"
 
 
 def trace_of(sample: Sample, reply: Reply, form: AnswerFormat, group: int, rollout: int) -> Trace:

@@ -62,13 +62,13 @@ def span(pair: Any, key: str) -> Span:
     return Span(float(pair[0]), float(pair[1]))
 
 
-def spans(pairs: Any, key: str) -> tuple[Span, ...]:
-    """A list of spans, or one span written without the list around it."""
+def spans(pairs: Any, key: str) -> tuple[Span, ...] | None:
+    """A list of spans, or one span without the list around it; None for no span, by which releases hide truth."""
     if not isinstance(pairs, list):
         raise ValueError(f"{key} must be a list of [start, end], got {pairs!r}")
     if len(pairs) == 2 and all(is_number(value) for value in pairs):
         return (span(pairs, key),)
-    return tuple(span(pair, key) for pair in pairs)
+    return tuple(span(pair, key) for pair in pairs) or None
 
 
 def cut(given: Mapping[str, Any], start_key: str, end_key: str) -> Span | None:

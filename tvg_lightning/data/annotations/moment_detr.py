@@ -20,7 +20,7 @@ def records(annotations: Path, suffix: str = ".mp4") -> Iterator[Record]:
     """All lines, by their qid; ValueError with file and line where the form is broken."""
     for location, given in read_items(annotations, KEYS):
         with at(annotations, location):
-            windows = spans(given.get("relevant_windows", []), "relevant_windows") or None
+            windows = spans(given.get("relevant_windows", []), "relevant_windows")
             record = Record(
                 location,
                 identity(given, "qid"),
