@@ -18,7 +18,7 @@ from tvg_lightning.traces import read_traces, write_traces
 
 log = logging.getLogger(__name__)
 
-_NO_MAX_EPOCHS = (None, -1, 1000)  # what trainer.max_epochs is where nobody has set it
+_NO_MAX_EPOCHS = (-1, 1000)  # what trainer.max_epochs is where nobody has set it
 
 
 class StageSwitch(Callback):
