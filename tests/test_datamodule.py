@@ -343,3 +343,15 @@ def test_half_an_emoji_in_a_target_is_fixed_and_said(folder: Path, caplog: pytes
     data.setup("fit")
     assert [t.text for t in data.train_dataloader().questions.targets] == ["so �"]  # type: ignore[union-attr]
     assert "targets.jsonl: 1 traces fixed, the first at line 1" in caplog.text
+
+
+def test_what_is_absent_is_said_in_predict_and_no_matter_where_nothing_is_grounded(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    absent = str(write_annotations(folder / "absent.jsonl", ["d", "e"], windows=()))
+    datamodule(folder, trainer("predict"), predict=absent).setup("predict")
+    assert "data.predict: 2 samples have windows [], that is, not in the video" in caplog.text
+    split = Split("v", absent)
+    with pytest.raises(ValueError, match="is about nothing in its video"):
+        datamodule(folder, trainer("validate"), val=[split]).setup("validate")
+    datamodule(folder, trainer("validate"), val=[split], eval_tasks=["verb_completion"]).setup("validate")

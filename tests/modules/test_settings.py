@@ -15,6 +15,7 @@ from tvg_lightning.modules.settings import (
 )
 from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.schema import AnswerFormat, Method
 from tvg_lightning.tasks.mixture import Mixture
 
 REWARD = RewardWeights(iou=1.0)
@@ -131,3 +132,14 @@ def test_a_task_that_no_reward_counts_for_is_refused() -> None:
         StageSettings("only", grpo=GRPO, reward=REWARD, steps=1, mixture=Mixture(tvg=0.5, action_recognition=0.5))
     with pytest.raises(ValueError, match="tvg"):
         StageSettings("only", grpo=GRPO, reward=RewardWeights(verb_completion=1.0), steps=1)
+
+
+def test_a_format_that_a_stage_cannot_be_in_is_refused_with_the_stage() -> None:
+    stage = StageSettings("imitate", sft=SFT, steps=1, harvest_from="explore")
+    stage.check_format(AnswerFormat(Method.TAR_TVG))
+    for form in (AnswerFormat(Method.TIMELENS2), AnswerFormat(Method.TAR_TVG, thought=False)):
+        with pytest.raises(ValueError, match='"imitate" learns a harvest, whose rule asks for anchors'):
+            stage.check_format(form)
+    anchors = StageSettings("explore", grpo=GRPO, reward=RewardWeights(iou=1.0, anchor_count=1.0), steps=1)
+    with pytest.raises(ValueError, match=r'stages: "explore": reward\.anchor_count: this format has no anchors'):
+        anchors.check_format(AnswerFormat(Method.TIME_R1))
