@@ -36,6 +36,21 @@ def test_means_and_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFix
     assert [json.loads(row)["kind"] for row in capsys.readouterr().out.splitlines()] == ["all", "plain", "relation"]
 
 
+def test_runs_of_several_seeds_are_averaged_query_by_query(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [
+        save(tmp_path / f"{run}.jsonl", line("a", a, "a.mp4"), line("b", b, "b.mp4"))
+        for run, (a, b) in enumerate([(0.0, 1.0), (0.5, 0.0), (1.0, 1.0)])
+    ]
+    main(runs[:2], runs[2])
+    row = capsys.readouterr().out.splitlines()[1]
+    assert row.split() == ["all", "2", "0.3750", "1.0000", "+0.6250", "+0.5000", "to", "+0.7500"]
+    with pytest.raises(ValueError, match="no run is given"):
+        main([], runs[0])
+    other = save(tmp_path / "other.jsonl", line("a", 1.0), line("c", 1.0))
+    with pytest.raises(ValueError, match="2 queries are answered by one run only, such as 'b'"):
+        main([runs[0], other], runs[0])
+
+
 def test_the_interval_covers_the_true_difference_as_often_as_it_says() -> None:
     """Queries of a video share what is drawn for it; 95 % of 300 intervals, give or take 3 %."""
     covered = 0

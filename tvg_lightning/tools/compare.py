@@ -1,8 +1,12 @@
-"""``python -m tvg_lightning compare``: two runs' answers to the same queries, with the interval of their difference."""
+"""``python -m tvg_lightning compare``: answers of two ways to the same queries, with the interval of their difference.
 
+A way is one run, or the runs of several seeds: a query's IoU is then the mean over them.
+"""
+
+import math
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from json import dumps
 from pathlib import Path
 
@@ -15,7 +19,7 @@ NUM_RESAMPLES = 2000
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """The IoU of a run's answer to a query."""
+    """The IoU of a run's answer to a query, or the mean of several runs'."""
 
     video: str
     kind: str
@@ -35,19 +39,20 @@ class Difference:
     high: float
 
 
-def main(first: Path, second: Path, json: bool = False) -> None:
+def main(first: list[Path] | Path, second: list[Path] | Path, json: bool = False) -> None:
     """Compare the mIoU of two runs of predict on the same queries, over all and by kind of question.
 
     The interval is of a bootstrap over videos, since queries about one video are not independent: 2,000 resamples, seed
     0. An interval without 0 in it is a difference that other queries of the same make would show, too; what another
-    seed of training would do it does not tell.
+    seed of training would do it does not tell. For that give several runs a side, such as '[a/0, a/1, a/2]'.
 
     Args:
-        first: file or folder that predict wrote.
-        second: that of the other run; the difference is second - first.
+        first: file or folder that predict wrote, or a list of them, one a seed.
+        second: that of the other run, or runs; the difference is second - first.
         json: print one JSON object a line instead of a table.
     """
-    found = differences(read_ious(first), read_ious(second))
+    runs = [[read_ious(path) for path in (side if isinstance(side, list) else [side])] for side in (first, second)]
+    found = differences(mean_over_runs(runs[0]), mean_over_runs(runs[1]))
     sys.stdout.write("".join(f"{dumps(asdict(one))}\n" for one in found) if json else table(found))
 
 
@@ -70,11 +75,26 @@ def read_ious(path: Path) -> dict[str, Answered]:
     return answered
 
 
-def differences(first: Mapping[str, Answered], second: Mapping[str, Answered]) -> list[Difference]:
-    """The difference over all queries, then of each kind, where there are several."""
+def mean_over_runs(runs: Sequence[Mapping[str, Answered]]) -> dict[str, Answered]:
+    """The mean IoU of every query over runs of several seeds; ValueError where they answer other queries."""
+    if not runs:
+        raise ValueError("no run is given on one side of the comparison")
+    for run in runs[1:]:
+        _check_same_queries(runs[0], run)
+    return {
+        query: replace(one, iou=math.fsum(run[query].iou for run in runs) / len(runs)) for query, one in runs[0].items()
+    }
+
+
+def _check_same_queries(first: Mapping[str, Answered], second: Mapping[str, Answered]) -> None:
     alone = sorted(first.keys() ^ second.keys())
     if alone:
         raise ValueError(f"{len(alone)} queries are answered by one run only, such as {alone[0]!r}: take the same ones")
+
+
+def differences(first: Mapping[str, Answered], second: Mapping[str, Answered]) -> list[Difference]:
+    """The difference over all queries, then of each kind, where there are several."""
+    _check_same_queries(first, second)
     kinds = sorted({one.kind for one in first.values()} - {""})
     of_kind = [(kind, [q for q in first if first[q].kind == kind]) for kind in kinds if len(kinds) > 1]
     return [_difference(name, first, second, queries) for name, queries in [("all", list(first)), *of_kind]]
