@@ -23,9 +23,9 @@ from tvg_lightning.traces import Trace, TraceWriter
 class AnchorTrace(Callback):
     """Every rollout's text, anchors, IoUs and reward parts to ``<run>/traces/<stage>-rank<r>.jsonl``.
 
-    Every ``picture_every`` steps the best completion of a group, and at every evaluation the first
-    ``num_pictures`` answers of each split, are drawn on their videos' time lines. A run that resumes drops
-    the traces of the steps that it takes again.
+    Every ``picture_every`` steps the best completion of a group, and at every evaluation ``num_pictures`` answers of
+    each split, of as many kinds of questions as there are, are drawn on their videos' time lines. A run that resumes
+    drops the traces of the steps that it takes again.
     """
 
     def __init__(self, folder: str | None = None, picture_every: int = 50, num_pictures: int = 4) -> None:
@@ -78,7 +78,7 @@ class AnchorTrace(Callback):
         assert isinstance(pl_module, GroundingModule)
         if batch_idx == 0 and trainer.is_global_zero:
             split = pl_module.splits()[dataloader_idx]
-            grounded = [e for e in pl_module.last_evaluated if e.item.task == Task.TVG]
+            grounded = each_kind_first([e for e in pl_module.last_evaluated if e.item.task == Task.TVG])
             for number, evaluated in enumerate(grounded[: self.num_pictures]):
                 self._draw_evaluated(trainer, evaluated, f"{split}/{number}")
 
@@ -143,7 +143,7 @@ class AnchorTrace(Callback):
             item.sample.duration_s,
             item.sample.windows,
             evaluated.answer,
-            item.sample.query,
+            item.sample.query + (f"   ({item.sample.kind})" if item.sample.kind else ""),
             evaluated.text,
             item.clip.times_s if isinstance(item.clip, VideoClip) else None,
         )
@@ -158,3 +158,12 @@ class AnchorTrace(Callback):
 def _frames(item: Item) -> Frames | None:
     """The frames that the policy saw; None where it was given features from a cache, and nothing was decoded."""
     return item.clip.frames.numpy() if isinstance(item.clip, VideoClip) else None
+
+
+def each_kind_first(evaluated: Sequence[Evaluated]) -> list[Evaluated]:
+    """The first of each kind of question, then the others, each in their order."""
+    firsts: dict[str, Evaluated] = {}
+    for one in evaluated:
+        firsts.setdefault(one.item.sample.kind, one)
+    shown = list(firsts.values())
+    return shown + [one for one in evaluated if all(one is not other for other in shown)]

@@ -8,7 +8,7 @@ from typing import Any, cast
 import lightning as L
 import pytest
 
-from callbacks.anchor_trace import AnchorTrace
+from callbacks.anchor_trace import AnchorTrace, each_kind_first
 from tests.builders import GOOD_TRACE, write_traces
 from tvg_lightning.traces import read_traces
 
@@ -28,3 +28,13 @@ def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, step
     for rank in range(4):
         assert [t.step for t in read_traces(tmp_path / f"explore-rank{rank}.jsonl")] == steps
     assert (tmp_path / "x-ranking.jsonl").read_text(encoding="utf-8") == "not of this project"
+
+
+def test_pictures_show_every_kind_of_question_first() -> None:
+    kinds = ["plain", "plain", "relation", "plain", "ordinal", "relation"]
+    evaluated: Any = [
+        SimpleNamespace(item=SimpleNamespace(sample=SimpleNamespace(kind=kind)), place=place)
+        for place, kind in enumerate(kinds)
+    ]
+    assert [cast(Any, one).place for one in each_kind_first(evaluated)] == [0, 2, 4, 1, 3, 5]
+    assert each_kind_first([]) == []
