@@ -18,7 +18,7 @@ from tqdm import tqdm
 from tvg_lightning.parsing import read_strict, read_tolerant
 from tvg_lightning.schema import AnswerFormat, Method
 
-FORMS = [AnswerFormat(method, thought) for method in Method for thought in (True, False)]
+FORMS = [AnswerFormat(method, thought) for method in Method for thought in (None, True, False)]
 GOOD = (
     "<think>It moves: <timestamp>12.0 to 15.5</timestamp>, or rather <timestamp>12.5 to 15.0</timestamp>.</think>"
     "<answer>12.5 to 15.0</answer>",
@@ -29,12 +29,18 @@ GOOD = (
     "[[12.0, 15.5], [20.0, 24.5]]",
     "[]",
     "The event happens in 12.0 - 15.5 seconds.",
+    "The event happens in 12.0 - 15.5 seconds, 20.0 - 24.5 seconds.",
+    "<answer>12 to 15</answer>",
+    "<think>From 0.0s to 12.0s, nothing. From 12.0s to 15.5s, it moves.</think>\n<answer>12.0s to 15.5s</answer>",
+    "<think>It moves at 12.00 and at 20.00.</think><answer>12.00-15.50 20.00-24.50</answer>",
+    "<think><time>12.0 - 15.5 seconds</time> it moves</think><time>12.0 - 15.5 seconds</time> <time>20 - 24 s</time>",
     "From 1 minute 5 seconds until 01:20.",
     "von 12,5 bis 18,3 Sekunden",
     "从12秒到18秒",
 )
 PIECES = (
-    "<think>", "</think>", "<answer>", "</answer>", "<time>", "</time>", "<timestamp>", "</timestamp>", "<|im_end|>",
+    "<think>", "</think>", "<ANSWER>", "</ANSWER>", "s to ", "The event happens in ", "<answer>",
+    "</answer>", "<time>", "</time>", "<timestamp>", "</timestamp>", "<|im_end|>",
     "[", "]", "[[", "]]", "{", "}", ",", ", ", " to ", " and ", " - ", "–", ":", "~", "±", "\n", "\t", "|", "\\boxed{",
     "\\text{", "start", "end", "seconds", "min", "12.0", "15.5", "1:05", "01:02:03.5", "-3", "1e9", "NaN", "Infinity",
     "frame 3", "50 %", "秒", "到", "１２", "bis", "à", "\x00", "\ud83d", "😀", "\u202e", "12,5",

@@ -24,7 +24,7 @@ from tvg_lightning.data.truth import check_answerable, check_trainable
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.parallel import merged_over_ranks
-from tvg_lightning.prompts import read_templates
+from tvg_lightning.prompts import CleanQuery, read_templates
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.traces import read_traces
@@ -89,6 +89,8 @@ class TVGDataModule(L.LightningDataModule):
     targets: a file of traces (harvested or written by a teacher) for SFT outside of a staged run.
     method, thought: the format of the answers, and whether a thought stands before them (null: as the method has it).
     prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
+    video_first: the video stands before the words of the question; false: behind them.
+    clean_query: what is taken off the sentence: its full_stop, the dots at both of its ends, or none.
     difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
     eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
     num_workers: processes that read videos; 0 reads them here, where one that hangs or crashes takes the run along.
@@ -111,6 +113,8 @@ class TVGDataModule(L.LightningDataModule):
         method: MethodName = "tar_tvg",
         thought: bool | None = None,
         prompts: str | None = None,
+        video_first: bool = True,
+        clean_query: CleanQuery = "full_stop",
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
         frames: FrameSettings = FrameSettings(),  # noqa: B008  # frozen
         difficulty: DifficultyBand | None = None,
@@ -140,6 +144,7 @@ class TVGDataModule(L.LightningDataModule):
         self.targets, self.mixture, self.frames = targets, mixture, frames
         self.form = AnswerFormat(Method(method), thought)
         self.videos_outside = videos_outside
+        self.video_first, self.clean_query = video_first, clean_query
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
         self.reading = ReadingSettings(
@@ -187,7 +192,7 @@ class TVGDataModule(L.LightningDataModule):
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
             num_absent = sum(sample.windows == () for sample in self._samples[self.predict])
-            if num_absent and not self.form.says_sets and self.trainer.global_rank == 0:  # type: ignore[union-attr]
+            if num_absent and not self.form.says_none and self.trainer.global_rank == 0:  # type: ignore[union-attr]
                 words = "data.predict: %d samples have windows [], that is, not in the video; write null if unknown"
                 log.warning(words, num_absent)
         self._bad = self._bad_videos(stage)
@@ -355,7 +360,7 @@ class TVGDataModule(L.LightningDataModule):
         """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            maker = ItemMaker(self.videos, self.form, self.frames, self.templates)
+            maker = ItemMaker(self.videos, self.form, self.frames, self.templates, self.video_first, self.clean_query)
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 

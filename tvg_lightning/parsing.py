@@ -8,6 +8,7 @@ import re
 from dataclasses import replace
 from typing import Final, Literal
 
+from tvg_lightning.layouts import read_museg, read_omtg, read_ora_rl, read_taro, read_timelens
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 from tvg_lightning.spans import is_usable
 from tvg_lightning.timestrings import stated_windows
@@ -21,7 +22,11 @@ _STRICT_ANCHOR: Final = re.compile(rf"\s*+({_NUMBER})\s++to\s++({_NUMBER})\s*+")
 _JSON_NUMBER: Final = r"-?(?:0|[1-9]\d*+)(?:\.\d++)?+(?:[eE][+-]?\d++)?+"
 _JSON_PAIR: Final = re.compile(rf"\s*+\[\s*+({_JSON_NUMBER})\s*+,\s*+({_JSON_NUMBER})\s*+\]\s*+")
 _JSON_LIST: Final = re.compile(rf"\s*+\[\s*+(?:{_JSON_PAIR.pattern}(?:,{_JSON_PAIR.pattern})*+)?+\]\s*+")
-_EMPTY_LIST: Final = re.compile(r"\[\s*+\]")
+_NONE: Final = {
+    Method.TIMELENS2: re.compile(r"\[\s*+\]"),
+    Method.MUSEG: re.compile(r"\[\s*+\]|<answer>\s*+</answer>"),
+}
+_FIRST_WINDOW: Final = frozenset({Method.TVG_R1, Method.TIMELENS, Method.ORA_RL})  # the others take the last
 _THOUGHT_TO_ANSWER: Final = re.compile(r"</think>\s*+<answer>")
 
 ReversedPairs = Literal["reject", "swap"]
@@ -47,8 +52,10 @@ def read_strict(text: str, form: AnswerFormat) -> Answer:
     TIMELENS2 (arXiv 2607.17423): a JSON list of windows ``[[a, b], …]``, all of them usable. ``[]``, which theirs
     cannot read, says that the event is not in the video. Theirs also turns reversed windows round.
 
-    Without a thought the whole text is the answer: one ``<answer>…</answer>``, one ``<time>[a, b]</time>``, or the
-    list; out of this format there is no span.
+    ORA_RL, TIMELENS, TARO, MUSEG and OMTG: see ``layouts``.
+
+    Without a thought the whole text is the answer: one ``<answer>…</answer>``, one ``<time>[a, b]</time>``, the
+    list, or the sentence; out of this format there is no span.
 
     >>> read_strict("<think>x</think><answer>12.0 to 15.5</answer>", AnswerFormat(Method.TIME_R1)).span
     Span(start_s=12.0, end_s=15.5)
@@ -56,6 +63,23 @@ def read_strict(text: str, form: AnswerFormat) -> Answer:
     ()
     """
     body = _strip(text)
+    match form.method:
+        case Method.ORA_RL:
+            return read_ora_rl(body, form.thought)
+        case Method.TIMELENS:
+            return read_timelens(body, form.has_thought)
+        case Method.TARO:
+            return read_taro(body, form.has_thought)
+        case Method.MUSEG:
+            return read_museg(body, form.has_thought)
+        case Method.OMTG:
+            return read_omtg(body, form.has_thought)
+        case _:
+            return _read_older(body, form)
+
+
+def _read_older(body: str, form: AnswerFormat) -> Answer:
+    """``read_strict`` for the methods whose rules are in this file."""
     if not form.has_thought:
         spans = _answer_alone(body, form.method)
         return Answer(spans is not None, spans, is_set=form.says_sets)
@@ -76,8 +100,9 @@ def read_tolerant(text: str, form: AnswerFormat) -> Answer:
     """Read a completion for evaluation: any format, any way of writing a time; ``follows_format`` stays strict.
 
     What the strict rule reads in the right format is the answer. Else it is one of ``read_all``'s windows: for TVG_R1
-    the first, as its released evaluation takes the first two numbers; for the lineage the last, as its rule does; for
-    TIMELENS2 all of them, and none where there is only an empty list.
+    the first, as its released evaluation takes the first two numbers, also for TIMELENS and ORA_RL; for the lineage
+    and TARO the last, as their rule does; for TIMELENS2, MUSEG and OMTG all of them. TIMELENS2 says that there is none
+    by an empty list, MUSEG also by an empty answer.
     Only usable windows count: a reversed pair is rejected for every method. The released evaluations of Time-R1 and
     TVG-R1 do not swap it either and give it IoU 0; for TAR_TVG, whose code is not public, it is our reconstruction.
 
@@ -92,17 +117,18 @@ def read_tolerant(text: str, form: AnswerFormat) -> Answer:
         return replace(strict, anchors=anchors)
     windows = tuple(window for window in read_all(text, form.method) if is_usable(window))
     if form.says_sets:
-        says_none = not windows and _EMPTY_LIST.search(_without_thoughts(body)) is not None
+        none = _NONE.get(form.method)
+        says_none = none is not None and not windows and none.search(_without_thoughts(body)) is not None
         return replace(strict, spans=windows if windows or says_none else None, anchors=anchors)
-    picked = windows[:1] if form.method is Method.TVG_R1 else windows[-1:]
+    picked = windows[:1] if form.method in _FIRST_WINDOW else windows[-1:]
     return replace(strict, spans=picked or None, anchors=anchors)
 
 
 def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject") -> list[Span]:
     """Every window of the final answer, in order, as the text states it.
 
-    The final answer is the first of these that holds a window: for TVG_R1 the first ``<time>``; the last ``<answer>``
-    or ``<time>`` (a truncated one counts); what is left of the text once thoughts are taken out. A
+    The final answer is the first of these that holds a window: for TVG_R1 the first ``<time>``, for OMTG all of them;
+    the last ``<answer>`` or ``<time>`` (a truncated one counts); what is left of the text without its thoughts. A
     thought without end goes on to the tag of an answer, or to the end of the text; its numbers are never the answer.
 
     A single instant such as ``[5, 5]`` is kept: it is what the text says, though its IoU is 0. A pair with
@@ -112,6 +138,10 @@ def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject"
     [Span(start_s=5.0, end_s=8.0), Span(start_s=7.0, end_s=9.0)]
     """
     outside = _without_thoughts(_strip(text))
+    if method is Method.OMTG:
+        tagged = [window for inside in _all_inside(outside, "time") for window in stated_windows(inside)]
+        if windows := _ordered(tagged, reversed_pairs):
+            return windows
     places = [_final_tag(outside), outside]
     if method is Method.TVG_R1:
         places.insert(0, _first_time(outside))

@@ -1,8 +1,9 @@
 """The words put to the policy: short, and exact about the format that parsing expects."""
 
+import re
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 import yaml
 
@@ -44,6 +45,53 @@ _TIMELENS2_THOUGHT: Final = (
     "[[12.0, 15.5], [20.0, 24.5]], or [] if it does not happen. Write nothing else."
 )
 
+_ORA_RL: Final = (
+    'When in the video does this happen: "{query}"? Give its start and its end in seconds as "start time to end time" '
+    "inside answer tags, like <answer>12 to 15</answer>. Write nothing else."
+)
+_ORA_RL_THOUGHT: Final = (
+    'When in the video does this happen: "{query}"? First reason inside <think> </think> about what changes and when. '
+    'Then give its start and its end in seconds as "start time to end time" inside answer tags, like '
+    "<answer>12 to 15</answer>. Write nothing else."
+)
+_TIMELENS: Final = (
+    'When does this happen in the video: "{query}"? Answer with its start and its end in one sentence of this form: '
+    "The event happens in 12.0 - 15.5 seconds. Write nothing else."
+)
+_TIMELENS_THOUGHT: Final = (
+    'When does this happen in the video: "{query}"? First reason inside <think> </think> about what changes and when. '
+    "Then answer with its start and its end in one sentence of this form: The event happens in 12.0 - 15.5 seconds. "
+    "Write nothing else."
+)
+_TARO: Final = (
+    'When does this happen in the video: "{query}"? First go through the video in order inside <think> </think>, part '
+    'by part with its times, like "From 0.0s to 5.2s, a man walks in." Then give the start and the end in seconds, '
+    "like <answer>12.0s to 15.5s</answer>. Write nothing else."
+)
+_TARO_ALONE: Final = (
+    'When does this happen in the video: "{query}"? Give the start and the end in seconds, one decimal each, like '
+    "<answer>12.0s to 15.5s</answer>. Write nothing else."
+)
+_MUSEG: Final = (
+    'When does this happen in the video: "{query}"? It may happen several times. First reason inside <think> </think> '
+    "about each of them, naming its start and end. Then give all of them in seconds, two decimals each, like "
+    "<answer>12.00-15.50 20.00-24.50</answer>, or <answer></answer> if it does not happen. Write nothing else."
+)
+_MUSEG_ALONE: Final = (
+    'When does this happen in the video: "{query}"? It may happen several times. Give all of them in seconds, two '
+    "decimals each, like <answer>12.00-15.50 20.00-24.50</answer>, or <answer></answer> if it does not happen. Write "
+    "nothing else."
+)
+_OMTG: Final = (
+    'When does this happen in the video: "{query}"? It may happen several times. First reason inside <think> </think>; '
+    "give each time in it in time tags and say behind it what is seen. Then list all the times as the answer, like "
+    "<time>12.0 - 15.5 seconds</time> <time>20.0 - 24.5 seconds</time>. Write nothing else."
+)
+_OMTG_ALONE: Final = (
+    'When does this happen in the video: "{query}"? It may happen several times. List all the times, like '
+    "<time>12.0 - 15.5 seconds</time> <time>20.0 - 24.5 seconds</time>. Write nothing else."
+)
+
 _VERB_COMPLETION: Final = (
     'The video shows what this sentence says, but its verb is missing: "{query}". Watch the action, then '
     "write the whole sentence with the verb filled in, like <answer>the full sentence</answer>. "
@@ -57,6 +105,12 @@ _VIDEO_DESCRIPTION: Final = (
     "What happens in the video? Describe in one or two sentences who or what is seen and which action takes "
     "place, like <answer>your description</answer>. Write nothing else."
 )
+
+
+# the ways in which published prompts mark the place of the sentence: {}, {0}, {event}, [EVENT], <query>, %s
+_PLACEHOLDER: Final = re.compile(r"\{\w*\}|\[(?:EVENT|QUERY|SENTENCE)\]|<(?:EVENT|QUERY|event|query)>|%s\b")
+_WITH_QUERY: Final = ("tvg", "verb_completion")
+CleanQuery = Literal["full_stop", "dots", "none"]
 
 
 @dataclass(frozen=True)
@@ -75,12 +129,19 @@ class PromptTemplates:
     def __post_init__(self) -> None:
         for name, words in self.__dict__.items():
             name_text(words or "", name)
-        for name in ("tvg", "verb_completion"):
+        for name in _WITH_QUERY:
             if (count := self.__dict__[name].count("{query}")) != 1:
                 raise ValueError(f"{name}: {{query}} must stand in it once, not {count} times")
         for name in ("action_recognition", "video_description"):
             if "{query}" in self.__dict__[name]:
                 raise ValueError(f"{name}: the query is what must be found out; take {{query}} out")
+        for name, words in self.__dict__.items():
+            others = [found for found in _PLACEHOLDER.findall(words or "") if found != "{query}" or name == "system"]
+            if others:
+                place = (
+                    "the sentence cannot stand here" if name not in _WITH_QUERY else "the sentence's place is {query}"
+                )
+                raise ValueError(f"{name}: {others[0]} would be put to the policy as it stands; {place}")
 
 
 _WITH_THOUGHT: Final = {
@@ -89,6 +150,11 @@ _WITH_THOUGHT: Final = {
     Method.INVERT4TVG: PromptTemplates(_TIME_R1),  # the same lineage, the same format
     Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM),
     Method.TIMELENS2: PromptTemplates(_TIMELENS2_THOUGHT),
+    Method.ORA_RL: PromptTemplates(_ORA_RL_THOUGHT),
+    Method.TIMELENS: PromptTemplates(_TIMELENS_THOUGHT),
+    Method.TARO: PromptTemplates(_TARO),
+    Method.MUSEG: PromptTemplates(_MUSEG),
+    Method.OMTG: PromptTemplates(_OMTG),
 }
 _ALONE: Final = {
     Method.TAR_TVG: PromptTemplates(_TIME_R1_ALONE),
@@ -96,6 +162,11 @@ _ALONE: Final = {
     Method.INVERT4TVG: PromptTemplates(_TIME_R1_ALONE),
     Method.TVG_R1: PromptTemplates("{query}", system=_TVG_R1_SYSTEM_ALONE),
     Method.TIMELENS2: PromptTemplates(_TIMELENS2),
+    Method.ORA_RL: PromptTemplates(_ORA_RL),
+    Method.TIMELENS: PromptTemplates(_TIMELENS),
+    Method.TARO: PromptTemplates(_TARO_ALONE),
+    Method.MUSEG: PromptTemplates(_MUSEG_ALONE),
+    Method.OMTG: PromptTemplates(_OMTG_ALONE),
 }
 
 
@@ -116,26 +187,33 @@ def read_templates(path: Path, form: AnswerFormat) -> PromptTemplates:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not YAML ({error})") from error
     known = [field.name for field in fields(PromptTemplates)]
-    if (
-        not isinstance(given, dict)
-        or not given.keys() <= set(known)
-        or not all(isinstance(v, str) for v in given.values())
-    ):
-        raise ValueError(f"{path}: expected texts under some of the keys {', '.join(known)}")
+    wanted = f"expected texts under some of the keys {', '.join(known)}"
+    if not isinstance(given, dict):
+        raise ValueError(f"{path}: {wanted}")
+    for key, words in given.items():
+        if key not in known:
+            raise ValueError(f"{path}: {key}: there is no such key; {wanted}")
+        if not isinstance(words, str):
+            raise ValueError(f"{path}: {key}: {words!r} is no text; {wanted}")
     try:
         return replace(templates_of(form), **given)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
 
-def grounding_prompt(form: AnswerFormat, query: str, templates: PromptTemplates | None = None) -> Prompt:
+def grounding_prompt(
+    form: AnswerFormat, query: str, templates: PromptTemplates | None = None, clean_query: CleanQuery = "full_stop"
+) -> Prompt:
     """The prompt that asks when the query happens; TVG-R1 puts its rules in a system turn.
+
+    ``clean_query``: the sentence on one line without its ``full_stop``, without the ``dots`` at both of its ends as in
+    TimeLens (arXiv 2512.14698), or as it is written (``none``).
 
     >>> grounding_prompt(AnswerFormat(Method.TVG_R1), " The red circle rises. ").user
     'The red circle rises'
     """
     words = templates or templates_of(form)
-    return Prompt(user=words.tvg.replace("{query}", _clean(query)), system=words.system)
+    return Prompt(user=words.tvg.replace("{query}", _cleaned(query, clean_query)), system=words.system)
 
 
 def inversion_prompt(
@@ -151,11 +229,14 @@ def inversion_prompt(
     words = templates or templates_of(AnswerFormat(Method.INVERT4TVG))
     if task is Task.VERB_COMPLETION:
         assert query_without_verb is not None, "a query without a verb cannot be completed: see tasks.inversion"
-        return Prompt(user=words.verb_completion.replace("{query}", _clean(query_without_verb)))
+        return Prompt(user=words.verb_completion.replace("{query}", _cleaned(query_without_verb, "full_stop")))
     assert task in (Task.ACTION_RECOGNITION, Task.VIDEO_DESCRIPTION), task
     return Prompt(user=words.action_recognition if task is Task.ACTION_RECOGNITION else words.video_description)
 
 
-def _clean(query: str) -> str:
-    """The query on one line, without the full stop that would clash with the sentence around it."""
-    return " ".join(query.split()).removesuffix(".").rstrip()
+def _cleaned(query: str, way: CleanQuery) -> str:
+    """The query without the full stop that would clash with the sentence around it."""
+    if way == "none":
+        return query
+    line = " ".join(query.split())
+    return line.removesuffix(".").rstrip() if way == "full_stop" else line.strip(".").strip()

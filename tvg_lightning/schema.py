@@ -32,24 +32,38 @@ class Method(StrEnum):
     TIME_R1 = "time_r1"
     INVERT4TVG = "invert4tvg"
     TIMELENS2 = "timelens2"
+    ORA_RL = "ora_rl"
+    TIMELENS = "timelens"
+    TARO = "taro"
+    MUSEG = "museg"
+    OMTG = "omtg"
 
 
 # as they are written in a config
 TaskName = Literal["tvg", "verb_completion", "action_recognition", "video_description"]
-MethodName = Literal["tar_tvg", "tvg_r1", "time_r1", "invert4tvg", "timelens2"]
+MethodName = Literal[
+    "tar_tvg", "tvg_r1", "time_r1", "invert4tvg", "timelens2", "ora_rl", "timelens", "taro", "museg", "omtg"
+]
+
+_ANSWERS_ALONE = frozenset({Method.TIMELENS2, Method.ORA_RL, Method.TIMELENS})  # ask for no thought
+_SETS = frozenset({Method.TIMELENS2, Method.MUSEG, Method.OMTG})
+_SETS_OR_NONE = frozenset({Method.TIMELENS2, Method.MUSEG})
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerFormat:
-    """The form that a grounding answer is asked for in: a method's, after a thought or alone."""
+    """The form that a grounding answer is asked for in: a method's, after a thought or alone.
+
+    ``thought`` None is as the method has it; ORA_RL then asks for the answer alone and accepts a thought before it.
+    """
 
     method: Method
-    thought: bool | None = None  # None: as the method has it
+    thought: bool | None = None
 
     @property
     def has_thought(self) -> bool:
         """True where the answer stands behind a thought."""
-        return self.method is not Method.TIMELENS2 if self.thought is None else self.thought
+        return self.method not in _ANSWERS_ALONE if self.thought is None else self.thought
 
     @property
     def has_anchors(self) -> bool:
@@ -58,8 +72,13 @@ class AnswerFormat:
 
     @property
     def says_sets(self) -> bool:
-        """True where an answer may hold several windows, or none."""
-        return self.method is Method.TIMELENS2
+        """True where an answer may hold several windows."""
+        return self.method in _SETS
+
+    @property
+    def says_none(self) -> bool:
+        """True where an answer can say that the event is not in the video."""
+        return self.method in _SETS_OR_NONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +96,11 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The text around the video: an optional system turn and the user's words after the video."""
+    """The text around the video: an optional system turn, and the user's words after the video or before it."""
 
     user: str
     system: str | None = None
+    video_first: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +110,7 @@ class Answer:
     follows_format: bool  # the whole text is in the format that was asked for
     spans: tuple[Span, ...] | None  # the final answer; (): not in the video; None: there is none that can be used
     anchors: tuple[Span, ...] = ()  # the timestamps inside the thought, in order
-    is_set: bool = False  # in a format that may hold several windows, or none
+    is_set: bool = False  # in a format that may hold several windows
 
     @property
     def span(self) -> Span | None:

@@ -121,3 +121,11 @@ def test_evaluation_asks_what_can_be_asked() -> None:
     assert [questions[i].position for i in range(len(questions))] == list(range(5))
     again = questions[~1]
     assert (again.sample.sample_id, again.is_repeated, questions[1].is_repeated) == ("v", True, False)
+
+
+def test_the_video_stands_where_it_is_asked_to_and_the_query_is_cleaned_as_asked() -> None:
+    sample = Sample("s1", "a.mp4", 9.0, "..It rises.. ", (Span(1.0, 2.0),))
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_first=False, clean_query="dots")
+    for task in (Task.TVG, Task.ACTION_RECOGNITION):
+        assert not maker.make(Question(sample, task, 0), CLIP).prompt.video_first
+    assert '"It rises"' in maker.make(Question(sample, Task.TVG, 0), CLIP).prompt.user

@@ -6,11 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.policy.conftest import clip
+from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy import loading
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.lean_modules import LeanNorm
 from tvg_lightning.policy.rows import EncodedPrompt, pack
-from tvg_lightning.policy.settings import Attention, PolicySettings, Tuning
+from tvg_lightning.policy.settings import Attention, GenerationSettings, PolicySettings, Tuning
+from tvg_lightning.schema import Prompt
 
 COMPLETIONS = [  # from one token to the longest
     [[20, 21, 22], [30], [40, 41, 42, 43, 44, 45, 46]],
@@ -86,6 +90,25 @@ def test_a_packed_row_equals_separate_rows(
     assert any("visual" in name for name in ours) == (tuning == "full")
     for name, gradient in ours.items():
         assert (gradient - theirs[name]).abs().max() <= 1e-5 * theirs[name].abs().max() + 1e-7, name
+
+
+def test_words_before_the_video_are_read_as_separate_rows_are(tiny: PolicyBackbone) -> None:
+    """Packed log-probs, and those that a rollout notes, beside a prompt with the video first."""
+    prompts = [
+        tiny.encode(Prompt("When does it rise?", video_first=first), clip(6, 2.0)) for first in (False, True, False)
+    ]
+    before = prompts[0].input_ids.tolist().index(tiny.model.config.video_token_id)
+    assert before > prompts[1].input_ids.tolist().index(tiny.model.config.video_token_id)
+    assert int(prompts[0].position_ids[0, before]) == before  # the video's ids begin where the words end
+    with torch.no_grad():
+        packed_BGC, mask_BGC = tiny.logp(prompts, COMPLETIONS)
+        alone = torch.cat([logp for group in separate(tiny, prompts) for logp in group])
+        torch.testing.assert_close(packed_BGC[mask_BGC], alone, rtol=1e-5, atol=1e-5)
+        uniforms = StepContext(0, "test", 0, 0).uniforms([0, 1, 2], 2, 8)
+        groups = generate(tiny, prompts, tiny.video_features(prompts), 2, GenerationSettings(8), uniforms)
+        logp_BGC, mask_BGC = tiny.logp(prompts, [[c.token_ids for c in group] for group in groups])
+    noted = torch.tensor([logp for group in groups for c in group for logp in c.logp])
+    torch.testing.assert_close(logp_BGC[mask_BGC], noted, rtol=1e-5, atol=1e-5)
 
 
 def _awaken_adapters(policy: PolicyBackbone) -> None:

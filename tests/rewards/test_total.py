@@ -16,6 +16,11 @@ PERFECT = {
     Method.TIME_R1: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
     Method.INVERT4TVG: "<think>It moves.</think><answer>10.0 to 20.0</answer>",
     Method.TIMELENS2: "[[10.0, 20.0]]",
+    Method.ORA_RL: "<answer>10 to 20</answer>",
+    Method.TIMELENS: "The event happens in 10.0 - 20.0 seconds.",
+    Method.TARO: "<think>It moves.</think><answer>10.0s to 20.0s</answer>",
+    Method.MUSEG: "<think>It moves.</think><answer>10.00-20.00</answer>",
+    Method.OMTG: "<think>It moves.</think><time>10.0 - 20.0 seconds</time>",
 }
 
 
@@ -189,9 +194,9 @@ def test_the_truth_in_the_format_beats_every_text_out_of_it(text: str, method: M
     """With the published weights, whatever the text says: its words, put in the format beside the truth, earn more."""
     words = text.replace("<", "")
     anchor = "<timestamp>10.0 to 20.0</timestamp>" if method is Method.TAR_TVG else ""
-    answer = "<time>[10.0, 20.0]</time>" if method is Method.TVG_R1 else "<answer>10.0 to 20.0</answer>"
+    answer = PERFECT[method].rpartition("</think>")[2]
     weights = RewardWeights.published(method)
     told = score(text, method, weights)
     if not told.answer.follows_format:
-        in_format = PERFECT[method] if method is Method.TIMELENS2 else f"<think>{words}{anchor}</think>{answer}"
+        in_format = f"<think>{words}{anchor}</think>{answer}" if AnswerFormat(method).has_thought else answer
         assert told.total < total(in_format, method)

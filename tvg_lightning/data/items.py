@@ -1,13 +1,13 @@
 """Items made from samples: task, prompt, frames, and what the rewards must know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.workers.pool import Clip
 from tvg_lightning.data.workers.worker import ClipRequest
-from tvg_lightning.prompts import PromptTemplates, grounding_prompt, inversion_prompt
+from tvg_lightning.prompts import CleanQuery, PromptTemplates, grounding_prompt, inversion_prompt
 from tvg_lightning.schema import AnswerFormat, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.inversion import task_for, true_segment
 from tvg_lightning.tasks.mixture import Mixture
@@ -58,6 +58,8 @@ class ItemMaker:
     form: AnswerFormat
     frames: FrameSettings
     templates: PromptTemplates | None = None  # None: the format's own words
+    video_first: bool = True  # before the words, or behind them
+    clean_query: CleanQuery = "full_stop"
 
     def request(self, question: Question) -> ClipRequest:
         """Frames of the true segment for an inversion task, of the whole (possibly cut) video for grounding."""
@@ -69,14 +71,14 @@ class ItemMaker:
         """The item of a question whose clip has been read."""
         sample, task = question.sample, question.task
         verbs = verb_lemmas(sample.query) if task != Task.TVG else ()
-        prompt = self._prompt(sample, task)
+        prompt = replace(self._prompt(sample, task), video_first=self.video_first)
         return Item(
             sample, task, prompt, clip, verbs, question.position, question.target, question.is_repeated, error=error
         )
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:
-            return grounding_prompt(self.form, sample.query, self.templates)
+            return grounding_prompt(self.form, sample.query, self.templates, self.clean_query)
         gap = remove_first_verb(sample.query) if task == Task.VERB_COMPLETION else None
         return inversion_prompt(task, gap, self.templates)
 

@@ -21,7 +21,7 @@ def check_trainable(key: str, file: str, samples: Iterable[Sample], form: Answer
 def check_answerable(key: str, file: str, samples: Iterable[Sample], form: AnswerFormat) -> None:
     """ValueError for a sample whose event is not in the video, where this format cannot say so."""
     for sample in samples:
-        if sample.windows == () and not form.says_sets:
+        if sample.windows == () and not form.says_none:
             fault = "is about nothing in its video (windows []; null says that it is not known)"
             raise ValueError(_unsayable(key, file, sample, form, fault))
 

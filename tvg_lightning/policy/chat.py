@@ -1,5 +1,7 @@
 """Qwen's chat template around one video and one question, as token ids."""
 
+from dataclasses import replace
+
 from transformers import PreTrainedTokenizerBase
 
 from tvg_lightning.files import plain_text
@@ -13,10 +15,11 @@ VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|imag
 
 def chat_text(prompt: Prompt, num_video_tokens: int) -> str:
     """The whole prompt as text, up to the point where the assistant begins to speak."""
+    video = f"<|vision_start|>{VIDEO_TOKEN * num_video_tokens}<|vision_end|>"
+    user = f"{video}{prompt.user}" if prompt.video_first else f"{prompt.user}{video}"
     return (
         f"<|im_start|>system\n{prompt.system or DEFAULT_SYSTEM}{END_OF_TURN}\n"
-        f"<|im_start|>user\n<|vision_start|>{VIDEO_TOKEN * num_video_tokens}<|vision_end|>"
-        f"{prompt.user}{END_OF_TURN}\n<|im_start|>assistant\n"
+        f"<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n"
     )
 
 
@@ -48,4 +51,4 @@ def _defused(prompt: Prompt) -> Prompt:
     def defuse(text: str) -> str:
         return plain_text(text).replace("<|", "< |")
 
-    return Prompt(defuse(prompt.user), defuse(prompt.system) if prompt.system else None)
+    return replace(prompt, user=defuse(prompt.user), system=defuse(prompt.system) if prompt.system else None)

@@ -70,7 +70,7 @@ class RewardWeights:
             if weight > 0.0 and name.startswith("anchor_") and not form.has_anchors:
                 words = "this format has no anchors, only thoughts of data.method tar_tvg have them"
                 raise ValueError(f"reward.{name}: {words}: set it to 0")
-        if self.refusal > 0.0 and not form.says_sets:
+        if self.refusal > 0.0 and not form.says_none:
             raise ValueError(
                 f"reward.refusal: an answer in the format of data.method {form.method} cannot refuse: set it to 0, "
                 f"or take data.method {Method.TIMELENS2}"
@@ -82,7 +82,10 @@ class RewardWeights:
 
         TVG-R1 (arXiv 2507.18100): 0.9 IoU + 0.1 format. Time-R1 (2503.13377): format + timestamp IoU.
         Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TimeLens2 (2607.17423): Wasserstein + set IoU;
-        an answer that cannot be read costs 1 there, and here earns nothing and no format. TAR-TVG (2508.07683) names
+        an answer that cannot be read costs 1 there, and here earns nothing and no format. OraRL (2608.20492): format
+        times IoU, and there is no window out of the format. TimeLens (2512.14698): IoU. TaRO (2606.09248): format +
+        timestamp IoU, without its bonus for frame order. MUSEG (2505.20715) and OMTG (2606.06294): format + set IoU,
+        in place of MUSEG's two matchings and of OMTG's tF1 and C-Acc beside it. TAR-TVG (2508.07683) names
         its five terms but not their weights: 1 each is our reconstruction.
 
         >>> RewardWeights.published(Method.TVG_R1).iou
@@ -96,6 +99,12 @@ class RewardWeights:
             return cls(format=1.0, timestamp_iou=1.0)
         if method is Method.TIMELENS2:
             return cls(format=1.0, set_iou=1.0, wasserstein=1.0)
+        if method in (Method.ORA_RL, Method.TIMELENS):
+            return cls(iou=1.0)
+        if method is Method.TARO:
+            return cls(format=1.0, timestamp_iou=1.0)
+        if method in (Method.MUSEG, Method.OMTG):
+            return cls(format=1.0, set_iou=1.0)
         assert method is Method.INVERT4TVG, method
         return cls(format=1.0, iou=1.0, verb_completion=1.0, action_recognition=1.0, video_description=1.0)
 

@@ -44,7 +44,8 @@ def make_question(sample: Sample, form: AnswerFormat, videos: Path, model: str, 
         )
     prompt = grounding_prompt(form, sample.query)
     about = [sample.sample_id, sample.video, sample.cut, fingerprint(file)]
-    parts = [_LAYOUT, model, asdict(prompt), about, _answer_settings(settings)]
+    words = {"user": prompt.user, "system": prompt.system}
+    parts = [_LAYOUT, model, words, about, _answer_settings(settings)]
     return Question(sample, prompt, file, tuple(_hash([*parts, index]) for index in range(settings.num_answers)))
 
 
