@@ -18,6 +18,8 @@ FLOORS = {
     "tvg_lightning.timestrings": 0,
     "tvg_lightning.layouts": 0,
     "tvg_lightning.parsing": 0,
+    "tvg_lightning.published": 0,
+    "tvg_lightning.presets": 1,
     "tvg_lightning.prompts": 1,
     "tvg_lightning.rewards": 1,
     "tvg_lightning.tasks": 1,

@@ -42,7 +42,7 @@ RECIPES = [
     "tvg_r1/recipe.yaml",
     "tvg_r1/rl.yaml",
 ]
-OVERLAYS = [name for name in FILES if name.split("/")[0] in ("data", "policy", "strategy", "tuning")]
+OVERLAYS = [name for name in FILES if name.split("/")[0] in ("data", "eval", "policy", "strategy", "tuning")]
 TEACHER = CONFIGS / "tvg_r1/tiny/teacher.jsonl"
 
 # All that a twin may have of its own: sizes, the machine, the data, and a learning rate to match.

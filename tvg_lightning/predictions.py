@@ -9,13 +9,13 @@ Under ``spans`` a list of windows is the whole answer, a set: [] says that the e
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tvg_lightning.files import Location, at, is_number, name_text, plain_text, read_json, read_jsonl, read_text
-from tvg_lightning.parsing import read_tolerant
+from tvg_lightning.presets import Scorer
 from tvg_lightning.schema import Answer, AnswerFormat, Span
 from tvg_lightning.spans import is_usable
 
@@ -50,15 +50,25 @@ class Prediction:
         return f"{self.file}:{self.location}"
 
 
-def read_predictions(path: Path, form: AnswerFormat) -> list[Prediction]:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    read: Callable[[str], Answer]
+    texts_first: bool
+
+
+def read_predictions(path: Path, form: AnswerFormat, scorer: Scorer | None = None) -> list[Prediction]:
     """Every answer of a file or of the files of a folder; ``form`` is the format of a text.
+
+    ``scorer``: the way of a preset to read a text, which then is read even where a line also has windows.
 
     ValueError, naming the file and the line, for what is no answer in any of the forms above.
     """
     files = sorted(path.glob("predictions*.jsonl")) if path.is_dir() else [path]
     if not files:
         raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
-    predictions = [_to_prediction(file, *found, form) for file in files for found in _objects(file)]
+    read = Scorer(form).read if scorer is None else scorer.read
+    reading = _Reading(read, texts_first=scorer is not None)
+    predictions = [_to_prediction(file, *found, reading) for file in files for found in _objects(file)]
     if not predictions:
         raise ValueError(f"{path}: holds no prediction")
     return predictions
@@ -113,12 +123,14 @@ def _is_answer(given: Mapping[str, Any]) -> bool:
     return any(key in given for key in PREDICTION_KEYS)
 
 
-def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], form: AnswerFormat) -> Prediction:
+def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], reading: _Reading) -> Prediction:
     keys = tuple(key for key in PREDICTION_KEYS if key in given)
+    if reading.texts_first:
+        keys = tuple(sorted(keys, key=lambda key: not isinstance(given[key], str)))
     with at(file, location):
         if not keys:
             raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
-        answer = _to_answer(given[keys[0]], keys[0], form)
+        answer = _to_answer(given[keys[0]], keys[0], reading)
         qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
         for name, kind in ((qid, "the id"), (video, "the video")):
             name_text(name or "", kind)
@@ -139,9 +151,9 @@ def _name(given: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
     return str(value)
 
 
-def _to_answer(value: Any, key: str, form: AnswerFormat) -> Answer:
+def _to_answer(value: Any, key: str, reading: _Reading) -> Answer:
     if isinstance(value, str):
-        return read_tolerant(value, form)
+        return reading.read(value)
     if key == _SET_KEY:
         if not (value is None or isinstance(value, list)):
             raise ValueError(f"{key} must be a list of [start, end] in seconds or null, got {_brief(value)}")

@@ -8,20 +8,20 @@ import logging
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import VIDEO_SUFFIXES, Location
 from tvg_lightning.metrics.iou import as_float64, recall_hits, recall_key
 from tvg_lightning.metrics.sets import SetMetrics
 from tvg_lightning.predictions import Prediction
+from tvg_lightning.presets import THRESHOLDS, PublishedScoring, Scorer
 from tvg_lightning.schema import Span
 from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import best_window, is_usable
 
 logger = logging.getLogger(__name__)
 
-THRESHOLDS = (0.3, 0.5, 0.7)
 _LAST_NUMBER = re.compile(r"(?:.*_)?(\d+)", re.DOTALL)
 
 
@@ -42,6 +42,11 @@ class QueryScore:
     record: Record
     prediction: Prediction | None  # None: missing
     iou: float
+
+    @property
+    def is_read(self) -> bool:
+        """True where there is an answer that can be used."""
+        return self.prediction is not None and self.prediction.answer.spans is not None
 
     @property
     def window(self) -> Span | None:
@@ -97,10 +102,13 @@ def assign(records: Sequence[Record], predictions: Sequence[Prediction]) -> Assi
     return assigned if assigned.answers else _by_position(records, predictions)
 
 
-def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[QueryScore]:
+def score(
+    records: Sequence[Record], answers: Mapping[int, Prediction], scorer: Scorer | None = None
+) -> list[QueryScore]:
     """The IoU of every record that has a truth, in their order; ``answers`` by index, as from ``match``.
 
-    ValueError if the truth of all of them is unknown, as in test splits with hidden answers.
+    ``scorer``: the way of a preset, by which the answers were read. As published it may leave records out.
+    ValueError if the truth of all of them is unknown, as in test splits with hidden answers, or none is left.
     """
     if not any(_is_true(record.windows) for record in records):
         raise ValueError("the annotations hold no true window (hidden test answers?); score on a split that has them")
@@ -108,21 +116,49 @@ def score(records: Sequence[Record], answers: Mapping[int, Prediction]) -> list[
     for index, record in enumerate(records):
         if record.windows is not None:
             prediction = answers.get(index)
-            iou = 0.0 if prediction is None else answer_iou(prediction.answer, record.windows)
+            if scorer is not None:
+                record, prediction = _counted(record, prediction, scorer)
+            iou_of = answer_iou if scorer is None else scorer.iou
+            iou = 0.0 if prediction is None else iou_of(prediction.answer, record.windows or ())
             scores.append(QueryScore(record, prediction, iou))
-    return scores
+    return scores if scorer is None or scorer.published is None else _left_in(scores, scorer.published)
 
 
-def metrics(scores: Sequence[QueryScore], strict: bool = False) -> dict[str, float]:
-    """R1@m for m of 0.3, 0.5, 0.7 and mIoU over all queries, in percent and unrounded.
+def _counted(record: Record, prediction: Prediction | None, scorer: Scorer) -> tuple[Record, Prediction | None]:
+    """The true windows that count, and the answer as it is held against them."""
+    if prediction is not None:
+        prediction = replace(prediction, answer=scorer.counted(prediction.answer, record.duration_s))
+    return replace(record, windows=tuple(scorer.truths(record.windows or ()))), prediction
+
+
+def _left_in(scores: Sequence[QueryScore], published: PublishedScoring) -> list[QueryScore]:
+    """The scores that a published script counts: without those of unanswered questions, equal questions once."""
+    left = [query for query in scores if query.prediction is not None or not published.missing_leave]
+    if published.merges:
+        keyed = {(query.record.video, query.record.query, query.record.windows): query for query in left}
+        left = list(keyed.values())
+    if not left:
+        raise ValueError("the published script leaves out questions without an answer, and here is no other")
+    return left
+
+
+def metrics(
+    scores: Sequence[QueryScore],
+    strict: bool = False,
+    thresholds: Sequence[float] = THRESHOLDS,
+    unread_leave_mean: bool = False,
+) -> dict[str, float]:
+    """R1@m and mIoU over all queries, in percent and unrounded.
 
     R1@m is the share of queries with IoU >= m; ``strict`` asks for > m, as Time-R1's evaluation does. The mean
-    is summed exactly, so the order of the files cannot show in it.
+    is summed exactly, so the order of the files cannot show in it. ``unread_leave_mean``: it is over the queries with a
+    window alone, as in TimeLens2's; without any it is 0.
     """
     ious = [query.iou for query in scores]
-    hits = recall_hits(as_float64(ious, "ious"), THRESHOLDS, strict).tolist()
-    recalls = {recall_key(limit): 100 * num / len(ious) for limit, num in zip(THRESHOLDS, hits, strict=True)}
-    return {**recalls, "mIoU": 100 * math.fsum(ious) / len(ious)}
+    hits = recall_hits(as_float64(ious, "ious"), thresholds, strict).tolist()
+    recalls = {recall_key(limit): 100 * num / len(ious) for limit, num in zip(thresholds, hits, strict=True)}
+    num_in_mean = sum(query.is_read for query in scores) if unread_leave_mean else len(scores)
+    return {**recalls, "mIoU": 100 * math.fsum(ious) / max(1, num_in_mean)}
 
 
 def _is_true(windows: Sequence[Span] | None) -> bool:
@@ -130,12 +166,12 @@ def _is_true(windows: Sequence[Span] | None) -> bool:
     return windows is not None and (not windows or any(map(is_usable, windows)))
 
 
-def set_metrics(scores: Sequence[QueryScore]) -> dict[str, float]:
+def set_metrics(scores: Sequence[QueryScore], as_released: bool = False) -> dict[str, float]:
     """The metrics of sets of windows (``metrics.sets``) in percent; none where no answer is one."""
     answers = [None if query.prediction is None else query.prediction.answer for query in scores]
     if not any(answer is not None and answer.is_set for answer in answers):
         return {}
-    metric = SetMetrics(THRESHOLDS)
+    metric = SetMetrics(THRESHOLDS, as_released)
     truths = [query.record.windows or () for query in scores]
     metric.update([None if answer is None else answer.spans for answer in answers], truths)
     return {key: 100 * value for key, value in metric.compute().items()}

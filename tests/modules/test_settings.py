@@ -42,6 +42,20 @@ NAN = math.nan
             lambda: GRPOSettings(generation=GenerationSettings(temperature=0.0)),
             r"grpo\.generation\.temperature 0",
         ),
+        (
+            lambda: GRPOSettings(generation=GenerationSettings(repetition_penalty=1.05)),
+            r"grpo\.generation: repetition_penalty and presence_penalty are for evaluation: the loss does not know",
+        ),
+        (
+            lambda: GRPOSettings(generation=GenerationSettings(presence_penalty=1.5)),
+            r"grpo\.generation: repetition_penalty and presence_penalty are for evaluation",
+        ),
+        (lambda: EvaluationSettings(top_p=0.0), r"evaluation\.top_p must lie in"),
+        (
+            lambda: EvaluationSettings(repetition_penalty=0.0),
+            r"evaluation\.repetition_penalty must be a positive number",
+        ),
+        (lambda: EvaluationSettings(as_published=True), r"evaluation\.as_published is the way of a preset: name one"),
         (lambda: StageSettings("a", grpo=GRPO, steps=1), r'stages: "a": reward: every weight is 0'),
         (lambda: StageSettings("a", sft=SFT, reward=REWARD, steps=1), r'stages: "a": reward is for grpo stages'),
         (lambda: EvaluationSettings(max_new_tokens=0), r"evaluation\.max_new_tokens must be at least 1"),

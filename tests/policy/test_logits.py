@@ -5,8 +5,9 @@ import math
 import pytest
 import torch
 from torch import Tensor
+from transformers import RepetitionPenaltyLogitsProcessor
 
-from tvg_lightning.policy.logits import choose_tokens, policy_logits, token_logp
+from tvg_lightning.policy.logits import choose_tokens, penalised, policy_logits, token_logp
 from tvg_lightning.policy.settings import GenerationSettings
 
 NONE = torch.tensor([], dtype=torch.long)
@@ -24,6 +25,31 @@ def test_top_k_and_top_p_leave_out_the_tail() -> None:
     assert choose_tokens(logits, GenerationSettings(top_k=2), almost_one).tolist() == [1]
     assert choose_tokens(logits, GenerationSettings(top_p=0.4), almost_one).tolist() == [0]
     assert choose_tokens(logits, GenerationSettings(top_p=0.6), almost_one).tolist() == [1]
+
+
+def test_penalties_by_hand() -> None:
+    """Tokens 0 and 1 are in the prompt, 1 and 2 in the completion; 3 was never written."""
+    logits = torch.tensor([[2.0, -1.0, 4.0, 3.0]])
+    prompt, written = [torch.tensor([0, 1, 0])], [[1, 2, 2]]
+    both = GenerationSettings(temperature=0.5, repetition_penalty=2.0, presence_penalty=1.5)
+    assert penalised(logits, prompt, written, both).tolist() == [[1.0, -2.0 - 3.0, 2.0 - 3.0, 3.0]]
+    greedy = GenerationSettings(temperature=0.0, presence_penalty=1.5)
+    assert penalised(logits, prompt, written, greedy).tolist() == [[2.0, -2.5, 2.5, 3.0]]
+    assert logits.tolist() == [[2.0, -1.0, 4.0, 3.0]]  # a copy: the policy's own log-probs are noted
+    assert penalised(logits, prompt, [[]], both).tolist() == [[1.0, -2.0, 4.0, 3.0]]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.3])
+def test_the_repetition_penalty_is_that_of_transformers(temperature: float) -> None:
+    """Theirs is applied before the temperature, ours after it: the same, for both only scale."""
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 50, generator=generator).index_fill(1, torch.tensor([7]), float("-inf"))
+    prompts = [torch.randint(0, 50, (9,), generator=generator) for _ in range(3)]
+    written = torch.randint(0, 50, (3, 6), generator=generator)
+    theirs = RepetitionPenaltyLogitsProcessor(1.05)(torch.cat((torch.stack(prompts), written), dim=1), logits)
+    settings = GenerationSettings(temperature=temperature, repetition_penalty=1.05)
+    ours = penalised(logits / temperature, prompts, written.tolist(), settings)
+    torch.testing.assert_close(ours, theirs / temperature)
 
 
 def test_an_impossible_first_token_is_not_picked_at_zero() -> None:

@@ -31,6 +31,8 @@ def test_a_policy_that_cannot_be(changes: dict[str, Any], words: str) -> None:
         ({"top_p": 0.0}, r"top_p must lie in \(0, 1\], not 0\.0"),
         ({"top_p": 1.1}, r"top_p must lie in \(0, 1\], not 1\.1"),
         ({"top_k": -1}, "top_k must not be negative, not -1"),
+        ({"repetition_penalty": -1.0}, r"repetition_penalty must be a positive number, not -1\.0"),
+        ({"presence_penalty": float("nan")}, "presence_penalty must be a finite number, not nan"),
     ],
 )
 def test_generation_that_cannot_be(changes: dict[str, Any], words: str) -> None:

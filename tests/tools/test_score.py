@@ -158,3 +158,58 @@ def test_half_an_emoji_in_a_benchmark(shared: Path, tmp_path: Path, capsys: pyte
     __main__.main(["score", "--benchmark=qvhighlights", *files, f"--per_query={tmp_path / 'each.jsonl'}"])
     assert "2 queries" in capsys.readouterr().out
     assert len((tmp_path / "each.jsonl").read_text(encoding="utf-8").splitlines()) == 2
+
+
+OWN_WORDS = [
+    {"qid": "x", "text": "The event happens in 0.0 - 9.5 seconds.", "span": [0, 1]},  # IoU 0.95; in whole seconds 1
+    {"qid": "y", "text": "From 20.5s to 24.5s"},  # 0.8 with the second window; cut to 20 to 24 it is 0.8, too
+    {"qid": "z", "text": "It is not there."},
+]
+
+
+@pytest.mark.parametrize(
+    ("flags", "label", "miou"),
+    [
+        (["--preset", "timelens"], "timelens", 100 * (0.95 + 0.8) / 3),
+        (["--preset", "timelens", "--as_published"], "timelens_as_published", 100 * (1.0 + 0.8) / 3),
+        (["--preset", "timelens2", "--as_published"], "timelens2_as_published", 100 * (0.95 + 0.8) / 2),
+    ],
+)
+def test_a_preset_stands_beside_its_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], label: str, miou: float
+) -> None:
+    files = save(tmp_path / "truth.jsonl", TRUTH), save(tmp_path / "answers.jsonl", OWN_WORDS)
+    __main__.main(arguments(files, *flags))
+    head, numbers, told = capsys.readouterr().out.splitlines()
+    assert numbers.startswith(f"{label} ") and head.startswith(" " * len(label)) and told.startswith("3 queries")
+    assert float(numbers.split()[-1]) == pytest.approx(miou, abs=0.005)
+    __main__.main(arguments(files, *flags, "--json"))
+    said = json.loads(capsys.readouterr().out)
+    assert said["mIoU"] == pytest.approx(miou)
+    assert (said["preset"], said["as_published"]) == (flags[1], "--as_published" in flags)
+
+
+def test_a_preset_has_its_own_strictness_and_thresholds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    files = save(tmp_path / "truth.jsonl", TRUTH[:1]), save(tmp_path / "answers.jsonl", ANSWERS[:1])  # IoU 0.5
+    said = []
+    for flags in ([], ["--as_published"], ["--strict"]):
+        __main__.main(arguments(files, "--preset", "time_r1", *flags, "--json"))
+        said.append(json.loads(capsys.readouterr().out))
+    assert [(one["R1@0.5"], one["strict"]) for one in said] == [(100, False), (0, True), (0, True)]
+    __main__.main(arguments(files, "--preset", "museg", "--json"))
+    assert "R1@0.1" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (
+            ["--preset", "timelens", "--method", "tvg_r1"],
+            "preset timelens reads answers in the format of method timelens",
+        ),
+        (["--as_published"], "as_published: this is the way of a preset: name one"),
+    ],
+)
+def test_what_contradicts_a_preset(files: tuple[Path, Path], flags: list[str], words: str) -> None:
+    with pytest.raises(SystemExit, match=f"error: {words}"):
+        __main__.main(arguments(files, *flags))

@@ -25,6 +25,7 @@ class GroundingMetrics(ExactMetric):
     (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``completion_length``, in tokens, and ``truncated``, the
     share that max_new_tokens ended: over the samples of all tasks. Anchors after ``max_anchors`` have no
     mean of their own.
+    ``unread_leave_mean``: answers without a window are not in the mIoU, but are in R1@m (TimeLens2's script).
     A metric without a sample is left out of the result, so a run without inversion tasks logs none.
     """
 
@@ -34,7 +35,11 @@ class GroundingMetrics(ExactMetric):
     counts: Tensor
 
     def __init__(
-        self, max_anchors: int = 4, thresholds: Sequence[float] = (0.3, 0.5, 0.7), strict: bool = False
+        self,
+        max_anchors: int = 4,
+        thresholds: Sequence[float] = (0.3, 0.5, 0.7),
+        strict: bool = False,
+        unread_leave_mean: bool = False,
     ) -> None:
         super().__init__()
         if max_anchors < 0:
@@ -42,6 +47,7 @@ class GroundingMetrics(ExactMetric):
         self.max_anchors = max_anchors
         self.thresholds = checked_thresholds(thresholds)
         self.strict = strict
+        self.unread_leave_mean = unread_leave_mean
         self._keys = (
             "mIoU",
             *(recall_key(limit) for limit in self.thresholds),
@@ -70,16 +76,20 @@ class GroundingMetrics(ExactMetric):
         *,
         num_tokens: Sequence[int] | None = None,
         truncated: Sequence[bool] | None = None,
+        unread: Sequence[bool] | None = None,
     ) -> None:
         """Add B samples of one task. What is left out is left out of the metrics.
 
         ``scores`` are IoUs for grounding, the binary rewards 0 or 1 for an inversion; ``num_tokens`` (B) and
         ``truncated`` (B) go with either. For grounding only: ``follows_format`` (B), ``anchor_ious`` (B lists, empty
-        where a sample has no anchor) and ``refining`` (B).
+        where a sample has no anchor), ``refining`` (B) and ``unread`` (B), where no window was read.
         """
         scores_B = as_float64(scores, "scores")
         if task == Task.TVG:
             parts = self._of_scores(scores_B)
+            if self.unread_leave_mean and unread is not None:
+                _same_length("unread", unread, scores_B)
+                parts["mIoU"] = (float(scores_B.sum()), len(unread) - sum(unread))
         else:
             if any(given is not None for given in (follows_format, anchor_ious, refining)):
                 raise ValueError(

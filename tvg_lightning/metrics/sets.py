@@ -7,6 +7,7 @@ from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from tvg_lightning.metrics.iou import ExactMetric, as_float64, checked_thresholds
+from tvg_lightning.published.omtg import merged_in_place
 from tvg_lightning.schema import Span
 from tvg_lightning.span_sets import set_iou
 from tvg_lightning.spans import iou
@@ -15,7 +16,10 @@ THRESHOLDS = (0.3, 0.5, 0.7)
 
 
 def set_scores(
-    predictions: Sequence[Span] | None, truths: Sequence[Span], thresholds: Sequence[float] = THRESHOLDS
+    predictions: Sequence[Span] | None,
+    truths: Sequence[Span],
+    thresholds: Sequence[float] = THRESHOLDS,
+    as_released: bool = False,
 ) -> dict[str, float]:
     """The scores of one answer P against the true windows T, by log key; all in [0, 1].
 
@@ -27,17 +31,22 @@ def set_scores(
 
     Where we depart: OMTG's benchmark gives ``set_IoU`` 0 where both are empty, its reward 1, as here. Its
     release merges in place before it matches, which changes the first window; here the sets stay as they are.
+    ``as_released`` does both its ways, and takes an answer that could not be read for an empty one.
 
     >>> scores = set_scores([Span(0.0, 4.0), Span(6.0, 8.0)], [Span(0.0, 4.0), Span(6.0, 10.0)], (0.3, 0.7))
     >>> [scores[key] for key in ("C-Acc", "set_IoU", "tP@0.3", "tP@0.7", "EtF1")]  # IoUs of the pairs: 1 and 0.5
     [1.0, 0.75, 1.0, 0.5, 0.75]
     """
     limits = checked_thresholds(thresholds)
+    if predictions is None and as_released:
+        predictions = ()
     if predictions is None:
         return dict.fromkeys(_score_keys(limits), 0.0)
     same_count = float(len(predictions) == len(truths))
-    scores = {"C-Acc": same_count, "set_IoU": set_iou(predictions, truths)}
-    ious = matched_ious(predictions, truths)
+    covers_nothing = as_released and not truths
+    scores = {"C-Acc": same_count, "set_IoU": 0.0 if covers_nothing else set_iou(predictions, truths)}
+    way = merged_in_place if as_released else list
+    ious = matched_ious(way(predictions), way(truths))
     f1_of_M: list[float] = []
     for limit in limits:
         hits = sum(value >= limit for value in ious)
@@ -88,8 +97,9 @@ class SetMetrics(ExactMetric):
     sums: Tensor
     counts: Tensor
 
-    def __init__(self, thresholds: Sequence[float] = THRESHOLDS) -> None:
+    def __init__(self, thresholds: Sequence[float] = THRESHOLDS, as_released: bool = False) -> None:
         super().__init__()
+        self.as_released = as_released
         self.thresholds = checked_thresholds(thresholds)
         self._keys = (*_score_keys(self.thresholds), "refusal_precision", "refusal_recall")
         self.add_state("sums", torch.zeros(len(self._keys), dtype=torch.float64), dist_reduce_fx="sum")
@@ -104,7 +114,7 @@ class SetMetrics(ExactMetric):
         """Add B samples: the windows of each answer, None where it could not be read, and the true windows."""
         if len(predictions) != len(truths):
             raise ValueError(f"predictions: {len(predictions)} for {len(truths)} truths; pass one a sample")
-        scored = [set_scores(p, t, self.thresholds) for p, t in zip(predictions, truths, strict=True)]
+        scored = [set_scores(p, t, self.thresholds, self.as_released) for p, t in zip(predictions, truths, strict=True)]
         columns = {key: [scores[key] for scores in scored] for key in _score_keys(self.thresholds)}
         columns |= _refusals(predictions, truths)
         for index, key in enumerate(self._keys):

@@ -1,4 +1,4 @@
-"""Greedy answers to a batch of questions, and what they are worth: for validate, test and predict."""
+"""Answers to a batch of questions, and what they are worth: for validate, test and predict."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,19 +11,19 @@ from tvg_lightning.harvest import is_refining
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.metrics.sets import SetMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
-from tvg_lightning.parsing import read_inverted, read_tolerant
+from tvg_lightning.modules.step import StepContext
+from tvg_lightning.parsing import read_inverted
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion, RolloutEngine
-from tvg_lightning.policy.settings import GenerationSettings
+from tvg_lightning.presets import Scorer
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.schema import Answer, AnswerFormat, Task
-from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import iou_to_windows
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """One greedy answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth.
+    """One answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth.
 
     Where the item has an ``error`` there is no answer, and it is worth 0.
     """
@@ -44,38 +44,55 @@ def evaluate(
     form: AnswerFormat,
     settings: EvaluationSettings,
     engine: RolloutEngine,
+    seed: int = 0,
 ) -> list[Evaluated]:
-    """Answer every item greedily and hold the answer against the truth, where there is one."""
+    """Answer every item and hold the answer against the truth, where there is one.
+
+    Where answers are sampled, each has random numbers of its own, from the seed and its position.
+    """
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
-    greedy = GenerationSettings(settings.max_new_tokens, temperature=0.0)
-    groups = engine(policy, prompts, policy.video_features(prompts), 1, greedy)
+    generation, scorer = settings.generation, settings.scorer(form)
+    uniforms = None
+    if generation.temperature > 0:
+        context = StepContext(seed, "evaluation", 0, 0)
+        uniforms = context.uniforms([item.position for item in items], 1, generation.max_new_tokens)
+    groups = engine(policy, prompts, policy.video_features(prompts), 1, generation, uniforms)
     return [
-        judge(item, group[0], form) if item.error is None else unanswered(item, form)
+        judge(item, group[0], form, scorer) if item.error is None else unanswered(item, form, scorer)
         for item, group in zip(items, groups, strict=True)
     ]
 
 
-def unanswered(item: Item, form: AnswerFormat) -> Evaluated:
-    """The result where the video cannot be read: no answer, which is worth 0 and stays in the denominator."""
-    has_truth = item.task != Task.TVG or item.sample.windows is not None
-    answer = Answer(False, None, is_set=form.says_sets and item.task == Task.TVG)
+def unanswered(item: Item, form: AnswerFormat, scorer: Scorer | None = None) -> Evaluated:
+    """The result where the video cannot be read: no answer, which is worth 0 and stays in the denominator.
+
+    Unless a published script leaves it out, and is to be followed.
+    """
+    scorer = scorer or Scorer(form)
+    is_left_out = scorer.published is not None and scorer.published.missing_leave
+    has_truth = item.task != Task.TVG or (item.sample.windows is not None and not is_left_out)
+    answer = Answer(False, None, is_set=scorer.says_sets and item.task == Task.TVG)
     return Evaluated(item, "", answer, (), 0.0 if has_truth else None, num_tokens=0, truncated=False)
 
 
-def judge(item: Item, completion: Completion, form: AnswerFormat) -> Evaluated:
-    """Read one completion, tolerantly, as the benchmarks do: prose with a window counts as an answer."""
+def judge(item: Item, completion: Completion, form: AnswerFormat, scorer: Scorer | None = None) -> Evaluated:
+    """Read one completion, tolerantly, as the benchmarks do: prose with a window counts as an answer.
+
+    ``scorer``: the way of a preset; None: that of the format.
+    """
+    scorer = scorer or Scorer(form)
     text, length = completion.text, (len(completion.token_ids), completion.truncated)
     if item.task != Task.TVG:
         content = read_inverted(text)
         # an answer without its tags still shows whether the action was understood
         worth = INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
         return Evaluated(item, text, Answer(content is not None, None), (), worth, *length)
-    answer = read_tolerant(text, form)
+    answer = scorer.counted(scorer.read(text), item.sample.duration_s)
     windows = item.sample.windows
     if windows is None:
         return Evaluated(item, text, answer, (), None, *length)
     ious = tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors)
-    return Evaluated(item, text, answer, ious, answer_iou(answer, windows), *length)
+    return Evaluated(item, text, answer, ious, scorer.iou(answer, windows), *length)
 
 
 class SplitMetrics(nn.Module):
@@ -83,10 +100,14 @@ class SplitMetrics(nn.Module):
 
     def __init__(self, settings: EvaluationSettings, form: AnswerFormat, kinds: Sequence[str] = ()) -> None:
         super().__init__()
-        self.grounding = GroundingMetrics(settings.max_anchors, strict=settings.strict_recall)
-        self.sets = SetMetrics() if form.says_sets else None
+        scorer = settings.scorer(form)
+        published, strict = scorer.published, scorer.strict(settings.strict_recall)
+        leave = published is not None and published.unread_leave_mean
+        self.grounding = GroundingMetrics(settings.max_anchors, scorer.thresholds, strict, leave)
+        spoilt = published is not None and published.spoils_sets
+        self.sets = SetMetrics(as_released=spoilt) if scorer.says_sets else None
         self.kinds = tuple(kinds)
-        self.of_kinds = nn.ModuleList(GroundingMetrics(0, strict=settings.strict_recall) for _ in kinds)
+        self.of_kinds = nn.ModuleList(GroundingMetrics(0, scorer.thresholds, strict, leave) for _ in kinds)
 
     def update(self, evaluated: Sequence[Evaluated]) -> None:
         """Add a batch; questions without truth are answered but not counted."""
@@ -95,9 +116,11 @@ class SplitMetrics(nn.Module):
         if self.sets is not None and judged:
             self.sets.update([e.answer.spans for e in judged], [e.item.sample.windows or () for e in judged])
         for kind, metric in zip(self.kinds, self.of_kinds, strict=True):
-            scores = [e.score for e in judged if e.item.sample.kind == kind and e.score is not None]
-            if scores:
-                metric.update(Task.TVG, scores)  # type: ignore[operator]  # a ModuleList knows Modules only
+            of_kind = [e for e in judged if e.item.sample.kind == kind]
+            if of_kind:
+                unread = [e.answer.spans is None for e in of_kind]
+                # a ModuleList knows Modules only
+                metric.update(Task.TVG, [e.score for e in of_kind], unread=unread)  # type: ignore[operator]
 
     def compute(self) -> dict[str, float]:
         """The metrics by their names, over all processes, each of which must call this; of a kind as mIoU/kind."""
@@ -130,6 +153,7 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
                 [is_refining(e.answer.anchors, e.answer.span, e.item.sample.windows or ()) for e in judged],
                 num_tokens=num_tokens,
                 truncated=truncated,
+                unread=[e.answer.spans is None for e in judged],
             )
         else:
             metric.update(task, scores, num_tokens=num_tokens, truncated=truncated)

@@ -53,6 +53,7 @@ class GroundingModule(L.LightningModule):
         engine: RolloutEngine,
     ) -> None:
         super().__init__()
+        evaluation.scorer(form)  # refuses a preset for another format
         self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
         self.engine = engine  # generates the completions
         self.metrics = nn.ModuleDict()  # one SplitMetrics for each evaluated split
@@ -154,7 +155,9 @@ class GroundingModule(L.LightningModule):
         self._evaluate(batch, dataloader_idx)
 
     def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, object]]:
-        return [prediction_record(e) for e in self._answers(batch)]
+        label = self.evaluation.scorer(self.form).label
+        named = {} if label is None else {"preset": label}
+        return [prediction_record(e) | named for e in self._answers(batch)]
 
     def on_validation_epoch_end(self) -> None:
         self._conclude()
@@ -170,17 +173,19 @@ class GroundingModule(L.LightningModule):
         metrics.update(self.last_evaluated)
 
     def _answers(self, batch: list[Item]) -> list[Evaluated]:
-        answers = evaluate(self.policy, batch, self.form, self.evaluation, self.engine)
+        answers = evaluate(self.policy, batch, self.form, self.evaluation, self.engine, self.seed_value)
         return [answer for answer in answers if not answer.item.is_repeated]
 
     def _conclude(self) -> None:
-        """Compute, log and reset the metrics of every split."""
+        """Compute, log and reset the metrics of every split; a preset's name stands in theirs."""
+        label = self.evaluation.scorer(self.form).label
         for split, metrics in self.metrics.items():
             assert isinstance(metrics, SplitMetrics)
+            prefix = split if label is None else f"{split}/{label}"
             self.last_metrics[split] = metrics.compute()
             metrics.reset()
             self.log_dict(
-                {f"{split}/{name}": value for name, value in self.last_metrics[split].items()}, rank_zero_only=True
+                {f"{prefix}/{name}": value for name, value in self.last_metrics[split].items()}, rank_zero_only=True
             )
 
     def configure_optimizers(self) -> OptimizerLRScheduler:

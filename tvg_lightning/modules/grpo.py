@@ -201,7 +201,8 @@ class GRPOModule(GroundingModule):
         self.save_hyperparameters(ignore="engine")
         self.grpo, self.reward = grpo, reward
         check_reward(reward, length or LengthSettings(), grpo)
-        reward.check_format(form)
+        if self.evaluation.preset is None:  # else the format is that of an evaluation, not of training
+            reward.check_format(form)
         self.optimizer_settings = optimizer or OptimizerSettings()
         rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length or LengthSettings())
         self.objective = GRPOObjective(grpo, rewards, engine)
@@ -216,6 +217,7 @@ class GRPOModule(GroundingModule):
     def setup(self, stage: str) -> None:
         super().setup(stage)
         if stage == "fit":
+            self.reward.check_format(self.form)
             check_rewarded(self.datamodule().mixture, self.reward, "data.mixture")
 
     def data_plan(self) -> DataPlan:

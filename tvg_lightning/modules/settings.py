@@ -10,6 +10,7 @@ from tvg_lightning.advantage import RewardScale
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
+from tvg_lightning.presets import PresetName, Scorer
 from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method, Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -129,23 +130,56 @@ class GRPOSettings:
                 raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
         if self.generation.temperature == 0:
             raise ValueError("grpo.generation.temperature 0 gives G equal completions: raise it")
+        if self.generation.has_penalties:
+            raise ValueError(
+                "grpo.generation: repetition_penalty and presence_penalty are for evaluation: the loss does not know "
+                "them, so what is sampled would not be what is learned from; set them to 1 and 0"
+            )
 
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """Settings of validation, test and predict, where answers are greedy and read tolerantly.
+    """Settings of validation, test and predict, where answers are read tolerantly, and greedy unless said otherwise.
 
     strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
-    own.
+    own. temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
+    preset: the name of a published evaluation (``presets``), which stands beside every number; configs/eval/NAME.yaml
+    sets it, with all that goes with it. as_published: read and score as its script does, faults included.
     """
 
     max_new_tokens: int = 96
     max_anchors: int = 4
     strict_recall: bool = False
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    stop: tuple[str, ...] = ()
+    preset: PresetName | None = None
+    as_published: bool = False
+
+    @property
+    def generation(self) -> GenerationSettings:
+        """The settings of one answer."""
+        return GenerationSettings(
+            self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.stop,
+            self.repetition_penalty, self.presence_penalty,
+        )  # fmt: skip
+
+    def scorer(self, form: AnswerFormat) -> Scorer:
+        """The way in which answers are read and scored; ValueError where the preset asks for another format."""
+        return Scorer(form, self.preset, self.as_published)
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
             raise ValueError(f"evaluation.max_new_tokens must be at least 1, not {self.max_new_tokens}")
+        if self.as_published and self.preset is None:
+            raise ValueError("evaluation.as_published is the way of a preset: name one in evaluation.preset")
+        try:
+            self.generation  # noqa: B018  # refuses bad values
+        except ValueError as error:
+            raise ValueError(f"evaluation.{error}") from error
         if self.max_anchors < 0:
             raise ValueError(f"evaluation.max_anchors must not be negative, not {self.max_anchors}")
 

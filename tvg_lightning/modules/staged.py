@@ -44,8 +44,9 @@ class StagedModule(GroundingModule):
         form = AnswerFormat(Method(method), thought)
         super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         check_stages(stages)
-        for stage in stages:
-            stage.check_format(form)
+        if self.evaluation.preset is None:  # else the format is that of an evaluation, not of training
+            for stage in stages:
+                stage.check_format(form)
         self.save_hyperparameters(ignore="engine")
         self.stages = stages
         self.stage_index = 0
@@ -170,6 +171,8 @@ class StagedModule(GroundingModule):
         if stage == "fit" and len(self.stages) > 1 and not self.has_switch:
             raise ValueError("several stages need the callback StageSwitch: add it to the trainer's callbacks")
         if stage == "fit":
+            for one in self.stages:
+                one.check_format(self.form)
             self._check_validation()
 
     def _check_validation(self) -> None:

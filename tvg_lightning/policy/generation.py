@@ -13,7 +13,7 @@ from torch import Tensor
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.casting import cast_once
 from tvg_lightning.policy.kv_cache import DecodeAttention, PrefillAttention
-from tvg_lightning.policy.logits import choose_tokens, policy_logits
+from tvg_lightning.policy.logits import choose_tokens, penalised, policy_logits
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.policy.sharding import gathered
@@ -89,7 +89,11 @@ def _generate(
     ended = [False for _ in ids]
     for t in range(generation.max_new_tokens):
         uniform_R = None if uniform_RT is None else uniform_RT[state.rows, t]
-        token_R = choose_tokens(state.logits_RV, generation, uniform_R)
+        chosen_from_RV = state.logits_RV
+        if generation.has_penalties:  # the log-probs noted are the policy's, without them
+            asked = [prompts[row // num_generations].input_ids for row in state.rows]
+            chosen_from_RV = penalised(state.logits_RV, asked, [ids[row] for row in state.rows], generation)
+        token_R = choose_tokens(chosen_from_RV, generation, uniform_R)
         logp_R = state.logits_RV.gather(1, token_R[:, None])[:, 0] - state.logits_RV.logsumexp(1)
         for row, token, logp in zip(state.rows, token_R.tolist(), logp_R.tolist(), strict=True):
             ids[row].append(token)

@@ -4,6 +4,7 @@ Temperature and suppressed tokens belong to the policy, not to the sampler alone
 rollout and the loss speak of the same distribution. Shape suffixes: N tokens, H hidden, V vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -87,6 +88,25 @@ def _add_product(sum_VH: Tensor, left_Vn: Tensor, right_nH: Tensor) -> None:
 
 def _chunks(num_rows: int, size: int) -> list[slice]:
     return [slice(start, start + size) for start in range(0, num_rows, size)]
+
+
+def penalised(
+    logits_NV: Tensor, prompts: Sequence[Tensor], completions: Sequence[Sequence[int]], generation: GenerationSettings
+) -> Tensor:
+    """A copy of the logits with the tokens that were written before made less likely. (N, V)
+
+    ``l / repetition_penalty`` where l > 0, else ``l * repetition_penalty``, for every token of the row's prompt (L,) or
+    completion, as transformers' ``RepetitionPenaltyLogitsProcessor``; then ``l - presence_penalty / temperature`` for
+    every token of the completion, as in vLLM, whose penalties come before the temperature, which these logits have.
+    """
+    logits_NV = logits_NV.clone()
+    for row_V, prompt_L, completion in zip(logits_NV, prompts, completions, strict=True):
+        written = torch.tensor(completion, dtype=torch.long, device=row_V.device).unique()
+        seen = torch.cat((prompt_L.to(row_V.device), written)).unique()
+        factor = generation.repetition_penalty
+        row_V[seen] = torch.where(row_V[seen] > 0, row_V[seen] / factor, row_V[seen] * factor)
+        row_V[written] -= generation.presence_penalty / (generation.temperature or 1.0)
+    return logits_NV
 
 
 def choose_tokens(logits_NV: Tensor, generation: GenerationSettings, uniform_N: Tensor | None) -> Tensor:

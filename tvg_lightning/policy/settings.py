@@ -1,5 +1,6 @@
 """Settings of the policy; impossible ones are refused before any weight loads."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +61,9 @@ class GenerationSettings:
 
     stop: a completion ends, beside at its end token, with the token that completes one of these strings; it
     keeps the string.
+    repetition_penalty: what the logit of a token that prompt or completion hold already is divided by (multiplied,
+    where it is negative), 1 is none; presence_penalty: what is subtracted from that of a token of the completion, 0 is
+    none (see ``logits.penalised``). For evaluation only.
     """
 
     max_new_tokens: int = 96
@@ -67,6 +71,13 @@ class GenerationSettings:
     top_p: float = 1.0
     top_k: int = 0
     stop: tuple[str, ...] = ()
+    repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+
+    @property
+    def has_penalties(self) -> bool:
+        """True where what was written changes what is chosen next."""
+        return self.repetition_penalty != 1.0 or self.presence_penalty != 0.0
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1:
@@ -79,3 +90,7 @@ class GenerationSettings:
             raise ValueError(f"top_k must not be negative, not {self.top_k}")
         if not all(self.stop):
             raise ValueError("stop must not hold an empty string: every text ends with it")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise ValueError(f"repetition_penalty must be a positive number, not {self.repetition_penalty}")
+        if not math.isfinite(self.presence_penalty):
+            raise ValueError(f"presence_penalty must be a finite number, not {self.presence_penalty}")

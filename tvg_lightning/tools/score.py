@@ -10,6 +10,7 @@ from pathlib import Path
 from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
 from tvg_lightning.files import refuse_existing, write_jsonl
 from tvg_lightning.predictions import Prediction, read_predictions
+from tvg_lightning.presets import PresetName, Scorer
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
 from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score, set_metrics
 
@@ -23,10 +24,12 @@ def main(
     annotations: Path,
     predictions: Path,
     companion: Path | None = None,
-    method: MethodName = "time_r1",
+    method: MethodName | None = None,
     strict: bool = False,
     json: bool = False,
     per_query: Path | None = None,
+    preset: PresetName | None = None,
+    as_published: bool = False,
 ) -> None:
     """Score predictions against the truth as published; answers that are sets also by the metrics of sets.
 
@@ -36,19 +39,22 @@ def main(
         predictions: QVHighlights submissions, what predict wrote (file or folder), {"qid", "text"} or
             {"qid", "pred": [start, end]} lines, and the like; JSON lines or JSON.
         companion: second file of the data set, where it is not beside the first.
-        method: whose format the texts have; prose with a time in it is read too.
+        method: whose format the texts have (default: time_r1); prose with a time in it is read too.
         strict: count IoU > m for R1@m instead of IoU >= m, as Time-R1 does.
         json: print one JSON object instead of a table.
         per_query: also write every query with its prediction, the window it was scored against, and the IoU.
+        preset: read texts and score as this evaluation does (docs/evaluation.md); its name stands before the numbers.
+        as_published: with the faults of the preset's published script, too.
     """
+    scorer = scorer_of(method, preset, as_published)
     if per_query is not None:
         refuse_existing(per_query)
     truth = list(records(benchmark, annotations, companion))
-    given = read_predictions(predictions, AnswerFormat(Method(method)))
+    given = read_predictions(predictions, scorer.form, scorer if preset is not None else None)
     matched = match(truth, given)
-    scores = score(truth, matched.answers)
+    scores = score(truth, matched.answers, scorer if preset is not None else None)
     tell(given, matched)
-    percent = metrics(scores, strict) | set_metrics(scores)
+    percent = percent_of(scores, scorer, strict)
     numbers = {
         **counts(scores),
         "num_unknown": len(matched.unknown),
@@ -59,9 +65,31 @@ def main(
     if per_query is not None:
         write_per_query(per_query, scores)
     if json:
-        sys.stdout.write(dumps({"benchmark": benchmark, "strict": strict, **percent, **numbers}) + "\n")
+        named = {} if preset is None else {"preset": preset, "as_published": as_published}
+        about = {"benchmark": benchmark, **named, "strict": scorer.strict(strict)}
+        sys.stdout.write(dumps({**about, **percent, **numbers}) + "\n")
     else:
-        sys.stdout.write(table(percent, numbers))
+        sys.stdout.write(table(percent, numbers, scorer.label))
+
+
+def scorer_of(method: MethodName | None, preset: PresetName | None, as_published: bool) -> Scorer:
+    """The way in which texts are read and scored; ValueError where it is said twice, and otherwise."""
+    if preset is None:
+        return Scorer(AnswerFormat(Method(method or "time_r1")), None, as_published)
+    scorer = Scorer.of(preset, as_published)
+    if method is not None and method != scorer.form.method:
+        raise ValueError(
+            f"preset {preset} reads answers in the format of method {scorer.form.method}: leave method out"
+        )
+    return scorer
+
+
+def percent_of(scores: Sequence[QueryScore], scorer: Scorer, strict: bool) -> dict[str, float]:
+    """The metrics by the scorer's rules, in percent."""
+    published = scorer.published
+    leave_mean = published is not None and published.unread_leave_mean
+    percent = metrics(scores, scorer.strict(strict), scorer.thresholds, leave_mean)
+    return percent | set_metrics(scores, published is not None and published.spoils_sets)
 
 
 def tell(given: Sequence[Prediction], matched: Matched) -> None:
@@ -80,13 +108,17 @@ def _listed(keys: Iterable[str]) -> str:
     return ", ".join(f"{key} ({num})" for key, num in Counter(keys).most_common())
 
 
-def table(percent: dict[str, float], numbers: dict[str, int]) -> str:
-    """The metrics, each below its name, then the counts; those of trouble only where there is any."""
-    keys = list(percent)
+def table(percent: dict[str, float], numbers: dict[str, int], label: str | None = None) -> str:
+    """The metrics, each below its name, then the counts, those of trouble only where there is any.
+
+    ``label``, a preset's, stands before every line of numbers.
+    """
+    keys, label = list(percent), label or ""
     rows = [keys[at : at + _COLUMNS] for at in range(0, len(keys), _COLUMNS)]
     lines = [
-        "".join(f"{key:>{max(8, len(key) + 2)}}" for key in row)
-        + "\n"
+        " " * len(label)
+        + "".join(f"{key:>{max(8, len(key) + 2)}}" for key in row)
+        + f"\n{label}"
         + "".join(f"{percent[key]:{max(8, len(key) + 2)}.2f}" for key in row)
         for row in rows
     ]
