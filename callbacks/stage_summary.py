@@ -101,7 +101,15 @@ class StageSummary(Callback):
 
     def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
         first, *others = module.splits()
-        row = {"stage": stage, **_short(module.last_metrics[first]), "steps": steps, "seconds": round(seconds, 1)}
+        label = module.evaluation.scorer(module.form).label
+        named = {} if label is None else {"preset": label}
+        row = {
+            "stage": stage,
+            **named,
+            **_short(module.last_metrics[first]),
+            "steps": steps,
+            "seconds": round(seconds, 1),
+        }
         return row | {split: _short(module.last_metrics[split]) for split in others}
 
     def _path(self, trainer: L.Trainer) -> Path:
@@ -121,8 +129,8 @@ def _short(metrics: dict[str, float]) -> dict[str, Any]:
 
 
 def table(rows: list[dict[str, Any]], splits: list[str]) -> str:
-    """The rows as text, one block a split."""
-    blocks = []
+    """The rows as text, one block a split; above them the preset that made the numbers, where there is one."""
+    blocks = [f"preset {label}" for label in dict.fromkeys(row["preset"] for row in rows if "preset" in row)]
     for split in splits:
         of_split = [(row["stage"], row if split == splits[0] else row.get(split, {})) for row in rows]
         block = _block(split, of_split, COLUMNS, has_anchors=True)

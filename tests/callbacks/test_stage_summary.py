@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -115,6 +116,12 @@ def test_steps_are_those_of_the_stage_wherever_it_was_evaluated(run: Run) -> Non
 def test_an_interval_that_a_later_stage_is_too_short_for_is_refused_at_once(run: Run) -> None:
     with pytest.raises(ValueError, match=r'val_check_interval 3 is longer than stage "imitate", which has 2 batches'):
         run([STAGE, replace(STAGE, name="imitate", steps=2)], [StageSwitch()], val_check_interval=3)
+
+
+def test_the_preset_stands_above_its_numbers() -> None:
+    rows: list[dict[str, Any]] = [{"stage": "base", "preset": "timelens", "mIoU": 0.25, "anchor_mIoU": []}]
+    lines = table(rows, ["held_out"]).split("\n")
+    assert lines[:2] == ["preset timelens", ""] and lines[2].startswith("held_out") and len(lines) == 4
 
 
 def test_sets_and_kinds_have_blocks_of_their_own() -> None:

@@ -166,3 +166,25 @@ def test_rollout_leaves_the_training_mode_as_it_was(tiny: PolicyBackbone, prompt
     )
     assert tiny.training
     tiny.eval()
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_penalties_change_what_is_chosen_and_not_what_is_noted(
+    tiny: PolicyBackbone, prompts: list[EncodedPrompt], temperature: float
+) -> None:
+    """With a presence penalty beyond all measure no token comes twice."""
+    numbers = uniforms(len(prompts), 2, 24)
+    features = tiny.video_features(prompts)
+    present = GenerationSettings(24, temperature, presence_penalty=1e6)
+    for group in generate(tiny, prompts, features, 2, present, numbers):
+        for completion in group:
+            assert len(set(completion.token_ids)) == len(completion.token_ids)
+    logits_settings = GenerationSettings(8, temperature, repetition_penalty=1.3)
+    groups = generate(tiny, prompts, features, 2, logits_settings, numbers)
+    with torch.no_grad():
+        ids = [[c.token_ids for c in group] for group in groups]
+        logp_BGC, mask_BGC = tiny.logp(prompts, ids, None, temperature or 1.0)
+    noted = torch.tensor([logp for group in groups for c in group for logp in c.logp])
+    torch.testing.assert_close(logp_BGC[mask_BGC], noted, rtol=1e-5, atol=1e-5)
+    plain = generate(tiny, prompts, features, 2, GenerationSettings(8, temperature), numbers)
+    assert [[c.token_ids for c in group] for group in plain] != ids
