@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.parsing import read_all, read_inverted, read_strict, read_tolerant, read_windows
+from tvg_lightning.parsing import read_all, read_inverted, read_strict, read_thought, read_tolerant, read_windows
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 from tvg_lightning.spans import is_usable
 
@@ -460,3 +460,20 @@ def test_answers_that_were_misread(shared: Path) -> None:
     wanted = (shared / "faults/texts_wanted.jsonl").read_text(encoding="utf-8").splitlines()
     for text, window in zip(texts, wanted, strict=True):
         assert [list(found) for found in read_all(text, Method.TIME_R1)] == [json.loads(window)]
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("<think>a</think><answer>1 to 2</answer>", "a"),
+        ("so <think>a <time>1 - 2 seconds</time></think> <think>b</think>", "a <time>1 - 2 seconds</time>"),
+        ("<think>never ends", "never ends"),
+        ("<think>a<answer>1 to 2</answer>", "a"),
+        ("a</think>1 to 2", "a"),  # the template has opened it
+        ("<think></think>1 to 2", ""),
+        ("1 to 2", None),
+        ("", None),
+    ],
+)
+def test_the_thought_of_a_text(text: str, thought: str | None) -> None:
+    assert read_thought(text) == thought

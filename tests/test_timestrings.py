@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tvg_lightning.parsing import read_all
 from tvg_lightning.schema import Method, Span
-from tvg_lightning.timestrings import stated_windows
+from tvg_lightning.timestrings import names_time, stated_windows
 
 # ---- times and what stands between them
 
@@ -390,3 +390,26 @@ def test_answers_in_twenty_five_formats(shared: Path) -> None:
             num_recovered += found == form.read(answer["content"])
     assert num_answers > 2900
     assert num_recovered / num_answers >= 0.995
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("From 0.0s to 5.2s, nothing happens.", True),
+        ("<timestep>3.0 to 5.2</timestep>", True),
+        ("It rises at 12.5 seconds.", True),
+        ("It rises at second 12.", True),
+        ("around 1:05", True),
+        ("It takes 3 minutes.", True),
+        ("The 2nd of 3 men rises, 5' tall.", False),
+        ("It rises.", False),
+        ("", False),
+    ],
+)
+def test_a_time_is_named(text: str, named: bool) -> None:
+    assert names_time(text) is named
+
+
+@given(st.text())
+def test_no_text_raises_when_it_is_asked_for_times(text: str) -> None:
+    assert names_time(text) or not stated_windows(text)

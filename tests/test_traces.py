@@ -61,6 +61,15 @@ def test_a_trace_comes_back_as_it_was(tmp_path: Path) -> None:
     assert list(read_traces(path)) == [TRACE, bare]
 
 
+def test_lines_of_earlier_versions_can_be_read(tmp_path: Path) -> None:
+    """They lack what was not measured then; a number is kept."""
+    record = {**asdict(TRACE), "frame_dependence": 0.25}
+    old = {key: value for key, value in record.items() if key != "frame_dependence"}
+    path = tmp_path / "traces.jsonl"
+    path.write_text(f"{json.dumps(old)}\n{json.dumps(record)}\n", encoding="utf-8")
+    assert list(read_traces(path)) == [TRACE, replace(TRACE, frame_dependence=0.25)]
+
+
 def test_one_line_a_trace_that_any_json_reader_understands(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     with TraceWriter(path) as writer:

@@ -161,6 +161,20 @@ def read_windows(text: str) -> list[Span]:
     return [window for window in stated_windows(text) if is_usable(window)]
 
 
+def read_thought(text: str) -> str | None:
+    """The first thought of a text, an unfinished one up to an ``<answer>`` or the end; None where there is none.
+
+    >>> read_thought("<think>It rises.</think><answer>1 to 2</answer>"), read_thought("1 to 2")
+    ('It rises.', None)
+    """
+    opened = text.find("<think>")
+    if opened < 0:  # chat templates that open the thought themselves leave only its end in the text
+        before, closed, _ = text.partition("</think>")
+        return before if closed else None
+    inside, closed, _ = text[opened + len("<think>") :].partition("</think>")
+    return inside if closed else inside.partition("<answer>")[0]
+
+
 def read_inverted(text: str) -> str | None:
     """The content of the one ``<answer>…</answer>`` that is the whole output of an inversion task, else None.
 

@@ -41,6 +41,7 @@ _TIME: Final = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 _PART: Final = re.compile(rf"({_NUMBER})(?:st|nd|rd|th)?+[\s-]?(ms|[hms])?", re.IGNORECASE)
+_UNIT_BEFORE: Final = re.compile(rf"{_MINUTES}|{_SECONDS}")  # second 12
 _UNIT: Final = re.compile(r"[^\W\d_]|[:']")
 _UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
 _IS_CLOCK: Final = re.compile(r"\d++[:']")
@@ -120,6 +121,19 @@ def stated_windows(text: str) -> list[Span]:
     has_sure = any(is_sure for is_sure, _ in found)
     kept = [window for is_sure, window in found if is_sure or not has_sure]
     return [window for window in kept if math.isfinite(window.start_s) and math.isfinite(window.end_s)]
+
+
+def names_time(text: str) -> bool:
+    """True where a text states a window, or a single time or length of time with its unit or as a clock.
+
+    >>> [names_time(text) for text in ("At 12.5 s it rises.", "from 3 to 8", "by 01:05", "The 2nd of 3 men rises.")]
+    [True, True, True, False]
+    """
+    is_told = any(
+        _IS_CLOCK.match(time.text) or _PART.findall(time.text)[-1][1] or _UNIT_BEFORE.fullmatch("".join(time.words[:1]))
+        for time in _times(plain_english(text)[0])
+    )
+    return is_told or bool(stated_windows(text))
 
 
 def _times(text: str) -> Iterator[_Time]:

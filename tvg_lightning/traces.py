@@ -47,6 +47,7 @@ class Trace:
     num_tokens: int
     group: int  # which query of the step
     rollout: int  # which completion of that query
+    frame_dependence: float | None = None  # d of ``policy.frame_dependence``; None: not measured, as in older files
 
     @property
     def answer(self) -> Answer:
@@ -159,6 +160,7 @@ def _trace_of(record: object) -> Trace:
     """The trace of a parsed line; ValueError naming the key that is missing, unknown or of the wrong kind."""
     if not isinstance(record, dict):
         raise ValueError(f"expected an object with the fields of a trace, got {type(record).__name__}")
+    record = _ABSENT_BEFORE | record
     missing = sorted(_READERS.keys() - record.keys())
     unknown = sorted(record.keys() - _READERS.keys())
     if missing or unknown:
@@ -266,4 +268,6 @@ _READERS: dict[str, Callable[[object], object]] = {
     "num_tokens": _whole,
     "group": _whole,
     "rollout": _whole,
+    "frame_dependence": _optional_number,
 }
+_ABSENT_BEFORE = {"frame_dependence": None}  # what lines of earlier versions lack, and what they mean by it

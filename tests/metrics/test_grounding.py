@@ -32,6 +32,22 @@ def add(metric: GroundingMetrics, rows: list[Row]) -> None:
     metric.update(Task.TVG, ious, follows_format, anchor_ious, refining, num_tokens=num_tokens, truncated=truncated)
 
 
+def test_what_only_some_samples_have() -> None:
+    """Thoughts and d: each over the samples that have one, which may be none."""
+    metric = GroundingMetrics()
+    metric.update(Task.TVG, [1.0, 0.0], names_time=[None, None], frame_dependence=[None, None])
+    assert not {"thoughts_with_time", "frame_dependence"} & metric.compute().keys()
+    named, dependences = [True, None, False, False], [0.5, -0.25, None, 0.125]
+    metric.update(Task.TVG, [1.0, 0.0, 1.0, 0.0], names_time=named, frame_dependence=dependences)
+    found = metric.compute()
+    assert found["thoughts_with_time"] == pytest.approx(1 / 3)
+    assert found["frame_dependence"] == pytest.approx(0.125) and found["mIoU"] == 0.5
+    with pytest.raises(ValueError, match="frame_dependence: 1 entries for 2 scores"):
+        metric.update(Task.TVG, [1.0, 0.0], frame_dependence=[0.5])
+    with pytest.raises(ValueError, match="frame_dependence are for the grounding task"):
+        metric.update(Task.VERB_COMPLETION, [1.0], frame_dependence=[0.5])
+
+
 def test_metrics_by_hand() -> None:
     metric = GroundingMetrics()
     add(metric, GROUNDED)

@@ -2,6 +2,8 @@
 
 import json
 from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 import torch
@@ -12,13 +14,16 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.modules.evaluation import (
     Evaluated,
     SplitMetrics,
+    evaluate,
     judge,
     prediction_record,
     unanswered,
     update_metrics,
 )
 from tvg_lightning.modules.settings import EvaluationSettings
-from tvg_lightning.policy.generation import Completion
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import Completion, generate
+from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Prompt, Sample, Span, Task
 
 TAR_TVG = AnswerFormat(Method.TAR_TVG)
@@ -127,8 +132,50 @@ def test_metrics_of_a_batch_by_hand() -> None:
             "video_description_accuracy": 1.0,
             "completion_length": 10.0,  # 30 + 9 + 3 * 2 + 15 tokens of six answers
             "truncated": 1 / 6,
+            "thoughts_with_time": 1.0,  # of the one thought that is counted
         }
     )
+
+
+def test_a_thought_that_names_a_time_and_an_answer_without_a_thought() -> None:
+    texts = ["<think>It moves.</think><answer>4.0 to 8.0</answer>", IN_FORMAT, "<answer>4.0 to 8.0</answer>"]
+    assert [judge(item(Task.TVG), said(text), TIME_R1).names_time for text in texts] == [False, True, None]
+    assert judge(item(Task.TVG, None), said(IN_FORMAT), TIME_R1).names_time, "without truth, too"
+    assert judge(item(Task.ACTION_RECOGNITION), said(IN_FORMAT), TIME_R1).names_time is None
+
+
+def answered(policy: PolicyBackbone, **settings: Any) -> list[Evaluated]:
+    """Answers of a few tokens about one clip: twice the same question, one without truth, an inversion."""
+    frames = torch.arange(16 * 28 * 28 * 3).reshape(16, 28, 28, 3).mul(7919).remainder(251).to(torch.uint8)
+    clip = VideoClip(frames, tuple(n / 2 for n in range(16)), 2.0, "made up")
+    asked = [item(Task.TVG), item(Task.TVG), item(Task.TVG, None), item(Task.ACTION_RECOGNITION)]
+    items = [replace(one, clip=clip, prompt=Prompt("When does it rise?")) for one in asked]
+    return evaluate(policy, items, TAR_TVG, EvaluationSettings(max_new_tokens=6, **settings), generate)
+
+
+def test_dependence_on_the_frames_is_measured_where_it_is_asked_for() -> None:
+    policy = PolicyBackbone(PolicySettings())
+    with patch.object(PolicyBackbone, "logp") as passes:
+        assert {one.frame_dependence for one in answered(policy)} == {None}
+    passes.assert_not_called()
+    first, second, untrue, inverted = answered(policy, frame_dependence=True)
+    assert first.frame_dependence is not None and first.frame_dependence != 0.0
+    assert second.frame_dependence == pytest.approx(first.frame_dependence, abs=1e-4), "one sample, one shuffle"
+    assert (untrue.frame_dependence, inverted.frame_dependence) == (None, None)
+    assert prediction_record(first)["frame_dependence"] == first.frame_dependence
+    assert "frame_dependence" not in prediction_record(untrue)
+
+
+def test_dependence_on_the_frames_by_kind() -> None:
+    judged = [
+        replace(judge(of_kind(kind, WINDOWS), said(IN_FORMAT), TAR_TVG), frame_dependence=d)
+        for kind, d in (("ordinal", 0.5), ("ordinal", None), ("plain", 0.25), ("plain", -0.5))
+    ]
+    metrics = SplitMetrics(EvaluationSettings(), TAR_TVG, ["ordinal", "plain"])
+    metrics.update(judged)
+    found = metrics.compute()
+    names = ("frame_dependence", "frame_dependence/ordinal", "frame_dependence/plain")
+    assert [found[name] for name in names] == pytest.approx([0.25 / 3, 0.5, -0.125])
 
 
 def test_a_prediction_as_it_is_written() -> None:

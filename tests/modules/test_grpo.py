@@ -157,6 +157,51 @@ def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest
     assert later <= (kept if len(kept) >= 2 else set(mean_iou))
 
 
+@pytest.fixture(scope="module")
+def frames_counted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The folder of a run in which a bonus for dependence on the frames is all there is beside the format."""
+    folder = tmp_path_factory.mktemp("frames_counted")
+    more = grpo(generation={"max_new_tokens": 16}, reward={"format": 1.0, "frame_dependence": 0.5})
+    more |= {"frame_dependence": {"min_iou": 0.0}, "mixture": {"tvg": 0.7, "action_recognition": 0.3}}
+    path = write_config(folder, shapes, stages=[stage("only", 3, **more)])
+    with changed(path) as config:
+        config["model"]["init_args"]["evaluation"]["frame_dependence"] = True
+        config["data"]["frames"]["max_frames"] = 24
+    train.main(["fit", "--config", str(path)])
+    return folder
+
+
+def test_completions_that_depend_on_the_frames_earn_the_bonus(frames_counted: Path) -> None:
+    """Those above their group's mean, of grounding prompts alone."""
+    traces = list(read_traces(frames_counted / "traces" / "only-rank0.jsonl"))
+    grounded = [t for t in traces if t.task == "tvg"]
+    assert len(traces) == 18 and grounded and len(grounded) < 18
+    assert all(t.frame_dependence is None and "frame_dependence" not in t.rewards for t in traces if t not in grounded)
+    earned = []
+    for trace in grounded:
+        group = [t.frame_dependence for t in grounded if (t.step, t.group) == (trace.step, trace.group)]
+        assert trace.frame_dependence is not None and None not in group
+        is_above = trace.frame_dependence > sum(d or 0.0 for d in group) / len(group)
+        assert trace.rewards["frame_dependence"] == float(is_above)
+        assert trace.reward == pytest.approx(trace.rewards["format"] + 0.5 * is_above)
+        earned.append(is_above)
+    assert any(earned) and not all(earned)
+
+
+def test_dependence_on_the_frames_is_in_the_summary_of_a_run(frames_counted: Path) -> None:
+    rows = json.loads((frames_counted / "summary.json").read_text(encoding="utf-8"))
+    assert [row["stage"] for row in rows] == ["base", "only"]
+    assert all(isinstance(row["frame_dependence"], float) for row in rows)
+
+
+def test_a_bonus_for_frames_that_are_too_few_to_shuffle_is_refused(tmp_path: Path, shapes: Path) -> None:
+    more = grpo(reward={"frame_dependence": 1.0})
+    path = write_config(tmp_path, shapes, stages=[stage("only", 1, **more)])
+    words = r'"only": reward\.frame_dependence: with data\.frames\.fps 0\.1 a pair of frames comes every 20 s'
+    with pytest.raises(ValueError, match=words):
+        train.main(["fit", "--config", str(path), "--data.frames.fps", "0.1"])
+
+
 def poisoned(folder: Path, shapes: Path, nonfinite: str) -> list[str]:
     """A run of three steps with a gradient that is not a number in the second."""
     stages = [stage("only", 3, **grpo(generation={"max_new_tokens": 12}))]

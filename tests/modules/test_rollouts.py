@@ -1,6 +1,7 @@
 """Constant groups are replaced, minibatches come in turn, and a checkpoint keeps what the coming updates need."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -124,6 +125,50 @@ def test_metrics_are_over_all_that_was_sampled() -> None:
     assert metrics["completion_length"] == 2.0 and metrics["truncated"] == 0.5
     assert metrics["nll"] == pytest.approx(2.0)  # -log p of 1 and 3
     assert metrics["reward/iou"] == pytest.approx(0.5)
+
+
+def test_metrics_of_what_was_measured_and_of_thoughts() -> None:
+    """d of two groups of three; three thoughts, one of which names a time; an inversion's text has no thought to count."""
+    measured = [
+        replace(group("a", 0.0, 1.0), dependences=[0.5, -0.1]),
+        replace(group("b", 0.0, 1.0), dependences=[0.2, 0.0]),
+    ]
+    plain = [group("c", 0.0, 1.0), group("d", 0.0, 1.0, task=Task.ACTION_RECOGNITION)]
+    texts = [
+        "<think>From 1.0s to 2.0s it is red.</think>",
+        "<think>2 men.</think>",
+        "no thought",
+        "<think>3 men</think>",
+    ]
+    answered = [c for g in measured for c in g.completions]
+    for number, (completion, text) in enumerate(zip(answered, texts, strict=True)):
+        measured[number // 2].completions[number % 2] = replace(completion, text=text)
+    plain[1].completions[:] = [replace(c, text="<think>At 2 s</think>") for c in plain[1].completions]
+    metrics = rollouts.rollout_metrics(Sampled([*measured, plain[0]], [plain[1]]))
+    assert metrics["frame_dependence"] == pytest.approx(0.15)
+    assert metrics["thoughts_with_time"] == pytest.approx(1 / 3)
+    assert not {"frame_dependence", "thoughts_with_time"} & rollouts.rollout_metrics(Sampled([plain[0]], [])).keys()
+    traces = rollouts.rollout_traces(Sampled([measured[0]], [plain[0]]), torch.zeros(1, 2), CONTEXT)
+    assert [t.frame_dependence for t in traces] == [0.5, -0.1, None, None]
+
+
+def test_each_completion_has_an_order_of_its_own_that_follows_from_its_place() -> None:
+    rewards = Rewards(TIME_R1, RewardWeights(frame_dependence=0.3))
+    clip = VideoClip(torch.zeros(16, 28, 28, 3, dtype=torch.uint8), tuple(n / 2 for n in range(16)), 2.0, "none")
+    asked = replace(item("a"), clip=clip)
+
+    def orders(context: StepContext, of: Item = asked) -> Any:
+        return Sampler(POLICY, GRPOSettings(num_generations=4), rewards, generate, context, Phases())._orders(of)
+
+    found = orders(CONTEXT)
+    assert len(found) == 4 and len({tuple(order) for order in found}) == 4
+    assert orders(replace(CONTEXT, step=9, epoch=2, world_size=4)) == found, "a resumed run shuffles the same"
+    assert found not in [
+        orders(replace(CONTEXT, seed=1)),
+        orders(replace(CONTEXT, stage="refine")),
+        orders(CONTEXT, replace(asked, position=asked.position + 1)),
+    ]
+    assert orders(CONTEXT, replace(asked, task=Task.ACTION_RECOGNITION)) is None
 
 
 def test_traces_of_replaced_groups_have_no_advantage() -> None:

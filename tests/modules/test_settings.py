@@ -5,12 +5,14 @@ from collections.abc import Callable
 
 import pytest
 
+from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.modules.settings import (
     EvaluationSettings,
     GRPOSettings,
     OptimizerSettings,
     PlateauSettings,
     StageSettings,
+    check_frames,
     check_stages,
 )
 from tvg_lightning.policy.settings import GenerationSettings
@@ -157,3 +159,21 @@ def test_a_format_that_a_stage_cannot_be_in_is_refused_with_the_stage() -> None:
     anchors = StageSettings("explore", grpo=GRPO, reward=RewardWeights(iou=1.0, anchor_count=1.0), steps=1)
     with pytest.raises(ValueError, match=r'stages: "explore": reward\.anchor_count: this format has no anchors'):
         anchors.check_format(AnswerFormat(Method.TIME_R1))
+
+
+@pytest.mark.parametrize(
+    ("frames", "is_refused"),
+    [
+        (FrameSettings(fps=0.33), True),  # a pair every 6.06 s, and 6 s of them are shuffled
+        (FrameSettings(fps=0.34), False),
+        (FrameSettings(fps=0.33, uniform_frames=64), False),  # how far apart they are depends on the video
+    ],
+)
+def test_frames_that_cannot_be_shuffled_are_refused(frames: FrameSettings, is_refused: bool) -> None:
+    if not is_refused:
+        check_frames(3.0, frames, "evaluation.frame_dependence")
+        return
+    with pytest.raises(
+        ValueError, match=r"evaluation\.frame_dependence: .* every 6\.06061 s.*raise it to 0\.333333 or"
+    ):
+        check_frames(3.0, frames, "evaluation.frame_dependence")

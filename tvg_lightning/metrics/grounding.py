@@ -23,8 +23,9 @@ class GroundingMetrics(ExactMetric):
     included. ``anchor_mIoU_k``: over the samples that have a k-th anchor, with ``anchor_count_k`` beside it, since a
     later anchor's mean is over other samples than an earlier one's. Accuracies: over the samples of that task
     (VC, AR, VD of Invert4TVG, arXiv 2508.07388). ``completion_length``, in tokens, and ``truncated``, the
-    share that max_new_tokens ended: over the samples of all tasks. Anchors after ``max_anchors`` have no
-    mean of their own.
+    share that max_new_tokens ended: over the samples of all tasks. ``thoughts_with_time``, the share of thoughts that
+    name a time (TaRO, arXiv 2606.09248): over the grounding answers that have a thought. ``frame_dependence``, the mean
+    of TaRO's d: over those for which it was measured. Anchors after ``max_anchors`` have no mean of their own.
     ``unread_leave_mean``: answers without a window are not in the mIoU, but are in R1@m (TimeLens2's script).
     A metric without a sample is left out of the result, so a run without inversion tasks logs none.
     """
@@ -57,6 +58,8 @@ class GroundingMetrics(ExactMetric):
             *ACCURACY_KEYS.values(),
             "completion_length",
             "truncated",
+            "thoughts_with_time",
+            "frame_dependence",
         )
         self.add_state("sums", torch.zeros(len(self._keys), dtype=torch.float64), dist_reduce_fx="sum")
         self.add_state("counts", torch.zeros(len(self._keys), dtype=torch.long), dist_reduce_fx="sum")
@@ -77,12 +80,15 @@ class GroundingMetrics(ExactMetric):
         num_tokens: Sequence[int] | None = None,
         truncated: Sequence[bool] | None = None,
         unread: Sequence[bool] | None = None,
+        names_time: Sequence[bool | None] | None = None,
+        frame_dependence: Sequence[float | None] | None = None,
     ) -> None:
         """Add B samples of one task. What is left out is left out of the metrics.
 
         ``scores`` are IoUs for grounding, the binary rewards 0 or 1 for an inversion; ``num_tokens`` (B) and
         ``truncated`` (B) go with either. For grounding only: ``follows_format`` (B), ``anchor_ious`` (B lists, empty
-        where a sample has no anchor), ``refining`` (B) and ``unread`` (B), where no window was read.
+        where a sample has no anchor), ``refining`` (B), ``unread`` (B), where no window was read, and ``names_time``
+        (B) and ``frame_dependence`` (B), with None where a sample has neither.
         """
         scores_B = as_float64(scores, "scores")
         if task == Task.TVG:
@@ -91,9 +97,10 @@ class GroundingMetrics(ExactMetric):
                 _same_length("unread", unread, scores_B)
                 parts["mIoU"] = (float(scores_B.sum()), len(unread) - sum(unread))
         else:
-            if any(given is not None for given in (follows_format, anchor_ious, refining)):
+            if any(x is not None for x in (follows_format, anchor_ious, refining, names_time, frame_dependence)):
                 raise ValueError(
-                    f"{task}: follows_format, anchor_ious and refining are for the grounding task; leave them out"
+                    f"{task}: follows_format, anchor_ious, refining, names_time and frame_dependence are for the "
+                    "grounding task; leave them out"
                 )
             parts = {ACCURACY_KEYS[task]: (float(scores_B.sum()), scores_B.numel())}
         for key, name, values in (
@@ -101,10 +108,13 @@ class GroundingMetrics(ExactMetric):
             ("refining_rate", "refining", refining),
             ("completion_length", "num_tokens", num_tokens),
             ("truncated", "truncated", truncated),
+            ("thoughts_with_time", "names_time", names_time),
+            ("frame_dependence", "frame_dependence", frame_dependence),
         ):
             if values is not None:
                 _same_length(name, values, scores_B)
-                parts[key] = (float(sum(values)), len(values))
+                known = [value for value in values if value is not None]
+                parts[key] = (float(sum(known)), len(known))
         if anchor_ious is not None:
             _same_length("anchor_ious", anchor_ious, scores_B)
             parts |= self._of_anchors(anchor_ious)

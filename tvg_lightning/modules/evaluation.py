@@ -1,7 +1,8 @@
 """Answers to a batch of questions, and what they are worth: for validate, test and predict."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 
 import torch
 from torch import nn
@@ -12,20 +13,26 @@ from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.metrics.sets import SetMetrics
 from tvg_lightning.modules.settings import EvaluationSettings
 from tvg_lightning.modules.step import StepContext
-from tvg_lightning.parsing import read_inverted
+from tvg_lightning.parsing import read_inverted, read_thought
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.frame_dependence import frame_dependence, orders_of
 from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.presets import Scorer
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
+from tvg_lightning.rewards.weights import FrameDependenceSettings
 from tvg_lightning.schema import Answer, AnswerFormat, Task
 from tvg_lightning.spans import iou_to_windows
+from tvg_lightning.timestrings import names_time
+
+DIAGNOSTIC = FrameDependenceSettings()  # the same for all runs, so that their figures can be compared
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
     """One answer. ``score``: IoU of a grounding answer, 0 or 1 of an inversion, None without truth.
 
-    Where the item has an ``error`` there is no answer, and it is worth 0.
+    Where the item has an ``error`` there is no answer, and it is worth 0. ``names_time`` is None where a grounding
+    answer has no thought, ``frame_dependence`` (d of ``policy.frame_dependence``) where it was not measured.
     """
 
     item: Item
@@ -35,6 +42,8 @@ class Evaluated:
     score: float | None
     num_tokens: int  # of the whole text, the end token included
     truncated: bool  # ended by max_new_tokens
+    names_time: bool | None = None  # the thought does
+    frame_dependence: float | None = None
 
 
 @torch.no_grad()
@@ -48,18 +57,28 @@ def evaluate(
 ) -> list[Evaluated]:
     """Answer every item and hold the answer against the truth, where there is one.
 
-    Where answers are sampled, each has random numbers of its own, from the seed and its position.
+    Where answers are sampled, each has random numbers of its own, from the seed and its position. With
+    ``settings.frame_dependence`` two more passes over the answers measure d, at temperature 1 and TaRO's radius.
     """
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
+    features = policy.video_features(prompts)
     generation, scorer = settings.generation, settings.scorer(form)
     uniforms = None
     if generation.temperature > 0:
         context = StepContext(seed, "evaluation", 0, 0)
         uniforms = context.uniforms([item.position for item in items], 1, generation.max_new_tokens)
-    groups = engine(policy, prompts, policy.video_features(prompts), 1, generation, uniforms)
-    return [
+    groups = engine(policy, prompts, features, 1, generation, uniforms)
+    answers = [
         judge(item, group[0], form, scorer) if item.error is None else unanswered(item, form, scorer)
         for item, group in zip(items, groups, strict=True)
+    ]
+    if not settings.frame_dependence:
+        return answers
+    # a sample's frames are shuffled in one way, in every evaluation and every run: only the policy differs
+    orders = [orders_of(item, DIAGNOSTIC.radius_s, [Random(item.sample.sample_id)]) for item in items]
+    found = frame_dependence(policy, prompts, [[group[0].token_ids] for group in groups], features, orders, 1.0)
+    return [
+        replace(answer, frame_dependence=None if d is None else d[0]) for answer, d in zip(answers, found, strict=True)
     ]
 
 
@@ -87,12 +106,12 @@ def judge(item: Item, completion: Completion, form: AnswerFormat, scorer: Scorer
         # an answer without its tags still shows whether the action was understood
         worth = INVERSION_REWARDS[item.task](text if content is None else content, item.query_verbs)
         return Evaluated(item, text, Answer(content is not None, None), (), worth, *length)
-    answer = scorer.counted(scorer.read(text), item.sample.duration_s)
-    windows = item.sample.windows
+    answer, thought = scorer.counted(scorer.read(text), item.sample.duration_s), read_thought(text)
+    is_timed, windows = None if thought is None else names_time(thought), item.sample.windows
     if windows is None:
-        return Evaluated(item, text, answer, (), None, *length)
+        return Evaluated(item, text, answer, (), None, *length, is_timed)
     ious = tuple(iou_to_windows(anchor, windows) for anchor in answer.anchors)
-    return Evaluated(item, text, answer, ious, scorer.iou(answer, windows), *length)
+    return Evaluated(item, text, answer, ious, scorer.iou(answer, windows), *length, is_timed)
 
 
 class SplitMetrics(nn.Module):
@@ -118,9 +137,12 @@ class SplitMetrics(nn.Module):
         for kind, metric in zip(self.kinds, self.of_kinds, strict=True):
             of_kind = [e for e in judged if e.item.sample.kind == kind]
             if of_kind:
-                unread = [e.answer.spans is None for e in of_kind]
-                # a ModuleList knows Modules only
-                metric.update(Task.TVG, [e.score for e in of_kind], unread=unread)  # type: ignore[operator]
+                metric.update(  # type: ignore[operator]  # a ModuleList knows Modules only
+                    Task.TVG,
+                    [e.score for e in of_kind],
+                    unread=[e.answer.spans is None for e in of_kind],
+                    frame_dependence=[e.frame_dependence for e in of_kind],
+                )
 
     def compute(self) -> dict[str, float]:
         """The metrics by their names, over all processes, each of which must call this; of a kind as mIoU/kind."""
@@ -154,6 +176,8 @@ def update_metrics(metric: GroundingMetrics, evaluated: Sequence[Evaluated]) -> 
                 num_tokens=num_tokens,
                 truncated=truncated,
                 unread=[e.answer.spans is None for e in judged],
+                names_time=[e.names_time for e in judged],
+                frame_dependence=[e.frame_dependence for e in judged],
             )
         else:
             metric.update(task, scores, num_tokens=num_tokens, truncated=truncated)
@@ -182,4 +206,6 @@ def prediction_record(evaluated: Evaluated) -> dict[str, object]:
     }
     if sample.kind:
         record["kind"] = sample.kind
+    if evaluated.frame_dependence is not None:
+        record["frame_dependence"] = evaluated.frame_dependence
     return record if error is None else {**record, "error": error}

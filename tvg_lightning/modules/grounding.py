@@ -19,11 +19,11 @@ from torch.optim.lr_scheduler import LambdaLR
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
-from tvg_lightning.modules.evaluation import Evaluated, SplitMetrics, evaluate, prediction_record
+from tvg_lightning.modules.evaluation import DIAGNOSTIC, Evaluated, SplitMetrics, evaluate, prediction_record
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
-from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
+from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, check_frames
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -126,6 +126,8 @@ class GroundingModule(L.LightningModule):
         self.datamodule().reading.check_feature_cache(self.policy_settings.trains_vision, is_sharded)
         if is_sharded or stage == "fit":
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
+        if self.evaluation.frame_dependence:
+            check_frames(DIAGNOSTIC.radius_s, self.datamodule().frames, "evaluation.frame_dependence")
         self.metrics.clear()  # those of a call before, such as fit before test
         for name in self.splits():
             self.metrics[name] = SplitMetrics(self.evaluation, self.form, self.datamodule().kinds_of(name))

@@ -33,6 +33,7 @@ from tvg_lightning.modules.settings import (
     EvaluationSettings,
     GRPOSettings,
     OptimizerSettings,
+    check_frames,
     check_reward,
     check_rewarded,
 )
@@ -42,7 +43,7 @@ from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.generation import RolloutEngine, generate
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import Rewards
-from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
 
 
@@ -189,6 +190,7 @@ class GRPOModule(GroundingModule):
         reward: RewardWeights,
         anchors: AnchorSettings | None = None,
         length: LengthSettings | None = None,
+        frame_dependence: FrameDependenceSettings | None = None,
         optimizer: OptimizerSettings | None = None,
         method: MethodName = "tar_tvg",
         thought: bool | None = None,
@@ -200,11 +202,13 @@ class GRPOModule(GroundingModule):
         super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
         self.save_hyperparameters(ignore="engine")
         self.grpo, self.reward = grpo, reward
-        check_reward(reward, length or LengthSettings(), grpo)
+        self.frame_dependence = frame_dependence or FrameDependenceSettings()
+        length = length or LengthSettings()
+        check_reward(reward, length, grpo)
         if self.evaluation.preset is None:  # else the format is that of an evaluation, not of training
             reward.check_format(form)
         self.optimizer_settings = optimizer or OptimizerSettings()
-        rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length or LengthSettings())
+        rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length, self.frame_dependence)
         self.objective = GRPOObjective(grpo, rewards, engine)
 
     def configure_model(self) -> None:
@@ -218,7 +222,10 @@ class GRPOModule(GroundingModule):
         super().setup(stage)
         if stage == "fit":
             self.reward.check_format(self.form)
-            check_rewarded(self.datamodule().mixture, self.reward, "data.mixture")
+            data = self.datamodule()
+            check_rewarded(data.mixture, self.reward, "data.mixture")
+            if self.reward.frame_dependence > 0:
+                check_frames(self.frame_dependence.radius_s, data.frames, "reward.frame_dependence")
 
     def data_plan(self) -> DataPlan:
         data = self.datamodule()

@@ -16,13 +16,16 @@ from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
+from tvg_lightning.parsing import read_thought
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.flops import StepFlops
+from tvg_lightning.policy.frame_dependence import Order, frame_dependence, orders_of
 from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.schema import Task
 from tvg_lightning.span_sets import answer_iou
+from tvg_lightning.timestrings import names_time
 from tvg_lightning.traces import Trace
 
 DrawItems = Callable[[str, int], list[Item]]  # a key and a count: items at random, the same for the same key
@@ -37,10 +40,15 @@ class Group:
     features: Tensor  # of the video, with a gradient where the vision side is trained
     completions: list[Completion]
     scores: list[RewardParts]
+    dependences: list[float] | None = None  # d of each completion (``policy.frame_dependence``); None: not measured
 
     @property
     def rewards(self) -> list[float]:
         return [score.total for score in self.scores]
+
+    @property
+    def token_ids(self) -> list[tuple[int, ...]]:
+        return [completion.token_ids for completion in self.completions]
 
     @property
     def is_constant(self) -> bool:
@@ -111,10 +119,35 @@ class Sampler:
         positions = [item.position for item in items]
         uniform_NT = self.context.uniforms(positions, settings.num_generations, settings.generation.max_new_tokens)
         completions = self.engine(policy, prompts, features, settings.num_generations, settings.generation, uniform_NT)
-        return [
+        groups = [
             Group(item, prompt, feature, group, [self._score(item, completion) for completion in group])
             for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
         ]
+        if self.rewards.weights.frame_dependence > 0.0:
+            self.phases.enter("frame_dependence")
+            self._add_frame_dependence(groups)
+            self.phases.enter("rollout")
+        return groups
+
+    def _add_frame_dependence(self, groups: Sequence[Group]) -> None:
+        """Measure how much the completions of grounding prompts depend on the frames, and reward it."""
+        found = frame_dependence(
+            self.policy,
+            [group.prompt for group in groups],
+            [group.token_ids for group in groups],
+            [group.features for group in groups],
+            [self._orders(group.item) for group in groups],
+            self.settings.generation.temperature,
+        )
+        for group, dependences in zip(groups, found, strict=True):
+            group.dependences, windows = dependences, group.item.sample.windows
+            if group.item.task is Task.TVG and windows is not None:
+                group.scores = self.rewards.with_frame_dependence(group.scores, windows, dependences)
+
+    def _orders(self, item: Item) -> list[Order] | None:
+        """An order of the frames for each completion; None where there is nothing to shuffle, or no true window."""
+        shuffles = [self.context.shuffle(item.position, n) for n in range(self.settings.num_generations)]
+        return orders_of(item, self.rewards.frame_dependence.radius_s, shuffles)
 
     def _score(self, item: Item, completion: Completion) -> RewardParts:
         num_tokens = len(completion.token_ids)
@@ -176,7 +209,7 @@ def prepare(
             [group.item for group in chunk],
             [group.prompt for group in chunk],
             [group.features for group in chunk] if keeps_features else None,
-            [[completion.token_ids for completion in group.completions] for group in chunk],
+            [group.token_ids for group in chunk],
             [[completion.truncated for completion in group.completions] for group in chunk],
             advantage_BG[i : i + size],
         )
@@ -212,7 +245,19 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
     for name in sorted({name for s in scores for name in s.parts}):
         values = [s.parts[name] for s in scores if name in s.parts]
         metrics[f"reward/{name}"] = sum(values) / len(values)
+    dependences = [d for group in groups for d in group.dependences or ()]
+    if dependences:
+        metrics["frame_dependence"] = sum(dependences) / len(dependences)
+    told = [names_time(thought) for thought in _thoughts(groups)]
+    if told:
+        metrics["thoughts_with_time"] = sum(told) / len(told)
     return metrics
+
+
+def _thoughts(groups: Sequence[Group]) -> list[str]:
+    """The thoughts of all grounding completions that have one."""
+    texts = [c.text for group in groups if group.item.task is Task.TVG for c in group.completions]
+    return [thought for text in texts if (thought := read_thought(text)) is not None]
 
 
 def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) -> float:
@@ -220,13 +265,20 @@ def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) ->
     groups = [*sampled.groups, *sampled.replaced]
 
     def of(groups: Sequence[Group]) -> StepFlops:
-        ids = [[completion.token_ids for completion in group.completions] for group in groups]
-        return policy.flops([group.prompt for group in groups], ids)
+        return policy.flops([group.prompt for group in groups], [group.token_ids for group in groups])
 
     first = rollout.minibatches[0]
     num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)
     everyone = of(groups)
-    return everyone.vision + everyone.rollout + num_passes * of(sampled.groups).loss
+    return everyone.vision + everyone.rollout + num_passes * of(sampled.groups).loss + _shuffled_flops(policy, groups)
+
+
+def _shuffled_flops(policy: PolicyBackbone, groups: Sequence[Group]) -> float:
+    """The operations of measuring d: completions with their prompt once, and each again with a prompt of its own."""
+    measured = [group for group in groups if group.dependences is not None]
+    alone = [(group.prompt, [[ids]]) for group in measured for ids in group.token_ids]
+    together = policy.flops([group.prompt for group in measured], [group.token_ids for group in measured]).loss
+    return together + sum(policy.flops([prompt], ids).loss for prompt, ids in alone)
 
 
 def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext) -> list[Trace]:
@@ -299,4 +351,5 @@ def _trace(group: Group, number: int, advantage: float, context: StepContext) ->
         num_tokens=len(completion.token_ids),
         group=item.position,
         rollout=number,
+        frame_dependence=None if group.dependences is None else group.dependences[number],
     )

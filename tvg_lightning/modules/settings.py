@@ -7,11 +7,12 @@ from typing import Literal
 import torch
 
 from tvg_lightning.advantage import RewardScale
+from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.presets import PresetName, Scorer
-from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method, Task
 from tvg_lightning.tasks.mixture import Mixture
 
@@ -142,7 +143,8 @@ class EvaluationSettings:
     """Settings of validation, test and predict, where answers are read tolerantly, and greedy unless said otherwise.
 
     strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
-    own. temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
+    own. frame_dependence: measure how much answers depend on the order of the frames, at two more passes over them.
+    temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
     preset: the name of a published evaluation (``presets``), which stands beside every number; configs/eval/NAME.yaml
     sets it, with all that goes with it. as_published: read and score as its script does, faults included.
     """
@@ -150,6 +152,7 @@ class EvaluationSettings:
     max_new_tokens: int = 96
     max_anchors: int = 4
     strict_recall: bool = False
+    frame_dependence: bool = False
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
@@ -203,7 +206,7 @@ class StageSettings:
     """One stage of a staged run: what is optimised, from which weights, on what, and for how long.
 
     Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller
-    counts). reward, anchors, length: what completions earn in a GRPO stage.
+    counts). reward, anchors, length, frame_dependence: what completions earn in a GRPO stage.
     start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
     harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``harvest_rule``.
     """
@@ -213,6 +216,7 @@ class StageSettings:
     reward: RewardWeights = field(default_factory=RewardWeights)
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
     length: LengthSettings = field(default_factory=LengthSettings)
+    frame_dependence: FrameDependenceSettings = field(default_factory=FrameDependenceSettings)
     sft: bool = False  # token-mean cross-entropy of the completions to learn
     steps: int | None = None
     epochs: float | None = None
@@ -280,6 +284,19 @@ def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
             raise ValueError(f"{where} has {task}, but no weight in reward counts for it")
 
 
+def check_frames(radius_s: float, frames: FrameSettings, key: str) -> None:
+    """Refuse to shuffle frames of which no two pairs lie near enough to one time.
+
+    >>> check_frames(3.0, FrameSettings(fps=0.5), "evaluation.frame_dependence")
+    """
+    pair_s = TEMPORAL_PATCH / frames.fps
+    if frames.uniform_frames is None and pair_s > 2 * radius_s:
+        raise ValueError(
+            f"{key}: with data.frames.fps {frames.fps:g} a pair of frames comes every {pair_s:g} s, so no two lie "
+            f"within {radius_s:g} s of a time and there is nothing to shuffle: raise it to {1 / radius_s:g} or more"
+        )
+
+
 def check_stages(stages: list[StageSettings]) -> None:
     """Refuse names that are used twice, and a harvest from anything but an earlier GRPO stage."""
     if not stages:
@@ -298,7 +315,8 @@ def check_stages(stages: list[StageSettings]) -> None:
 # ``weights_only`` loading may rebuild them.
 torch.serialization.add_safe_globals(
     [
-        AnchorSettings, EvaluationSettings, GenerationSettings, GRPOSettings, HarvestRule, LengthSettings, Method,
-        Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings, RewardWeights, StageSettings,
+        AnchorSettings, EvaluationSettings, FrameDependenceSettings, GenerationSettings, GRPOSettings, HarvestRule,
+        LengthSettings, Method, Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings,
+        RewardWeights, StageSettings,
     ]
 )  # fmt: skip

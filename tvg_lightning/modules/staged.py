@@ -14,7 +14,13 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo import GRPOObjective
-from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, StageSettings, check_stages
+from tvg_lightning.modules.settings import (
+    EvaluationSettings,
+    OptimizerSettings,
+    StageSettings,
+    check_frames,
+    check_stages,
+)
 from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.policy.backbone import Weights
@@ -102,7 +108,7 @@ class StagedModule(GroundingModule):
         stage = self.stage
         if stage.grpo is None:
             return None
-        rewards = Rewards(self.form, stage.reward, stage.anchors, stage.length)
+        rewards = Rewards(self.form, stage.reward, stage.anchors, stage.length, stage.frame_dependence)
         return GRPOObjective(stage.grpo, rewards, self.engine)
 
     # ---- how long it is and what it learns from
@@ -174,6 +180,10 @@ class StagedModule(GroundingModule):
             for one in self.stages:
                 one.check_format(self.form)
             self._check_validation()
+            for one in self.stages:
+                if one.reward.frame_dependence > 0:
+                    where = f'stages: "{one.name}": reward.frame_dependence'
+                    check_frames(one.frame_dependence.radius_s, self.datamodule().frames, where)
 
     def _check_validation(self) -> None:
         """Refuse, before anything is trained, an interval that a later stage would be too short for."""

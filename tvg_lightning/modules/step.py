@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from random import Random
 
 import torch
 from torch import Tensor
@@ -32,6 +33,14 @@ class StepContext:
             generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
             rows.append(torch.rand(num_generations, length, generator=generator, dtype=torch.float64))
         return torch.cat(rows)
+
+    def shuffle(self, position: int, number: int) -> Random:
+        """The numbers by which frames are shuffled for completion ``number`` of a prompt; as ``uniforms``, no others.
+
+        >>> StepContext(seed=1).shuffle(7, 0).random() == StepContext(seed=1, step=5).shuffle(7, 0).random()
+        True
+        """
+        return Random(f"{self.seed} {self.stage} {position} {number}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """The reward of one completion: read it, score the parts that count, add them up."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from tvg_lightning.parsing import read_inverted, read_strict
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
 from tvg_lightning.rewards.format import format_reward
+from tvg_lightning.rewards.frame_dependence import frame_dependence_reward
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
@@ -16,8 +17,9 @@ from tvg_lightning.rewards.set_iou import set_iou_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
 from tvg_lightning.rewards.timestamp_iou import timestamp_iou_reward
 from tvg_lightning.rewards.wasserstein import wasserstein_reward
-from tvg_lightning.rewards.weights import AnchorSettings, LengthSettings, RewardWeights
+from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import Answer, AnswerFormat, Sample, Span, Task
+from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import best_window
 
 _Parts = dict[str, Callable[[], float]]  # called only where the weight is above 0: tagging verbs is not free
@@ -37,14 +39,15 @@ class Rewards:
     """The rewards of a run: ``sum_i weight_i * part_i`` over a task's parts with a weight above 0.
 
     All tasks: format, length and your own. Grounding: iou, soft_iou, timestamp_iou (of the first window of the answer),
-    set_iou, wasserstein and refusal (of all of them), and the three of the anchors.
-    Inversion: the task's own.
+    set_iou, wasserstein and refusal (of all of them), the three of the anchors, and frame_dependence, which compares
+    the completions of a group and is added by ``with_frame_dependence``. Inversion: the task's own.
     """
 
     form: AnswerFormat
     weights: RewardWeights
     anchors: AnchorSettings = AnchorSettings()  # noqa: RUF009  # frozen
     length: LengthSettings = LengthSettings()  # noqa: RUF009  # frozen
+    frame_dependence: FrameDependenceSettings = FrameDependenceSettings()  # noqa: RUF009  # frozen
 
     def score(
         self, text: str, task: Task, sample: Sample, query_verbs: tuple[str, ...] = (), num_tokens: int = 0
@@ -77,9 +80,27 @@ class Rewards:
         }
         weight_of = self.weights.as_dict()
         values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}
-        if not values:
+        comes_later = task is Task.TVG and self.weights.frame_dependence > 0.0
+        if not values and not comes_later:
             raise ValueError(f"reward: no weight above 0 applies to task {task}: set one of {', '.join(parts)}")
         return RewardParts(values, sum(weight_of[name] * value for name, value in values.items()), answer)
+
+    def with_frame_dependence(
+        self, group: Sequence[RewardParts], windows: Sequence[Span], dependences: Sequence[float] | None
+    ) -> list[RewardParts]:
+        """The rewards of a grounding prompt's completions, with TaRO's bonus; without ``dependences`` none earns it.
+
+        The IoU that the bonus asks for is the metrics', of the answer that the other rewards are for.
+        """
+        weight, least = self.weights.frame_dependence, self.frame_dependence.min_iou
+        bonuses = [0.0] * len(group)
+        if dependences is not None:
+            pairs = zip(group, dependences, strict=True)
+            bonuses = [frame_dependence_reward(d, dependences, answer_iou(s.answer, windows), least) for s, d in pairs]
+        return [
+            replace(score, parts={**score.parts, "frame_dependence": bonus}, total=score.total + weight * bonus)
+            for score, bonus in zip(group, bonuses, strict=True)
+        ]
 
 
 def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float, settings: AnchorSettings) -> _Parts:

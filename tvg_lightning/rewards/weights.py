@@ -1,4 +1,4 @@
-"""Weights of the rewards: the settings under ``reward.``, ``anchors.`` and ``length.`` in a config."""
+"""Weights of the rewards: the settings under ``reward.``, ``anchors.``, ``length.`` and ``frame_dependence.``."""
 
 import math
 from dataclasses import asdict, dataclass, field, fields
@@ -26,6 +26,7 @@ class RewardWeights:
     set_iou: float = 0.0
     wasserstein: float = 0.0
     refusal: float = 0.0
+    frame_dependence: float = 0.0
     anchor_accuracy: float = 0.0
     anchor_refinement: float = 0.0
     anchor_count: float = 0.0
@@ -155,3 +156,17 @@ class LengthSettings:
                 f"reward.length: completions end at {max_new_tokens} tokens and cost nothing up to {self.free_tokens}: "
                 f"set length.max_tokens to {max_new_tokens} and length.cache_tokens to a part of it"
             )
+
+
+@dataclass(frozen=True)
+class FrameDependenceSettings:
+    """The constants of TaRO's bonus (arXiv 2606.09248); only where ``reward.frame_dependence`` counts."""
+
+    radius_s: float = 3.0  # frames this near to an end of a true window are shuffled among themselves
+    min_iou: float = 0.7  # a worse answer earns no bonus
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.radius_s) and self.radius_s > 0.0):
+            raise ValueError(f"frame_dependence.radius_s is {self.radius_s}: give a positive number of seconds")
+        if not 0.0 <= self.min_iou <= 1.0:
+            raise ValueError(f"frame_dependence.min_iou is {self.min_iou}: give an IoU from 0 to 1")
