@@ -36,6 +36,7 @@ RECIPES = [
     "tar_tvg/2_imitate.yaml",
     "tar_tvg/3_refine.yaml",
     "tar_tvg/recipe.yaml",
+    "taro/recipe.yaml",
     "time_r1/finetune.yaml",
     "time_r1/recipe.yaml",
     "tvg_r1/cold_start.yaml",

@@ -128,7 +128,7 @@ def test_metrics_are_over_all_that_was_sampled() -> None:
 
 
 def test_metrics_of_what_was_measured_and_of_thoughts() -> None:
-    """d of two groups of three; three thoughts, one of which names a time; an inversion's text has no thought to count."""
+    """d of two groups of three; three thoughts, one of which names a time; those of an inversion do not count."""
     measured = [
         replace(group("a", 0.0, 1.0), dependences=[0.5, -0.1]),
         replace(group("b", 0.0, 1.0), dependences=[0.2, 0.0]),

@@ -18,6 +18,8 @@ def test_published_weights() -> None:
     assert positive(RewardWeights()) == {}
     assert positive(RewardWeights.published(Method.TVG_R1)) == {"format": 0.1, "iou": 0.9}
     assert positive(RewardWeights.published(Method.TIME_R1)) == {"format": 1.0, "timestamp_iou": 1.0}
+    taro = {"format": 1.0, "timestamp_iou": 1.0, "frame_dependence": 0.3}
+    assert positive(RewardWeights.published(Method.TARO)) == taro
     tar_tvg = ["format", "soft_iou", "anchor_accuracy", "anchor_refinement", "anchor_count"]
     assert positive(RewardWeights.published(Method.TAR_TVG)) == dict.fromkeys(tar_tvg, 1.0)
     inverted = ["format", "iou", "verb_completion", "action_recognition", "video_description"]

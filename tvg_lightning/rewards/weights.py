@@ -85,9 +85,9 @@ class RewardWeights:
         Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TimeLens2 (2607.17423): Wasserstein + set IoU;
         an answer that cannot be read costs 1 there, and here earns nothing and no format. OraRL (2608.20492): format
         times IoU, and there is no window out of the format. TimeLens (2512.14698): IoU. TaRO (2606.09248): format +
-        timestamp IoU, without its bonus for frame order. MUSEG (2505.20715) and OMTG (2606.06294): format + set IoU,
-        in place of MUSEG's two matchings and of OMTG's tF1 and C-Acc beside it. TAR-TVG (2508.07683) names
-        its five terms but not their weights: 1 each is our reconstruction.
+        timestamp IoU, and 0.3 for good answers that depend on the order of the frames. MUSEG (2505.20715) and OMTG
+        (2606.06294): format + set IoU, in place of MUSEG's two matchings and of OMTG's tF1 and C-Acc beside it. TAR-TVG
+        (2508.07683) names its five terms but not their weights: 1 each is our reconstruction.
 
         >>> RewardWeights.published(Method.TVG_R1).iou
         0.9
@@ -103,7 +103,7 @@ class RewardWeights:
         if method in (Method.ORA_RL, Method.TIMELENS):
             return cls(iou=1.0)
         if method is Method.TARO:
-            return cls(format=1.0, timestamp_iou=1.0)
+            return cls(format=1.0, timestamp_iou=1.0, frame_dependence=0.3)
         if method in (Method.MUSEG, Method.OMTG):
             return cls(format=1.0, set_iou=1.0)
         assert method is Method.INVERT4TVG, method
