@@ -32,6 +32,21 @@ def test_what_checkpointing_and_the_reference_cost() -> None:
     assert step_work(architecture, towers).recompute == plain.loss_forward / 2 + plain.vision
 
 
+def test_what_measuring_dependence_on_the_frames_costs() -> None:
+    """The row once more, and every completion with its prompt: with one completion that is twice the same."""
+    settings = replace(SETTINGS, reference=False, gradient_checkpointing=True, num_generations=1)
+    architecture = read_architecture(config_file("tiny"), settings)
+    plain, more = (step_work(architecture, replace(settings, frame_dependence=on)) for on in (False, True))
+    assert more.loss_forward == pytest.approx(3 * plain.loss_forward)
+    assert replace(more, loss_forward=plain.loss_forward) == plain, "nothing else"
+    one, two = (
+        step_work(architecture, replace(settings, frame_dependence=True, num_generations=num)).loss_forward
+        - step_work(architecture, replace(settings, num_generations=num)).loss_forward * 2
+        for num in (1, 2)
+    )
+    assert two == pytest.approx(2 * one), "a prompt for each completion"
+
+
 def test_decoding_reads_all_weights_for_every_token() -> None:
     settings = PlanSettings(frames=2, max_pixels=784, text_tokens=9, num_generations=2, max_new_tokens=10)
     architecture = read_architecture(config_file("tiny"), settings)

@@ -25,7 +25,8 @@ class PlanSettings:
     precision: the trainer's. 32-true: all in float32. bf16-mixed: what is trained in float32, products in bfloat16, and
     what adapters lie on in bfloat16, as configs/tuning has it. bf16-true: all in bfloat16. batch_size: prompts a GPU.
     text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0), which keeps a copy of what
-    is trained. headroom: the share of a GPU's memory to leave free, for its context and for what lies between tensors.
+    is trained. frame_dependence: whether the reward of this name counts. headroom: the share of a GPU's memory to leave
+    free, for its context and for what lies between tensors.
     device: the engine is not quite the same on a CPU, where plans can be held against measurements.
     """
 
@@ -49,6 +50,7 @@ class PlanSettings:
     logits_chunk: int = 512
     accumulate_grad_batches: int = 1
     reference: bool = True
+    frame_dependence: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
 
     def __post_init__(self) -> None:

@@ -15,7 +15,7 @@ class Work:
     vision: float
     prefill: float
     decoding: float
-    loss_forward: float  # with the pass of the reference, where there is one
+    loss_forward: float  # with the passes of the reference and of frame_dependence, where there are any
     backward: float  # twice a forward pass, or once where only adapters are trained
     recompute: float  # one more forward pass with gradient checkpointing
 
@@ -63,7 +63,15 @@ def step_work(architecture: Architecture, settings: PlanSettings) -> Work:
     recompute = one_forward if settings.gradient_checkpointing else 0.0
     if settings.gradient_checkpointing and settings.train_vision_tower:
         recompute += flops.vision
-    return Work(flops.vision, flops.prefill, flops.decode, flops.loss, flops.backward, recompute)
+    measured = one_forward + _shuffled(architecture, settings) if settings.frame_dependence else 0.0
+    return Work(flops.vision, flops.prefill, flops.decode, flops.loss + measured, flops.backward, recompute)
+
+
+def _shuffled(architecture: Architecture, settings: PlanSettings) -> float:
+    """A forward pass over every completion with a prompt of its own, for each sees other features."""
+    num = settings.batch_size * settings.num_generations
+    prompts, completions = [settings.prompt_tokens] * num, [[settings.max_new_tokens]] * num
+    return step_flops(architecture.text, architecture.vision, [], prompts, completions, settings.tuning).loss
 
 
 def decoding_seconds(architecture: Architecture, settings: PlanSettings, gpu: GPU) -> float:

@@ -20,8 +20,8 @@ def main(
     max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_pixels: int = 100352,
     precision: Precision = "bf16-mixed", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
     train_vision_tower: bool = False, train_merger: bool = False, lora_rank: int = 16, logits_chunk: int = 512,
-    accumulate_grad_batches: int = 1, beta: float = 0.04, mfu: float = 0.4, peak_tflops: float = 989.0,
-    memory_tb_per_s: float = 3.35, json: bool = False,
+    accumulate_grad_batches: int = 1, beta: float = 0.04, frame_dependence: bool = False, mfu: float = 0.4,
+    peak_tflops: float = 989.0, memory_tb_per_s: float = 3.35, json: bool = False,
 ) -> None:  # fmt: skip
     """Memory a GPU needs for a GRPO step, phase by phase, whether it fits, what to change if not, and the time.
 
@@ -47,6 +47,7 @@ def main(
         logits_chunk: as in the policy's settings.
         accumulate_grad_batches: as in the trainer's settings; with more than 1, gradients wait through rollouts.
         beta: weight of the KL; above 0 a reference is kept.
+        frame_dependence: whether the reward of this name counts; it costs time, and no memory beyond the loss's.
         mfu: share of the peak that is reached.
         peak_tflops: of one GPU; 989 is an H100 in bfloat16.
         memory_tb_per_s: of one GPU; 3.35 is an H100.
@@ -58,7 +59,7 @@ def main(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
         frames, max_pixels, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
         lora_rank=lora_rank, logits_chunk=logits_chunk, accumulate_grad_batches=accumulate_grad_batches,
-        reference=beta > 0,
+        reference=beta > 0, frame_dependence=frame_dependence,
     )  # fmt: skip
     report(policy, settings, GPU(peak_tflops, memory_tb_per_s, mfu), json)
 
