@@ -10,7 +10,7 @@ import yaml
 
 import train
 from tests.doubles import losses
-from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
+from tests.runs import ROOT, WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
@@ -157,18 +157,56 @@ def test_online_difficulty_in_a_fit(tmp_path: Path, shapes: Path, caplog: pytest
     assert later <= (kept if len(kept) >= 2 else set(mean_iou))
 
 
-@pytest.fixture(scope="module")
-def frames_counted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
-    """The folder of a run in which a bonus for dependence on the frames is all there is beside the format."""
-    folder = tmp_path_factory.mktemp("frames_counted")
+def counting_frames(folder: Path, shapes: Path, batch_size: int = 2) -> Path:
+    """The config of a run in which a bonus for dependence on the frames is all there is beside the format."""
     more = grpo(generation={"max_new_tokens": 16}, reward={"format": 1.0, "frame_dependence": 0.5})
     more |= {"frame_dependence": {"min_iou": 0.0}, "mixture": {"tvg": 0.7, "action_recognition": 0.3}}
-    path = write_config(folder, shapes, stages=[stage("only", 3, **more)])
+    path = write_config(folder, shapes, stages=[{**stage("only", 3, **more), "batch_size": batch_size}])
     with changed(path) as config:
         config["model"]["init_args"]["evaluation"]["frame_dependence"] = True
         config["data"]["frames"]["max_frames"] = 24
-    train.main(["fit", "--config", str(path)])
+        config["step_checkpoint"]["every_n_steps"] = 1
+    return path
+
+
+@pytest.fixture(scope="module")
+def frames_counted(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The folder of such a run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("frames_counted")
+    train.main(["fit", "--config", str(counting_frames(folder, shapes))])
     return folder
+
+
+def dependences(folder: Path, rank: int = 0) -> list[tuple[int, str, int, str, float | None]]:
+    traces = read_traces(folder / "traces" / f"only-rank{rank}.jsonl")
+    return [(t.step, t.sample_id, t.rollout, t.text, t.frame_dependence) for t in traces]
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_shuffles_the_same_frames(frames_counted: Path, tmp_path: Path, shapes: Path) -> None:
+    args: list[str | Path] = ["fit", "--config", counting_frames(tmp_path, shapes), *WITHOUT_VALIDATION]
+    assert in_processes(tmp_path, *args, *with_callback("KillAt", batch=1)).codes == [-9]
+    resumed = in_processes(tmp_path, *args, "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
+    assert resumed.codes == [0], resumed.said
+    assert dependences(tmp_path) == dependences(frames_counted)
+
+
+@pytest.mark.slow
+def test_processes_with_shards_measure_the_same(
+    frames_counted: Path, tmp_path: Path, shapes: Path, tolerances: Any
+) -> None:
+    """One prompt each, now and then an inversion beside a grounding: both make as many passes, or wait for ever."""
+    args: list[str | Path] = ["fit", "--config", counting_frames(tmp_path, shapes, batch_size=1)]
+    sharded = ["--config", ROOT / "configs" / "strategy" / "fsdp_cpu_2.yaml"]
+    run = in_processes(tmp_path, *args, *sharded, num_processes=2)
+    assert run.codes == [0, 0], run.said[-3000:]
+    found = sorted([*dependences(tmp_path), *dependences(tmp_path, rank=1)], key=lambda one: one[:3])
+    whole = sorted(dependences(frames_counted), key=lambda one: one[:3])
+    assert [one[:3] for one in found] == [one[:3] for one in whole]
+    for ours, other in zip(found, whole, strict=True):
+        assert (ours[4] is None) == (other[4] is None)
+        if ours[0] == 0:  # before the first update, whose sums are taken in another order
+            assert ours[3] == other[3] and ours[4] == pytest.approx(other[4], abs=10 * tolerances.logp)
 
 
 def test_completions_that_depend_on_the_frames_earn_the_bonus(frames_counted: Path) -> None:
