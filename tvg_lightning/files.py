@@ -105,9 +105,9 @@ def read_items(file: Path, keys: Collection[str]) -> Iterator[tuple[Location, di
         yield location, item
 
 
-def read_table(file: Path, columns: Collection[str]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_table(file: Path, columns: Collection[str], delimiter: str = ",") -> Iterator[tuple[int, dict[str, str]]]:
     """Line number and row of a csv file with a head that has all of ``columns``."""
-    rows = csv.DictReader(io.StringIO(read_text(file), newline=""))
+    rows = csv.DictReader(io.StringIO(read_text(file), newline=""), delimiter=delimiter)
     try:
         if not set(columns) <= set(rows.fieldnames or ()):
             raise ValueError(f"{file}:1: the columns {' and '.join(columns)} are needed, found {rows.fieldnames}")

@@ -92,6 +92,8 @@ class Sample:
     windows: tuple[Span, ...] | None  # (): the event is not in the video; None: the truth is unknown
     cut: Span | None = None  # the part of the file that is "the video"; windows are relative to it
     kind: str = ""  # the kind of question, where the data tells it
+    captions: tuple[str, ...] = ()  # of the video's events in order of time, where the data has them
+    rollouts: tuple[str, ...] = ()  # answers of a model that come with the data, as it wrote them
 
 
 @dataclass(frozen=True, slots=True)

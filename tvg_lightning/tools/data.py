@@ -10,6 +10,12 @@ from tvg_lightning.data.annotations.picture import draw
 from tvg_lightning.data.annotations.records import clean
 from tvg_lightning.files import atomic_write, plain_text, refuse_existing
 
+_LENGTHS = "; name a csv with the columns id and length with --companion, where the videos have none"
+_HINTS = {
+    "charades_sta": "; put Charades_v1_<split>.csv beside it, or name it with --companion",
+    **dict.fromkeys(("museg", "ra_rft", "omtg"), _LENGTHS),
+}
+
 
 def inspect(
     benchmark: BenchmarkName,
@@ -24,7 +30,8 @@ def inspect(
     Args:
         benchmark: whose form the file has; jsonl is this project's own.
         annotations: file to read.
-        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
+        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
+            omtg a csv with the columns id and length; see docs/data.md.
         out: picture to write (default: inspect_<name of the file>.png in this folder, drawn anew each time).
         examples: how many places to name for each reason.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
@@ -55,18 +62,15 @@ def convert(
         benchmark: whose form the file has.
         annotations: file to read.
         out: file to write; give it to data.train or data.val.
-        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it.
+        companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
+            omtg a csv with the columns id and length; see docs/data.md.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)
     records = list(benchmarks.records(benchmark, annotations, companion))
     result = clean(annotations, records, videos_outside)
     if not result.samples:
-        hint = (
-            "; put Charades_v1_<split>.csv beside it, or name it with --companion"
-            if benchmark == "charades_sta"
-            else ""
-        )
+        hint = _HINTS.get(benchmark, "")
         raise ValueError(f"nothing can be written: {result.report.summary()}{hint}")
     jsonl.write(out, result.samples)
     sys.stdout.write(f"{describe(records, result)}\nwritten: {out}\n")

@@ -19,12 +19,26 @@ LINES = {
     "didemo": [{"num_segments": 5, "description": "a goat", "times": [[1, 1]], "video": "g.mov", "annotation_id": 1}],
     "time_r1": [{"video": "g", "duration": 9, "timestamp": [1, 2], "sentence": "a goat", "qid": "g"}],
     "tvg_r1": [{"video": "g", "duration": 9, "span": [1, 2], "query": "a goat"}],
-}
+    "timelens_bench": {"g": {"duration": 9, "spans": [[1, 2]], "queries": ["a goat"]}},
+    "timelens_100k": {"video_path": "g.mp4", "duration": 9, "events": [{"query": "a goat", "span": [[1, 2]]}]},
+    "timelens2_93k": {"video_path": "g.mp4", "duration": 9, "query": "a goat", "span": [[1, 2]], "rollouts": ["[]"]},
+    "xtuner": {"id": 0, "messages": [
+        {"role": "user", "content": [
+            {"type": "video_url", "video_url": {"url": "g.mp4", "origin_video_length": 270, "origin_fps": 30}},
+            {"type": "text", "text": "<VIDEO_CONTEXT>\na goat"}]},
+        {"role": "assistant", "content": "From 1 to 2 seconds."}]},
+    "taro": [{"prompt": [{"role": "user", "content": 'When does "a goat" occur?'}], "videos": ["g.mp4"],
+              "reward_model": {"ground_truth": [1, 2]}, "extra_info": {"duration": 9}}],
+    "museg": {"idx": 0, "problem": "Where is 'a goat'?", "solution": [[1, 2]], "video": "g.mp4", "duration": 9},
+    "ra_rft": [{"video": "g.mp4", "timestamp": [1, 2], "duration": 9, "GRPO": [{"q": "a goat", "a": "1", "r": True}]}],
+    "omtg": "video\tquestion\tanswer\tduration\ng.mp4\ta goat\t<time>1 - 2 seconds</time>\t9\n",
+}  # fmt: skip
 
 
 def save(folder: Path, benchmark: str) -> Path:
     path = folder / f"{benchmark}.json"
-    path.write_text(json.dumps(LINES[benchmark]) + "\n")
+    content = LINES[benchmark]
+    path.write_text(content if isinstance(content, str) else json.dumps(content) + "\n")
     return path
 
 
@@ -41,6 +55,7 @@ SHARED_FORMS = {
     ("activitynet_captions", "charades_sta"), ("charades_sta", "activitynet_captions"),
     ("activitynet_captions", "qvhighlights"), ("tacos", "qvhighlights"), ("rextime", "qvhighlights"),
     ("tvg_r1", "jsonl"), ("tvg_r1", "qvhighlights"), ("tvg_r1", "rextime"), ("tvg_r1", "time_r1"),
+    ("tvg_r1", "timelens2_93k"), ("tvg_r1", "museg"), ("timelens2_93k", "timelens_100k"),
 }  # fmt: skip
 
 
@@ -78,21 +93,29 @@ def test_files_of_nothing_known_never_crash(benchmark: BenchmarkName, content: s
 
 def test_a_companion_that_is_not_needed_is_refused(tmp_path: Path) -> None:
     for benchmark in BENCHMARKS:
-        with pytest.raises(ValueError, match=r"leave (the )?companion out"):
+        takes_lengths = benchmark in ("museg", "ra_rft", "omtg")
+        with pytest.raises(ValueError, match="no such file" if takes_lengths else r"leave (the )?companion out"):
             benchmarks.records(benchmark, save(tmp_path, benchmark), tmp_path / "more.csv")
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS)
 def test_half_an_emoji_in_a_query_is_fixed_by_every_reader(benchmark: BenchmarkName, tmp_path: Path) -> None:
     path = save(tmp_path, benchmark)
-    path.write_text(path.read_text().replace("a goat", r"a \ud83d goat"))
+    in_json = r"a \ud83d goat"
+    path.write_text(path.read_text().replace("a goat", "a \0 goat" if benchmark == "omtg" else in_json))
     result = benchmarks.read(benchmark, path)
     assert [sample.query for sample in result.samples] == ["a � goat"] and result.report.num_fixed == 1
     (record,) = benchmarks.records(benchmark, path)  # as score takes them
     assert record.query == "a � goat"
 
 
-NAMES = {"charades_sta": "GGGGG", "nextgqa": "1/1.mp4", "didemo": "g.mov", "activitynet_captions": "v_g"}
+NAMES = {
+    "charades_sta": "GGGGG",
+    "timelens_bench": "g",
+    "nextgqa": "1/1.mp4",
+    "didemo": "g.mov",
+    "activitynet_captions": "v_g",
+}
 
 
 @pytest.mark.parametrize("letters", [r"\ud83d", r"\u0000"])
@@ -102,6 +125,8 @@ def test_a_name_that_is_no_text_is_refused_with_its_place(
 ) -> None:
     path = save(tmp_path, benchmark)
     name = NAMES.get(benchmark, "g.mp4" if "g.mp4" in path.read_text() else "g.avi" if benchmark == "tacos" else "g")
-    path.write_text(path.read_text().replace(f'"{name}"', f'"{letters}{name}"'))
+    content = path.read_text()
+    replaced = content.replace(f'"{name}"', f'"{letters}{name}"')
+    path.write_text(content.replace(name, f"\0{name}") if benchmark == "omtg" else replaced)
     with pytest.raises(ValueError, match=rf"^{path}:.*: the (id|video) .* holds what is no text"):
         benchmarks.read(benchmark, path)

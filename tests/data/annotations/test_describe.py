@@ -24,6 +24,8 @@ def test_the_report_by_hand() -> None:
         "\n"
         "windows a query: one 2, several 1, unknown 1\n"
         "queries asked again of the same video: 1 (1 of the queries with different windows)\n"
+        "queries with blanks around them: 1\n"
+        "queries that begin with a blank: 1\n"
         "\n"
         "                      min       5 %    median      95 %       max      mean\n"
         "video, s            10.00     11.00     20.00     29.00     30.00     20.00\n"

@@ -1,7 +1,8 @@
 """The published data sets by name: which reader a name means, and which of them need a second file.
 
-Some data sets keep half of what a reader must know in a second file (Charades' lengths, NExT-GQA's
-questions). It may be given; otherwise it is looked for beside the annotations under its published name.
+Some data sets keep half of what a reader must know in a second file (Charades' lengths, NExT-GQA's questions). It may
+be given; otherwise it is looked for beside the annotations under its published name. Others (MUSEG, RA-RFT, OMTG)
+leave out lengths of videos: a file that has them may be given.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -13,13 +14,21 @@ from tvg_lightning.data.annotations import (
     charades_sta,
     didemo,
     jsonl,
+    museg,
     nextgqa,
+    omtg,
     qvhighlights,
+    ra_rft,
     rextime,
     tacos,
+    taro,
     time_r1,
+    timelens2_93k,
+    timelens_100k,
+    timelens_bench,
     tvg_r1,
     tvgbench,
+    xtuner,
 )
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
@@ -36,6 +45,14 @@ BenchmarkName = Literal[
     "didemo",
     "time_r1",
     "tvg_r1",
+    "timelens_bench",
+    "timelens_100k",
+    "timelens2_93k",
+    "xtuner",
+    "taro",
+    "museg",
+    "ra_rft",
+    "omtg",
 ]
 BENCHMARKS: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
 
@@ -49,10 +66,18 @@ _READERS: Mapping[BenchmarkName, Callable[[Path], Iterator[Record]]] = {
     "didemo": didemo.records,
     "time_r1": time_r1.records,
     "tvg_r1": tvg_r1.records,
+    "timelens_bench": timelens_bench.records,
+    "timelens_100k": timelens_100k.records,
+    "timelens2_93k": timelens2_93k.records,
+    "xtuner": xtuner.records,
+    "taro": taro.records,
 }
 _READERS_OF_TWO: Mapping[BenchmarkName, Callable[[Path, Path | None], Iterator[Record]]] = {
     "charades_sta": charades_sta.records,
     "nextgqa": nextgqa.records,
+    "museg": museg.records,
+    "ra_rft": ra_rft.records,
+    "omtg": omtg.records,
 }
 
 

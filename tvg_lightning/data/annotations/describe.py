@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tvg_lightning.data.annotations.report import Note, ReadReport, ReadResult
 from tvg_lightning.files import Location
 from tvg_lightning.schema import Sample, Span
 
+ROUNDINGS_S = (0.001, 0.05)
 QUANTILES = {"min": 0.0, "5 %": 0.05, "median": 0.5, "95 %": 0.95, "max": 1.0}
 
 
@@ -26,6 +28,7 @@ def describe(records: Sequence[Record], result: ReadResult, examples: int = 3) -
         f"windows a query: {_window_counts(samples)}",
         f"queries asked again of the same video: {_repetitions(records)}",
     ]
+    lines += [f"{words}: {num}" for words, num in _more_counts(records, samples) if num]
     return "\n".join([*lines, "", *_lengths(samples)]) + "\n"
 
 
@@ -35,11 +38,12 @@ def durations_s(samples: Sequence[Sample]) -> list[float]:
 
 
 def _reasons(records: Sequence[Record], report: ReadReport, examples: int) -> Iterator[str]:
-    for what, notes in (("fixed", report.fixed), ("refused", report.refused)):
+    for what, notes in (("fixed", report.fixed), ("noted", report.noted), ("refused", report.refused)):
         for why, num in Counter(why for _, why in notes).most_common():
             yield _reason(what, why, num, [_name(location) for location, other in notes if other == why], examples)
     if report.clipped:
-        why = f"window beyond its video, by up to {_furthest_s(records, report.clipped):.2f} s"
+        beyond_s = _beyond_s(records, report.clipped)
+        why = f"window beyond its video, by up to {max(beyond_s):.2f} s{_far(beyond_s)}"
         changes = [f"{_name(location)} {change}" for location, change in report.clipped]
         yield _reason("clipped", why, len(changes), changes, examples)
 
@@ -53,14 +57,27 @@ def _name(location: Location) -> str:
     return f"line {location}" if isinstance(location, int) else location
 
 
-def _furthest_s(records: Sequence[Record], clipped: Sequence[Note]) -> float:
+def _far(beyond_s: Sequence[float]) -> str:
+    """Counts of those further outside than rounding explains, of a float and of a published number; "" where all are.
+
+    >>> _far([1e-14, 0.01, 0.3]), _far([0.3, 2.0])
+    (' (2 by more than 0.001 s, 1 by more than 0.05 s)', '')
+    """
+    nums = [len(beyond_s), *(sum(seconds > limit_s for seconds in beyond_s) for limit_s in ROUNDINGS_S)]
+    fewer = [(num, limit_s) for (more, num), limit_s in zip(pairwise(nums), ROUNDINGS_S, strict=True) if num < more]
+    return f" ({', '.join(f'{num} by more than {limit_s:g} s' for num, limit_s in fewer)})" if fewer else ""
+
+
+def _beyond_s(records: Sequence[Record], clipped: Sequence[Note]) -> list[float]:
+    """The seconds by which each window that was clipped lies outside of its video."""
     locations = {location for location, _ in clipped}
-    return max(
+    beyond_s = [
         max(window.end_s - record.duration_s, -window.start_s)
         for record in records
         if record.location in locations and record.duration_s is not None
         for window in record.windows or ()
-    )
+    ]
+    return [seconds for seconds in beyond_s if seconds > 0]
 
 
 def _window_counts(samples: Sequence[Sample]) -> str:
@@ -71,7 +88,21 @@ def _window_counts(samples: Sequence[Sample]) -> str:
     counts = Counter(-1 if sample.windows is None else len(sample.windows) for sample in samples)
     several = sum(num for windows, num in counts.items() if windows > 1)
     parts = [("one", counts[1]), ("several", several), ("none", counts[0]), ("unknown", counts[-1])]
-    return ", ".join(f"{name} {num}" for name, num in parts if num) or "none"
+    most = max(counts, default=0)
+    up_to = f" (at most {most})" if most > 2 else ""
+    return ", ".join(f"{name} {num}{up_to if name == 'several' else ''}" for name, num in parts if num) or "none"
+
+
+def _more_counts(records: Sequence[Record], samples: Sequence[Sample]) -> Iterator[tuple[str, int]]:
+    """Counts of things that some files have and others do not."""
+    yield "queries about a part of a file", sum(record.cut is not None for record in records)
+    yield "queries with blanks around them", sum(record.query != record.query.strip() for record in records)
+    yield "queries that begin with a blank", sum(record.query[:1].isspace() for record in records)
+    yield "videos without a length", len({record.video for record in records if record.duration_s is None})
+    for kind, num in sorted(Counter(sample.kind for sample in samples if sample.kind).items()):
+        yield f"queries of kind {kind}", num
+    yield "samples with captions", sum(bool(sample.captions) for sample in samples)
+    yield "samples with stored rollouts", sum(bool(sample.rollouts) for sample in samples)
 
 
 def _repetitions(records: Sequence[Record]) -> str:

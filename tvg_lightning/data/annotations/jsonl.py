@@ -4,23 +4,22 @@
 
 ``start`` and ``end`` may stand in place of ``windows``. ``windows`` is null where the truth is unknown, and [] where
 the event is not in the video, which is a truth as any other. ``id``, a text or a whole number, may be left out.
-``kind`` may be added, a word for the kind of question. ``cut: [start, end]`` makes a part of the file the video: its
-windows and duration are then relative to it.
+``kind`` may be added, a word for the kind of question; ``captions``, texts on the video's events in order of time;
+``rollouts``, answers of a model to this query, as it wrote them. ``cut: [start, end]`` makes a part of the file the
+video: its windows and duration are then relative to it.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import identity, identity_of_location, number, span, text
+from tvg_lightning.data.annotations.fields import identity, identity_of_location, kind, number, span, text, texts
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
 from tvg_lightning.files import Location, at, plain_text, read_items, require, write_jsonl
 from tvg_lightning.schema import Sample, Span
 
-KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut", "kind"})
-_KIND = re.compile(r"[A-Za-z0-9_-]+")
+KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut", "kind", "captions", "rollouts"})
 
 
 def read(path: str | Path, videos_outside: bool = False) -> ReadResult:
@@ -55,15 +54,19 @@ def _to_record(file: Path, location: Location, index: int, given: Mapping[str, A
     fixed = (plain_text(f"keys not used: {', '.join(unknown)}"),) if unknown else ()
     place = location if isinstance(location, int) else index
     sample_id = identity(given, "id") if "id" in given else identity_of_location(file, place)
-    return Record(location, sample_id, video, duration_s, query, _windows(given), cut, fixed, _kind(given))
-
-
-def _kind(given: Mapping[str, Any]) -> str:
-    if "kind" not in given:
-        return ""
-    if not isinstance(given["kind"], str) or not _KIND.fullmatch(given["kind"]):
-        raise ValueError(f"kind must be a text of letters (a to z), digits, - and _, got {given['kind']!r}")
-    return given["kind"]
+    return Record(
+        location,
+        sample_id,
+        video,
+        duration_s,
+        query,
+        _windows(given),
+        cut,
+        fixed,
+        kind(given, "kind") if "kind" in given else "",
+        captions=texts(given, "captions"),
+        rollouts=texts(given, "rollouts"),
+    )
 
 
 def _windows(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
@@ -92,4 +95,8 @@ def _from_sample(sample: Sample) -> dict[str, Any]:
         record["cut"] = list(sample.cut)
     if sample.kind:
         record["kind"] = sample.kind
+    if sample.captions:
+        record["captions"] = list(sample.captions)
+    if sample.rollouts:
+        record["rollouts"] = list(sample.rollouts)
     return record

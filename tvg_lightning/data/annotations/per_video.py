@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tvg_lightning.data.annotations.fields import number, span, video_file
+from tvg_lightning.data.annotations.fields import number, span, video_file, video_stem
 from tvg_lightning.data.annotations.records import Record
-from tvg_lightning.files import VIDEO_SUFFIXES, at, read_json, require
+from tvg_lightning.files import at, read_json, require
 from tvg_lightning.schema import Span
 
 
@@ -23,6 +23,7 @@ def records(
     suffix: str = ".mp4",
     clock: Callable[[Mapping[str, Any]], tuple[float, float]] = in_seconds,
     clock_keys: tuple[str, ...] = ("duration",),
+    keys: tuple[str, str] = ("timestamps", "sentences"),
 ) -> Iterator[Record]:
     """One record a sentence, called ``<video id>_<its index within the video>``; other keys are not used."""
     videos = read_json(annotations)
@@ -30,26 +31,21 @@ def records(
         raise ValueError(f"{annotations}: another form: an object with one entry a video is needed")
     for name, video in videos.items():
         with at(annotations, name):
-            require(video, ("timestamps", "sentences", *clock_keys))
+            require(video, (*keys, *clock_keys))
             duration_s, units_per_second = clock(video)
-            pairs = _pairs(video)
+            pairs = _pairs(video, *keys)
         for index, (window, sentence) in enumerate(pairs):
-            sample_id = f"{_stem(name)}_{index}"
+            sample_id = f"{video_stem(name)}_{index}"
             in_s = Span(window.start_s / units_per_second, window.end_s / units_per_second)
             with at(annotations, sample_id):
                 record = Record(sample_id, sample_id, video_file(name, suffix), duration_s, sentence, (in_s,))
             yield record
 
 
-def _pairs(video: Mapping[str, Any]) -> list[tuple[Span, str]]:
-    timestamps, sentences = video["timestamps"], video["sentences"]
+def _pairs(video: Mapping[str, Any], times_key: str, queries_key: str) -> list[tuple[Span, str]]:
+    timestamps, sentences = video[times_key], video[queries_key]
     if not (isinstance(timestamps, list) and isinstance(sentences, list) and len(timestamps) == len(sentences)):
-        raise ValueError("timestamps and sentences must be lists of one length")
+        raise ValueError(f"{times_key} and {queries_key} must be lists of one length")
     if not all(isinstance(sentence, str) for sentence in sentences):
-        raise ValueError("sentences must be texts")
-    return [(span(pair, "timestamps"), sentence) for pair, sentence in zip(timestamps, sentences, strict=True)]
-
-
-def _stem(name: str) -> str:
-    """``s34-d28`` for ``s34-d28.avi``."""
-    return name.rpartition(".")[0] if name.lower().endswith(VIDEO_SUFFIXES) else name
+        raise ValueError(f"{queries_key} must be texts")
+    return [(span(pair, times_key), sentence) for pair, sentence in zip(timestamps, sentences, strict=True)]

@@ -7,8 +7,9 @@ with a note; ``score`` takes the records as they are, because published metrics 
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from tvg_lightning.data.annotations.report import ReadResult, Tally
@@ -34,14 +35,22 @@ class Record:
     cut: Span | None = None
     fixed: tuple[str, ...] = ()  # what the reader itself had to repair
     kind: str = ""  # the kind of question, where the data tells it
+    noted: tuple[str, ...] = ()  # what stands as published, but is worth knowing
+    captions: tuple[str, ...] = ()
+    rollouts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         name_text(self.sample_id, "the id")
         name_text(self.video, "the video")
-        query = plain_text(self.query)
-        if query != self.query:
-            object.__setattr__(self, "query", query)
-            object.__setattr__(self, "fixed", (*self.fixed, f"{BAD_CHARACTERS} in the query: replaced by U+FFFD"))
+        plain = {
+            "query": (self.query, plain_text(self.query)),
+            "captions": (self.captions, tuple(map(plain_text, self.captions))),
+            "rollouts": (self.rollouts, tuple(map(plain_text, self.rollouts))),
+        }
+        for key, (given, text) in plain.items():
+            if text != given:
+                object.__setattr__(self, key, text)
+                object.__setattr__(self, "fixed", (*self.fixed, f"{BAD_CHARACTERS} in the {key}: replaced by U+FFFD"))
 
 
 def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -> ReadResult:
@@ -61,10 +70,13 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
         if not videos_outside:
             _check_video(path, record)
         tally.fixed += [(record.location, why) for why in record.fixed]
+        tally.noted += [(record.location, why) for why in (*record.noted, *_of_windows(record.windows or ()))]
         query = tally.query(record.location, record.query)
         why = _refusal(record, query)
         if why is not None:
             tally.refused.append((record.location, why))
+            # of a record without length, too, it is said what no length could make true
+            tally.refuse_impossible(record.location, record.windows or (), math.inf)
             continue
         assert record.duration_s is not None
         windows = record.windows
@@ -73,7 +85,17 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
             if windows is None:
                 continue
         tally.samples.append(
-            Sample(record.sample_id, record.video, record.duration_s, query, windows, record.cut, record.kind)
+            Sample(
+                record.sample_id,
+                record.video,
+                record.duration_s,
+                query,
+                windows,
+                record.cut,
+                record.kind,
+                record.captions,
+                record.rollouts,
+            )
         )
     return tally.result()
 
@@ -99,6 +121,19 @@ def _check_video(path: Path, record: Record) -> None:
             f"{path}:{record.location}: {error}. If you trust this file, set data.videos_outside to true (tools: "
             "--videos_outside true); else remove the line, or make the name one within the folder"
         ) from error
+
+
+def _of_windows(windows: Sequence[Span]) -> Iterator[str]:
+    """Notes on windows that a sum of their lengths, or their order, would betray.
+
+    >>> list(_of_windows([Span(6.0, 8.0), Span(0.0, 4.0), Span(4.0, 5.0)]))
+    ['windows are not in order of time', 'windows touch or overlap']
+    """
+    in_order = sorted(windows)
+    if list(windows) != in_order:
+        yield "windows are not in order of time"
+    if any(first.end_s >= second.start_s for first, second in pairwise(in_order)):
+        yield "windows touch or overlap"
 
 
 def _refusal(record: Record, query: str) -> str | None:

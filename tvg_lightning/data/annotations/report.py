@@ -21,6 +21,7 @@ class ReadReport:
     fixed: tuple[Note, ...] = ()  # read after a harmless repair
     clipped: tuple[Note, ...] = ()  # read with a window cut to the video
     refused: tuple[Note, ...] = ()  # not read
+    noted: tuple[Note, ...] = ()  # read as it stands, but worth knowing; of what was refused, too
 
     @property
     def num_fixed(self) -> int:
@@ -62,24 +63,29 @@ class Tally:
     fixed: list[Note] = field(default_factory=list)
     clipped: list[Note] = field(default_factory=list)
     refused: list[Note] = field(default_factory=list)
+    noted: list[Note] = field(default_factory=list)
 
     def fit(self, location: Location, windows: Sequence[Span], duration_s: float) -> tuple[Span, ...] | None:
         """The windows within [0, duration_s]; None, with the record refused, if one of them cannot be true.
 
         One impossible window among several refuses the whole record: without it the truth would be another.
         """
+        if self.refuse_impossible(location, windows, duration_s):
+            return None
         fitted: list[Span] = []
         notes: list[Note] = []
         for window in windows:
-            why = impossible(window, duration_s)
-            if why is not None:
-                self.refused.append((location, why))
-                return None
             fitted.append(Span(max(window.start_s, 0.0), min(window.end_s, duration_s)))
             if fitted[-1] != window:
                 notes.append((location, f"{tuple(window)} cut to {tuple(fitted[-1])}"))
         self.clipped += notes
         return tuple(fitted)
+
+    def refuse_impossible(self, location: Location, windows: Sequence[Span], duration_s: float) -> bool:
+        """True, with the reason of each noted, where some of the windows cannot be true."""
+        reasons = [why for window in windows if (why := impossible(window, duration_s)) is not None]
+        self.refused += [(location, why) for why in reasons]
+        return bool(reasons)
 
     def query(self, location: Location, text: str) -> str:
         """The sentence with single blanks and none around it; a change is noted."""
@@ -89,7 +95,7 @@ class Tally:
         return tidy
 
     def result(self) -> ReadResult:
-        notes = (tuple(self.fixed), tuple(self.clipped), tuple(self.refused))
+        notes = (tuple(self.fixed), tuple(self.clipped), tuple(self.refused), tuple(self.noted))
         return ReadResult(tuple(self.samples), ReadReport(str(self.path), len(self.samples), *notes))
 
 
