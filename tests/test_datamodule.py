@@ -1,5 +1,6 @@
 """What the datamodule refuses, with the key to change, and which questions its loaders hold."""
 
+import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -355,3 +356,18 @@ def test_what_is_absent_is_said_in_predict_and_no_matter_where_nothing_is_ground
     with pytest.raises(ValueError, match="is about nothing in its video"):
         datamodule(folder, trainer("validate"), val=[split]).setup("validate")
     datamodule(folder, trainer("validate"), val=[split], eval_tasks=["verb_completion"]).setup("validate")
+
+
+def test_videos_that_lie_elsewhere_are_found_by_the_map(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (folder / "store").mkdir()
+    (folder / "videos" / "b.mp4").rename(folder / "store" / "b.mkv")
+    path = folder / "map.json"
+    path.write_text(json.dumps({"b.mp4": str(folder / "store" / "b.mkv")}))
+    data = datamodule(folder, trainer(), video_map=str(path))
+    data.setup("fit")
+    assert "data.videos" not in caplog.text
+    assert data._bad is not None and str(folder / "store" / "b.mkv") in data._bad.videos
+    assert data.reader().maker.video_map == {"b.mp4": str(folder / "store" / "b.mkv")}
+    (folder / "store" / "b.mkv").unlink()
+    with pytest.raises(ValueError, match=rf"^data\.video_map: {path}: 'b\.mp4': there is no file .*store/b\.mkv"):
+        datamodule(folder, trainer(), video_map=str(path)).setup("fit")

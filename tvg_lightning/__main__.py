@@ -14,7 +14,7 @@ from jsonargparse import auto_cli
 COMMANDS: dict[str, str | dict[str, str]] = {
     "render": "render.main",
     "probe": "probe.main",
-    "data": {"inspect": "data.inspect", "convert": "data.convert"},
+    "data": {"inspect": "data.inspect", "convert": "data.convert", "videos": "data.videos"},
     "verbs": "verbs.main",
     "annotate": "annotate.main",
     "filter": {"tvg_r1": "filter.tvg_r1", "time_r1": "filter.time_r1"},

@@ -22,6 +22,7 @@ from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data.truth import check_answerable, check_trainable
 from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.data.video_files import NO_MAP, locate, read_video_map
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.prompts import CleanQuery, read_templates
@@ -85,6 +86,7 @@ class Planner(Protocol):
 class TVGDataModule(L.LightningDataModule):
     """Mixes grounding and inversion tasks by probability; reads the project's own JSONL annotations.
 
+    video_map: a JSON file that says where videos lie that are not at their names (`data videos --map` writes it).
     videos_outside: accept annotations whose videos lie outside of ``videos``, by absolute paths or by "..".
     targets: a file of traces (harvested or written by a teacher) for SFT outside of a staged run.
     method, thought: the format of the answers, and whether a thought stands before them (null: as the method has it).
@@ -108,6 +110,7 @@ class TVGDataModule(L.LightningDataModule):
         val: Sequence[Split] = (),
         test: Sequence[Split] = (),
         predict: str | None = None,
+        video_map: str | None = None,
         videos_outside: bool = False,
         targets: str | None = None,
         method: MethodName = "tar_tvg",
@@ -143,7 +146,7 @@ class TVGDataModule(L.LightningDataModule):
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.mixture, self.frames = targets, mixture, frames
         self.form = AnswerFormat(Method(method), thought)
-        self.videos_outside = videos_outside
+        self.videos_outside, self.video_map = videos_outside, video_map
         self.video_first, self.clean_query = video_first, clean_query
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
@@ -156,6 +159,7 @@ class TVGDataModule(L.LightningDataModule):
         self.training_set: TrainingSet | None = None  # of the stage that runs now
         self._bad: BadVideos | None = None
         self._reader: ItemReader | None = None
+        self._video_map = NO_MAP  # read in setup
 
     # ---- reading: every file is read, and every complaint made, before any weight loads
 
@@ -176,6 +180,7 @@ class TVGDataModule(L.LightningDataModule):
                 f"data.videos: there is no folder {self.videos}. For the embedded benchmark run "
                 "`python -m tvg_lightning render --out data/moving_shapes` first"
             )
+        self._video_map = read_video_map("data.video_map", self.video_map, self.videos)
         key = "test" if stage == "test" else "val"
         if stage in ("validate", "test") and not self._splits():
             raise ValueError(f"data.{key}: {stage} needs at least one split")
@@ -233,7 +238,8 @@ class TVGDataModule(L.LightningDataModule):
         if stage != "fit":
             return BadVideos(None, ())
         assert self.trainer is not None and self.train is not None
-        videos = {str(self.videos / sample.video) for sample in self._samples[self.train]}
+        names = {sample.video for sample in self._samples[self.train]}
+        videos = {str(locate(self.videos, name, self._video_map)) for name in names}
         log = Path(self.trainer.default_root_dir) / "bad_videos.jsonl"
         return BadVideos(log, videos, self.reading.max_bad_share)
 
@@ -258,7 +264,8 @@ class TVGDataModule(L.LightningDataModule):
             if not result.samples:
                 raise ValueError(f"{key}: no sample can be used; {result.report.summary()}")
             self._samples[path] = result.samples
-        words = missing_videos(key, self.videos, (sample.video for sample in self._samples[path][:limit]))
+        names = (sample.video for sample in self._samples[path][:limit])
+        words = missing_videos(key, self.videos, names, self._video_map)
         if words is not None and self.trainer.global_rank == 0:
             log.warning(words)
 
@@ -360,7 +367,8 @@ class TVGDataModule(L.LightningDataModule):
         """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            maker = ItemMaker(self.videos, self.form, self.frames, self.templates, self.video_first, self.clean_query)
+            words = (self.templates, self.video_first, self.clean_query)
+            maker = ItemMaker(self.videos, self.form, self.frames, *words, self._video_map)
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 

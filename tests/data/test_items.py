@@ -129,3 +129,8 @@ def test_the_video_stands_where_it_is_asked_to_and_the_query_is_cleaned_as_asked
     for task in (Task.TVG, Task.ACTION_RECOGNITION):
         assert not maker.make(Question(sample, task, 0), CLIP).prompt.video_first
     assert '"It rises"' in maker.make(Question(sample, Task.TVG, 0), CLIP).prompt.user
+
+
+def test_a_video_that_lies_elsewhere_is_read_there() -> None:
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_map={"a.mp4": "part/a.mkv"})
+    assert maker.request(Question(PLAIN, Task.TVG, 0)).path == str(Path("videos/part/a.mkv"))

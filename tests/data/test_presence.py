@@ -39,3 +39,11 @@ def test_of_many_some_are_looked_for(folder: Path, monkeypatch: pytest.MonkeyPat
     assert words is not None and "1 of the 11 files (4 of them looked for)" in words
     with pytest.raises(ValueError, match=r"none of the 11 files \(4 of them looked for\)"):
         missing_videos("data.train", folder / "elsewhere", names)
+
+
+def test_a_mapped_video_is_looked_for_where_the_map_says(folder: Path) -> None:
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a.mkv").touch()
+    names, video_map = ["1.mp4", "a.mp4"], {"a.mp4": "deep/a.mkv"}
+    assert missing_videos("data.train", folder, names) is not None
+    assert missing_videos("data.train", folder, names, video_map) is None

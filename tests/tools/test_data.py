@@ -117,3 +117,56 @@ def test_half_an_emoji_in_a_file_of_two(benchmark: str, name: str, shared: Path,
     path, out = shared / "faults" / f"surrogate_query_{name}.jsonl", tmp_path / "out.jsonl"
     main(["data", "convert", f"--benchmark={benchmark}", f"--annotations={path}", f"--out={out}"])
     assert [sample.query for sample in jsonl.read(out).samples] == ["a cat � jumps", "a dog jumps"]
+
+
+def test_videos_says_what_is_missing_and_maps_what_is_elsewhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, out = tmp_path / "videos", tmp_path / "map.json"
+    for name in ("a.mp4", "deep/b.mkv", "one/c.mp4", "two/c.mp4"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).touch()
+    names = ["a", "b", "c", "d", "d"]
+    lines = [{"video": f"{name}.mp4", "query": "q", "duration": 9, "windows": [[1, 2]]} for name in names]
+    path = tmp_path / "own.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    with pytest.raises(SystemExit) as caught:
+        main(["data", "videos", f"--annotations={path}", f"--videos={folder}", f"--map={out}"])
+    assert caught.value.code == 1
+    assert capsys.readouterr().out == (
+        "4 videos of 5 queries\n"
+        "in their place: 1\n"
+        "found elsewhere: 1\n"
+        f"  b.mp4 -> {folder}/deep/b.mkv\n"
+        "ambiguous, none is taken: 1\n"
+        f"  c.mp4: {folder}/one/c.mp4, {folder}/two/c.mp4\n"
+        "missing: 1, asked about by 2 queries\n"
+        "  d.mp4\n"
+        f"written: {out}, for data.video_map\n"
+    )
+    assert json.loads(out.read_text()) == {"b.mp4": f"{folder}/deep/b.mkv"}
+
+
+def test_videos_of_a_published_form_that_are_all_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "v_g.mp4").touch()
+    args = [f"--annotations={save(tmp_path)}", f"--videos={tmp_path}", "--benchmark=activitynet_captions"]
+    main(["data", "videos", *args])  # ends with status 0
+    said = capsys.readouterr().out
+    assert (
+        "1 videos of 3 queries\n" in said
+        and "missing: 0\n" in said
+        and said.endswith("--map out.json and data.video_map out.json\n")
+    )
+
+
+def test_videos_outside_and_what_exists_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"video": "../a.mp4", "query": "q", "windows": [[1, 2]], "duration": 9}\n', encoding="utf-8")
+    args = [f"--annotations={path}", f"--videos={tmp_path}"]
+    with pytest.raises(SystemExit, match=r"own\.jsonl:1: the video '\.\./a\.mp4' has"):
+        main(["data", "videos", *args])
+    with pytest.raises(SystemExit, match=r"own\.jsonl exists already"):
+        main(["data", "videos", *args, f"--map={path}"])
+    with pytest.raises(SystemExit, match="there is no such folder of videos"):
+        main(["data", "videos", args[0], f"--videos={tmp_path}/no"])

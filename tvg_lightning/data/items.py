@@ -1,10 +1,11 @@
 """Items made from samples: task, prompt, frames, and what the rewards must know."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.data.video_files import VideoMap, locate
 from tvg_lightning.data.workers.pool import Clip
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.prompts import CleanQuery, PromptTemplates, grounding_prompt, inversion_prompt
@@ -60,12 +61,13 @@ class ItemMaker:
     templates: PromptTemplates | None = None  # None: the format's own words
     video_first: bool = True  # before the words, or behind them
     clean_query: CleanQuery = "full_stop"
+    video_map: VideoMap = field(default_factory=dict)  # files of videos that lie elsewhere, by their names
 
     def request(self, question: Question) -> ClipRequest:
         """Frames of the true segment for an inversion task, of the whole (possibly cut) video for grounding."""
         sample = question.sample
         segment = sample.cut if question.task == Task.TVG else _in_file(sample, true_segment(sample))
-        return ClipRequest(str(self.videos / sample.video), self.frames, segment)
+        return ClipRequest(str(locate(self.videos, sample.video, self.video_map)), self.frames, segment)
 
     def make(self, question: Question, clip: Clip, error: str | None = None) -> Item:
         """The item of a question whose clip has been read."""

@@ -13,6 +13,7 @@ from typing import Any
 from PIL import Image
 
 from tvg_lightning.data.video import FrameSettings, VideoClip, VideoError, read_clip
+from tvg_lightning.data.video_files import NO_MAP, VideoMap, locate
 from tvg_lightning.prompts import grounding_prompt
 from tvg_lightning.schema import AnswerFormat, Prompt, Sample
 from tvg_lightning.teacher.settings import QuestionSettings
@@ -31,13 +32,20 @@ class Question:
     keys: tuple[str, ...]
 
 
-def make_question(sample: Sample, form: AnswerFormat, videos: Path, model: str, settings: QuestionSettings) -> Question:
+def make_question(
+    sample: Sample,
+    form: AnswerFormat,
+    videos: Path,
+    model: str,
+    settings: QuestionSettings,
+    video_map: VideoMap = NO_MAP,
+) -> Question:
     """The question of a sample, or VideoError for one that cannot be put; the video is not decoded yet.
 
     A key changes with all that can change the answer: model, prompt, sample, video, settings. It does not with
     the base_url, so that going on by another way to the same model pays for nothing twice.
     """
-    file = videos / sample.video
+    file = locate(videos, sample.video, video_map)
     if settings.input == "video" and sample.cut is not None:
         raise VideoError(
             f"{file}: the sample is a cut of it, and a whole file was asked for; use question.input frames"

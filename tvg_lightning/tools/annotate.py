@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.video import VideoError
+from tvg_lightning.data.video_files import VideoMap, read_video_map
 from tvg_lightning.files import refuse_existing
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.teacher.annotator import Annotator
@@ -31,6 +32,7 @@ def main(
     method: MethodName = "tvg_r1",
     question: QuestionSettings = QuestionSettings(),  # noqa: B008  # frozen
     budget: BudgetSettings = BudgetSettings(),  # noqa: B008  # frozen
+    video_map: Path | None = None,
     videos_outside: bool = False,
 ) -> None:
     """Ask a teacher every query; the same command goes on after any end, without paying twice. See docs/teacher.md.
@@ -43,6 +45,7 @@ def main(
         method: whose prompt and format.
         question: what is sent for a query.
         budget: limits over all runs into this folder.
+        video_map: what data videos --map wrote, where videos do not lie at their names.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the bar
@@ -54,7 +57,8 @@ def main(
     client = Endpoint(endpoint)
     if not videos.is_dir():
         raise ValueError(f"{videos}: there is no such folder of videos")
-    questions, unreadable = _questions(result.samples, form, videos, endpoint.model, question)
+    files = read_video_map("video_map", video_map, videos)
+    questions, unreadable = _questions(result.samples, form, videos, endpoint.model, question, files)
     with Ledger(out / "ledger.jsonl") as ledger:
         purse = Purse(budget, ledger.num_requests, ledger.tokens, question.max_tokens)
         annotator = Annotator(client, ledger, purse, question, form)
@@ -71,14 +75,19 @@ def main(
 
 
 def _questions(
-    samples: Sequence[Sample], form: AnswerFormat, videos: Path, model: str, settings: QuestionSettings
+    samples: Sequence[Sample],
+    form: AnswerFormat,
+    videos: Path,
+    model: str,
+    settings: QuestionSettings,
+    video_map: VideoMap,
 ) -> tuple[dict[str, Question], dict[str, str]]:
     """Questions and what keeps others from being put, both by sample id."""
     questions: dict[str, Question] = {}
     unreadable: dict[str, str] = {}
     for sample in tqdm(samples, desc="looking at videos", unit="query"):
         try:
-            questions[sample.sample_id] = make_question(sample, form, videos, model, settings)
+            questions[sample.sample_id] = make_question(sample, form, videos, model, settings, video_map)
         except VideoError as error:
             unreadable[sample.sample_id] = str(error)
     return questions, unreadable

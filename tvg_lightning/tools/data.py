@@ -1,6 +1,9 @@
-"""``python -m tvg_lightning data inspect | convert``: what is in a file of annotations, and as our own JSONL."""
+"""``python -m tvg_lightning data inspect | convert | videos``: a file of annotations, as our JSONL, and its videos."""
 
+import json
 import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tvg_lightning.data.annotations import benchmarks, jsonl
@@ -8,6 +11,7 @@ from tvg_lightning.data.annotations.benchmarks import BenchmarkName
 from tvg_lightning.data.annotations.describe import describe
 from tvg_lightning.data.annotations.picture import draw
 from tvg_lightning.data.annotations.records import clean
+from tvg_lightning.data.video_files import VideoSearch, search
 from tvg_lightning.files import atomic_write, plain_text, refuse_existing
 
 _LENGTHS = "; name a csv with the columns id and length with --companion, where the videos have none"
@@ -74,3 +78,57 @@ def convert(
         raise ValueError(f"nothing can be written: {result.report.summary()}{hint}")
     jsonl.write(out, result.samples)
     sys.stdout.write(f"{describe(records, result)}\nwritten: {out}\n")
+
+
+def videos(
+    annotations: Path,
+    videos: Path,
+    benchmark: BenchmarkName = "jsonl",
+    companion: Path | None = None,
+    map: Path | None = None,
+    videos_outside: bool = False,
+) -> None:
+    """Say which videos are missing, and find those that lie in another folder or have another suffix.
+
+    All names are looked for. Ends with status 1 where a file is missing, or several could be meant.
+
+    Args:
+        annotations: file whose videos are looked for.
+        videos: folder of the videos.
+        benchmark: whose form the annotations have.
+        companion: second file, as for inspect.
+        map: file to write, with the paths of the videos found elsewhere by their names; give it to data.video_map.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
+    """
+    if map is not None:
+        refuse_existing(map)
+    if not videos.is_dir():
+        raise ValueError(f"{videos}: there is no such folder of videos")
+    records = list(benchmarks.records(benchmark, annotations, companion))
+    clean(annotations, records, videos_outside)  # refuses names that lead out of the folder
+    num_queries = Counter(record.video for record in records)
+    found = search(num_queries, videos)
+    sys.stdout.writelines(f"{line}\n" for line in _found(found, num_queries))
+    if map is not None:
+        moved = {name: str(file) for name, file in found.moved.items()}
+        with atomic_write(map) as part:
+            part.write_text(json.dumps(moved, indent=1) + "\n", encoding="utf-8")
+        sys.stdout.write(f"written: {map}, for data.video_map\n")
+    elif found.moved:
+        sys.stdout.write("a run finds the videos that lie elsewhere by --map out.json and data.video_map out.json\n")
+    if found.missing or found.ambiguous:
+        sys.exit(1)
+
+
+def _found(found: VideoSearch, num_queries: Mapping[str, int]) -> Iterator[str]:
+    yield f"{len(num_queries)} videos of {sum(num_queries.values())} queries"
+    yield f"in their place: {len(found.present)}"
+    yield f"found elsewhere: {len(found.moved)}"
+    yield from (f"  {name} -> {plain_text(str(file))}" for name, file in found.moved.items())
+    yield f"ambiguous, none is taken: {len(found.ambiguous)}"
+    yield from (
+        f"  {name}: {', '.join(plain_text(str(file)) for file in files)}" for name, files in found.ambiguous.items()
+    )
+    num_lost = sum(num_queries[name] for name in found.missing)
+    yield f"missing: {len(found.missing)}" + (f", asked about by {num_lost} queries" if num_lost else "")
+    yield from (f"  {name}" for name in found.missing)
