@@ -179,8 +179,8 @@ def test_penalties_change_what_is_chosen_and_not_what_is_noted(
     for group in generate(tiny, prompts, features, 2, present, numbers):
         for completion in group:
             assert len(set(completion.token_ids)) == len(completion.token_ids)
-    logits_settings = GenerationSettings(8, temperature, repetition_penalty=1.3)
-    groups = generate(tiny, prompts, features, 2, logits_settings, numbers)
+    repeated = GenerationSettings(8, temperature, repetition_penalty=50.0)  # the tiny policy is sure of what it says
+    groups = generate(tiny, prompts, features, 2, repeated, numbers)
     with torch.no_grad():
         ids = [[c.token_ids for c in group] for group in groups]
         logp_BGC, mask_BGC = tiny.logp(prompts, ids, None, temperature or 1.0)
