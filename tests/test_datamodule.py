@@ -355,7 +355,25 @@ def test_what_is_absent_is_said_in_predict_and_no_matter_where_nothing_is_ground
     split = Split("v", absent)
     with pytest.raises(ValueError, match="is about nothing in its video"):
         datamodule(folder, trainer("validate"), val=[split]).setup("validate")
-    datamodule(folder, trainer("validate"), val=[split], eval_tasks=["verb_completion"]).setup("validate")
+    present = write_annotations(folder / "present.jsonl", ["f"])
+    mixed = folder / "mixed.jsonl"
+    mixed.write_text(Path(absent).read_text() + present.read_text())
+    caplog.clear()
+    datamodule(folder, trainer("validate"), val=[Split("v", str(mixed))], eval_tasks=["verb_completion"]).setup(
+        "validate"
+    )
+    assert "nothing is measured" not in caplog.text
+
+
+def test_inversion_tasks_alone_need_something_to_show(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    absent = Split("absent", str(write_annotations(folder / "absent.jsonl", ["d", "e"], windows=())))
+    tasks = ["verb_completion", "video_description"]
+    words = "holds no true window to ask verb_completion, video_description about, so nothing is measured on it"
+    with pytest.raises(ValueError, match=rf"^data\.val\[0\]\.annotations: .*absent\.jsonl {words}: take a split"):
+        datamodule(folder, trainer("validate"), val=[absent], eval_tasks=tasks).setup("validate")
+    good = Split("good", str(folder / "val.jsonl"))
+    datamodule(folder, trainer("validate"), val=[absent, good], eval_tasks=tasks).setup("validate")
+    assert f"data.val[0].annotations: {absent.annotations} {words}" in caplog.text and "data.val[1]" not in caplog.text
 
 
 def test_videos_that_lie_elsewhere_are_found_by_the_map(folder: Path, caplog: pytest.LogCaptureFixture) -> None:

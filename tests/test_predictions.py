@@ -204,6 +204,32 @@ def test_under_spans_a_list_is_the_whole_answer(
     assert read_one(tmp_path, **line).answer == Answer(False, spans, is_set=True)
 
 
+@pytest.mark.parametrize(
+    ("line", "is_refused"),
+    [
+        ({"spans": [[10, 20]], "text": "<answer>1 to 2</answer>"}, True),  # the truth beside a wrong answer
+        ({"span": [10, 20], "text": "<answer>1 to 2</answer>"}, True),
+        ({"spans": [], "text": "<answer>1 to 2</answer>"}, True),
+        ({"spans": [[10, 20]], "text": "<answer>1 to 2</answer>", "follows_format": True}, False),  # predict's
+        ({"spans": [[10, 20]], "text": "<think>1 to 2</think><answer>10.4 to 19.5</answer>"}, False),  # rounded
+        ({"spans": [[5, 6], [10, 20]], "text": "10 to 20"}, False),
+        ({"spans": None, "text": "1 to 2"}, False),  # no truth is null
+        ({"spans": [[10, 20]], "text": "a man opens the door"}, False),  # nothing to see
+    ],
+)
+def test_spans_that_contradict_the_text_beside_them_are_not_taken_for_the_answer(
+    line: dict[str, Any], is_refused: bool, tmp_path: Path
+) -> None:
+    if not is_refused:
+        assert read_one(tmp_path, **line).key == next(key for key in line if key.startswith("span"))
+        return
+    key = next(iter(line))
+    with pytest.raises(
+        ValueError, match=rf"preds\.jsonl:1: {key} is .*, but the text says \[1\.0, 2\.0\]: if {key} is"
+    ):
+        read_one(tmp_path, **line)
+
+
 @pytest.mark.parametrize("spans", [3, [1, 2], [[1, 2, 3]], ["1 to 2"]])
 def test_spans_of_another_form_are_refused(tmp_path: Path, spans: object) -> None:
     with pytest.raises(ValueError, match=r"spans must be"):

@@ -20,7 +20,7 @@ from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Targe
 from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.data.truth import check_answerable, check_trainable
+from tvg_lightning.data.truth import check_answerable, check_trainable, nothing_to_measure
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.video_files import NO_MAP, locate, read_video_map
 from tvg_lightning.data.workers.pool import ClipPool
@@ -222,10 +222,11 @@ class TVGDataModule(L.LightningDataModule):
         for number, split in enumerate(splits):
             samples = self._samples[split.annotations][: split.limit] if Task.TVG in self.eval_tasks else ()
             check_answerable(f"data.{key}[{number}].annotations", split.annotations, samples, self.form)
+        found = (nothing_to_measure(self._samples[s.annotations][: s.limit], self.eval_tasks) for s in splits)
         blind = [
-            f"data.{key}[{number}].annotations: {split.annotations} holds no true window, so nothing is measured on it"
-            for number, split in enumerate(splits)
-            if all(sample.windows is None for sample in self._samples[split.annotations][: split.limit])
+            f"data.{key}[{number}].annotations: {splits[number].annotations} {lack}, so nothing is measured on it"
+            for number, lack in enumerate(found)
+            if lack is not None
         ]
         if blind and len(blind) == len(splits) and stage in ("validate", "test"):
             raise ValueError(f"{blind[0]}: take a split with windows; predict answers without")

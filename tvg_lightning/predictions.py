@@ -5,6 +5,10 @@ a folder is all its ``predictions*.jsonl``, as several processes write them. Wha
 form: ``[start, end]`` in seconds, a list of such windows with the best first (``[start, end, score]``; the first
 one counts even where a later one has a higher score, as in QVHighlights' own script), or a text, which is parsed.
 Under ``spans`` a list of windows is the whole answer, a set: [] says that the event is not in the video.
+
+``span`` and ``spans`` count before a ``text``, for so ``predict`` writes them. Other programs may mean the truth by
+them: a line that ``predict`` did not write (it has no ``follows_format``) is refused where its text states windows
+and none of them is under the key. Where the text states none, nothing can be seen, and the key is read.
 """
 
 import json
@@ -15,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tvg_lightning.files import Location, at, is_number, name_text, plain_text, read_json, read_jsonl, read_text
+from tvg_lightning.parsing import read_all
 from tvg_lightning.presets import Scorer
 from tvg_lightning.schema import Answer, AnswerFormat, Span
 from tvg_lightning.spans import is_usable
@@ -27,6 +32,8 @@ PREDICTION_KEYS = (
     "span", "spans", "text", "timestamp", "answer",
 )  # fmt: skip
 _SET_KEY = "spans"
+_TRUTH_OR_ANSWER = ("span", _SET_KEY)
+_SAME_S = 0.5  # two ends this near are one, rounded
 QID_KEYS = ("qid", "id", "sample_id", "query_id", "question_id", "annotation_id")
 VIDEO_KEYS = ("video", "vid", "video_id", "video_name", "video_path", "path")
 QUERY_KEYS = ("query", "sentence", "question", "description", "caption")
@@ -52,6 +59,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
+    form: AnswerFormat
     read: Callable[[str], Answer]
     texts_first: bool
 
@@ -67,7 +75,7 @@ def read_predictions(path: Path, form: AnswerFormat, scorer: Scorer | None = Non
     if not files:
         raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
     read = Scorer(form).read if scorer is None else scorer.read
-    reading = _Reading(read, texts_first=scorer is not None)
+    reading = _Reading(form, read, texts_first=scorer is not None)
     predictions = [_to_prediction(file, *found, reading) for file in files for found in _objects(file)]
     if not predictions:
         raise ValueError(f"{path}: holds no prediction")
@@ -131,6 +139,8 @@ def _to_prediction(file: Path, location: Location, given: Mapping[str, Any], rea
         if not keys:
             raise ValueError(f"no prediction; write one under pred or text, found only {', '.join(given) or 'nothing'}")
         answer = _to_answer(given[keys[0]], keys[0], reading)
+        if keys[0] in _TRUTH_OR_ANSWER and "follows_format" not in given:
+            _check_agreement(keys[0], answer, given.get("text"), reading.form)
         qid, video, query = (_name(given, keys) for keys in (QID_KEYS, VIDEO_KEYS, QUERY_KEYS))
         for name, kind in ((qid, "the id"), (video, "the video")):
             name_text(name or "", kind)
@@ -161,6 +171,20 @@ def _to_answer(value: Any, key: str, reading: _Reading) -> Answer:
         return Answer(False, None if windows is None or None in windows else windows, is_set=True)  # type: ignore[arg-type]
     span = _to_span(value, key)
     return Answer(False, None if span is None else (span,))
+
+
+def _check_agreement(key: str, answer: Answer, text: Any, form: AnswerFormat) -> None:
+    """ValueError where a text states windows, and none of them is what stands under ``key``."""
+    stated = read_all(text, form.method) if isinstance(text, str) and answer.spans is not None else []
+    if stated and not any(_is_same(span, window) for span in answer.spans or () for window in stated):
+        raise ValueError(
+            f"{key} is {_brief([list(span) for span in answer.spans or ()])}, but the text says {list(stated[-1])}: "
+            f"if {key} is the truth, remove it or give it another name; if it is the answer, remove the text"
+        )
+
+
+def _is_same(first: Span, second: Span) -> bool:
+    return all(abs(a - b) <= _SAME_S for a, b in zip(first, second, strict=True))
 
 
 def _to_span(value: Any, key: str) -> Span | None:

@@ -84,6 +84,20 @@ def test_from_annotations_to_a_set_for_sft(
     assert [trace.text for trace in read_traces(tmp_path / "sft.jsonl")] == [good]
 
 
+def test_a_teacher_that_answers_without_a_thought(
+    tmp_path: Path, server: TeacherServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.plan = lambda query, n: answer("<answer>1.0 to 2.0</answer>")
+    write_material(tmp_path, 1)
+    run(tmp_path, server, "--method=time_r1", "--thought=false")
+    (trace,) = read_traces(tmp_path / "out" / "traces.jsonl")
+    assert (trace.follows_format, trace.spans) == (True, (Span(1.0, 2.0),))
+    (tmp_path / "again").mkdir()
+    write_material(tmp_path / "again", 1)
+    run(tmp_path / "again", server, "--method=time_r1")
+    assert "0 traces, 1 refused (1 format)" in capsys.readouterr().out
+
+
 def test_half_an_emoji_in_an_answer_is_fixed_and_counted(
     tmp_path: Path, server: TeacherServer, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -31,9 +31,18 @@ def test_means_and_differences_by_hand(tmp_path: Path, capsys: pytest.CaptureFix
     assert head.split() == ["queries", "first", "second", "difference", "95", "%", "interval"]
     assert rows[0].split() == ["all", "3", "0.5000", "0.8333", "+0.3333", "+0.0000", "to", "+0.5000"]
     assert rows[1].split() == ["plain", "2", "0.2500", "0.7500", "+0.5000", "+0.5000", "to", "+0.5000"]
-    assert rows[2].split()[:5] == ["relation", "1", "1.0000", "1.0000", "+0.0000"]
+    assert rows[2].split() == ["relation", "1", "1.0000", "1.0000", "+0.0000", "none,", "for", "one", "video"]
     main(first, second, json=True)
-    assert [json.loads(row)["kind"] for row in capsys.readouterr().out.splitlines()] == ["all", "plain", "relation"]
+    found = [json.loads(row) for row in capsys.readouterr().out.splitlines()]
+    assert [one["kind"] for one in found] == ["all", "plain", "relation"]
+    assert [(one["low"], one["high"]) for one in found[1:]] == [(0.5, 0.5), (None, None)]
+
+
+def test_queries_about_one_video_have_no_interval() -> None:
+    first = {query: Answered("a.mp4", "", 0.25) for query in "xyz"}
+    second = {query: Answered("a.mp4", "", 0.75) for query in "xyz"}
+    (found,) = differences(first, second)
+    assert (found.num_queries, found.difference, found.low, found.high) == (3, 0.5, None, None)
 
 
 def test_runs_of_several_seeds_are_averaged_query_by_query(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

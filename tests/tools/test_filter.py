@@ -53,6 +53,17 @@ def test_time_r1_from_traces_and_from_predictions(form: str, folder: Path, capsy
     assert "3 answered, 1 of them with IoU 0, 2 drawn" in capsys.readouterr().out
 
 
+def test_time_r1_reads_answers_without_a_thought(folder: Path) -> None:
+    """A frame's number is a time only where the strict rule of the answers' own format reads it."""
+    texts = {"a": "<answer>frame 1.0 to 2.0</answer>", "b": "1.0 to 1.5", "c": "1.0 to 1.5"}
+    answers = folder / "predictions.jsonl"
+    answers.write_text("".join(json.dumps({"qid": q, "text": text}) + "\n" for q, text in texts.items()))
+    args = ["filter", "time_r1", f"--answers={answers}", f"--annotations={folder / 'train.jsonl'}"]
+    main([*args, f"--out={folder / 'one.jsonl'}"])
+    main([*args, f"--out={folder / 'two.jsonl'}", "--thought", "false"])
+    assert (ids(folder / "one.jsonl"), ids(folder / "two.jsonl")) == (["b", "c"], ["a", "b", "c"])
+
+
 @pytest.mark.parametrize("rule", ["tvg_r1", "time_r1"])
 def test_videos_outside_of_the_folder_are_refused_unless_allowed(rule: str, folder: Path) -> None:
     lines = (folder / "train.jsonl").read_text(encoding="utf-8").replace('"b.mp4"', '"/b.mp4"')

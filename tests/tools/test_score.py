@@ -128,6 +128,18 @@ def test_a_method_reads_its_format(tmp_path: Path, capsys: pytest.CaptureFixture
     assert json.loads(capsys.readouterr().out)["mIoU"] == 100
 
 
+def test_answers_without_a_thought_are_read_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The strict rule reads an answer in its own format, else the tolerant one, to which a frame number is no time."""
+    truth = save(tmp_path / "truth.jsonl", TRUTH[:1])
+    answers = save(tmp_path / "a.jsonl", [{"qid": "x", "text": "<answer>frame 0 to 10</answer>"}])
+    found = {}
+    for thought in ("null", "false"):
+        args = ["--benchmark=jsonl", f"--annotations={truth}", f"--predictions={answers}", f"--thought={thought}"]
+        __main__.main(["score", *args, "--json"])
+        found[thought] = json.loads(capsys.readouterr().out)["mIoU"]
+    assert found == {"null": 0.0, "false": 100.0}
+
+
 def test_a_broken_line_is_one_error(files: tuple[Path, Path]) -> None:
     save(files[1], [*ANSWERS, {"qid": "z", "pred": "x", "query": [3]}])
     with pytest.raises(SystemExit, match=r"error: .*answers\.jsonl:4: query must be a text or a whole number") as error:
@@ -207,6 +219,7 @@ def test_a_preset_has_its_own_strictness_and_thresholds(tmp_path: Path, capsys: 
             ["--preset", "timelens", "--method", "tvg_r1"],
             "preset timelens reads answers in the format of method timelens",
         ),
+        (["--preset", "timelens", "--thought", "true"], "preset timelens reads answers without a thought"),
         (["--as_published"], "as_published: this is the way of a preset: name one"),
     ],
 )

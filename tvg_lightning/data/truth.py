@@ -1,10 +1,11 @@
 """A check, before any weight loads, that the truth of the annotations can be said in the format that is asked for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.schema import AnswerFormat, Method, Sample
+from tvg_lightning.schema import AnswerFormat, Method, Sample, Task
+from tvg_lightning.tasks.inversion import can_invert
 
 
 def check_trainable(key: str, file: str, samples: Iterable[Sample], form: AnswerFormat) -> None:
@@ -24,6 +25,21 @@ def check_answerable(key: str, file: str, samples: Iterable[Sample], form: Answe
         if sample.windows == () and not form.says_none:
             fault = "is about nothing in its video (windows []; null says that it is not known)"
             raise ValueError(_unsayable(key, file, sample, form, fault))
+
+
+def nothing_to_measure(samples: Iterable[Sample], tasks: Collection[Task]) -> str | None:
+    """The lack for which an evaluation of these tasks would measure nothing on the samples; None where there is none.
+
+    >>> nothing_to_measure([Sample("a", "a.mp4", 9.0, "it rises", windows=())], [Task.VERB_COMPLETION])
+    'holds no true window to ask verb_completion about'
+    """
+    known = [sample for sample in samples if sample.windows is not None]
+    if not known:
+        return "holds no true window"
+    if Task.TVG in tasks or any(can_invert(sample) for sample in known):
+        return None
+    lack = "no query with a verb" if any(sample.windows for sample in known) else "no true window"
+    return f"holds {lack} to ask {', '.join(tasks)} about"
 
 
 def _unsayable(key: str, file: str, sample: Sample, form: AnswerFormat, fault: str) -> str:

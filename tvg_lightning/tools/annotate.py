@@ -30,6 +30,7 @@ def main(
     out: Path,
     endpoint: EndpointSettings,
     method: MethodName = "tvg_r1",
+    thought: bool | None = None,
     question: QuestionSettings = QuestionSettings(),  # noqa: B008  # frozen
     budget: BudgetSettings = BudgetSettings(),  # noqa: B008  # frozen
     video_map: Path | None = None,
@@ -43,6 +44,7 @@ def main(
         out: folder; gets ledger.jsonl (what was paid for), traces.jsonl (for data.targets) and refused.jsonl.
         endpoint: the server and how it is called.
         method: whose prompt and format.
+        thought: whether to think before the answer (default: as the method has it).
         question: what is sent for a query.
         budget: limits over all runs into this folder.
         video_map: what data videos --map wrote, where videos do not lie at their names.
@@ -53,7 +55,7 @@ def main(
     sys.stdout.write(f"{result.report.summary()}\n")
     if not (out / "ledger.jsonl").exists():  # else they are this command's own
         refuse_existing(out / "traces.jsonl", out / "refused.jsonl")
-    form = AnswerFormat(Method(method))
+    form = AnswerFormat(Method(method), thought)
     client = Endpoint(endpoint)
     if not videos.is_dir():
         raise ValueError(f"{videos}: there is no such folder of videos")

@@ -28,15 +28,18 @@ class Answered:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Mean IoUs of two runs over the same queries; ``low`` to ``high`` is the 95 % interval of their difference."""
+    """Mean IoUs of two runs over the same queries; ``low`` to ``high`` is the 95 % interval of their difference.
+
+    Both are None where all queries are about one video: its difference alone says nothing about another's.
+    """
 
     kind: str
     num_queries: int
     first: float
     second: float
     difference: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def main(first: list[Path] | Path, second: list[Path] | Path, json: bool = False) -> None:
@@ -45,6 +48,7 @@ def main(first: list[Path] | Path, second: list[Path] | Path, json: bool = False
     The interval is of a bootstrap over videos, since queries about one video are not independent: 2,000 resamples, seed
     0. An interval without 0 in it is a difference that other queries of the same make would show, too; what another
     seed of training would do it does not tell. For that give several runs a side, such as '[a/0, a/1, a/2]'.
+    Queries about one video only have no interval.
 
     Args:
         first: file or folder that predict wrote, or a list of them, one a seed.
@@ -103,7 +107,17 @@ def differences(first: Mapping[str, Answered], second: Mapping[str, Answered]) -
 def _difference(
     kind: str, first: Mapping[str, Answered], second: Mapping[str, Answered], queries: Sequence[str]
 ) -> Difference:
+    mean, other = (float(np.mean([answers[query].iou for query in queries])) for answers in (first, second))
+    low, high = _interval(first, second, queries)
+    return Difference(kind, len(queries), mean, other, other - mean, low, high)
+
+
+def _interval(
+    first: Mapping[str, Answered], second: Mapping[str, Answered], queries: Sequence[str]
+) -> tuple[float, float] | tuple[None, None]:
     videos = sorted({first[query].video for query in queries})
+    if len(videos) == 1:
+        return None, None
     places = {video: place for place, video in enumerate(videos)}
     sums_V, counts_V = np.zeros(len(videos)), np.zeros(len(videos))
     for query in queries:
@@ -111,15 +125,14 @@ def _difference(
         counts_V[places[first[query].video]] += 1
     drawn_RV = np.random.default_rng(0).integers(0, len(videos), (NUM_RESAMPLES, len(videos)))
     low, high = np.quantile(sums_V[drawn_RV].sum(1) / counts_V[drawn_RV].sum(1), (0.025, 0.975))
-    mean, other = (float(np.mean([answers[query].iou for query in queries])) for answers in (first, second))
-    return Difference(kind, len(queries), mean, other, other - mean, float(low), float(high))
+    return float(low), float(high)
 
 
 def table(found: Sequence[Difference]) -> str:
     """A line a kind."""
     lines = [f"{'':<12}{'queries':>8}{'first':>9}{'second':>9}{'difference':>12}{'95 % interval':>22}"]
     for one in found:
-        interval = f"{one.low:+.4f} to {one.high:+.4f}"
+        interval = "none, for one video" if one.low is None else f"{one.low:+.4f} to {one.high:+.4f}"
         numbers = f"{one.num_queries:>8}{one.first:>9.4f}{one.second:>9.4f}{one.difference:>+12.4f}"
         lines.append(f"{one.kind:<12}{numbers}{interval:>22}")
     return "\n".join(lines) + "\n"

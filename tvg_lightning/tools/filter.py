@@ -54,6 +54,7 @@ def time_r1(
     annotations: Path,
     out: Path,
     method: MethodName = "time_r1",
+    thought: bool | None = None,
     rule: TimeR1Rule = TimeR1Rule(),  # noqa: B008  # frozen
     videos_outside: bool = False,
 ) -> None:
@@ -64,6 +65,7 @@ def time_r1(
         annotations: the training set in the project's own JSONL.
         out: file of annotations to write; give it to data.train.
         method: whose format the texts in predictions have.
+        thought: whether they think first (default: as the method has it).
         rule: the Gaussian, how many to draw, and the seed.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
@@ -76,7 +78,7 @@ def time_r1(
         if _holds_traces(path):
             found += answer_ious(read_traces(path))
         else:
-            assigned = assign(records, read_predictions(path, AnswerFormat(Method(method))))
+            assigned = assign(records, read_predictions(path, AnswerFormat(Method(method), thought)))
             found += _ious(records, samples, assigned)
             num_unknown += len(assigned.unknown)
     ious = means(found)

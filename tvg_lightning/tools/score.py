@@ -25,6 +25,7 @@ def main(
     predictions: Path,
     companion: Path | None = None,
     method: MethodName | None = None,
+    thought: bool | None = None,
     strict: bool = False,
     json: bool = False,
     per_query: Path | None = None,
@@ -40,13 +41,14 @@ def main(
             {"qid", "pred": [start, end]} lines, and the like; JSON lines or JSON.
         companion: second file of the data set, where it is not beside the first.
         method: whose format the texts have (default: time_r1); prose with a time in it is read too.
+        thought: whether they think first (default: as the method has it).
         strict: count IoU > m for R1@m instead of IoU >= m, as Time-R1 does.
         json: print one JSON object instead of a table.
         per_query: also write every query with its prediction, the window it was scored against, and the IoU.
         preset: read texts and score as this evaluation does (docs/evaluation.md); its name stands before the numbers.
         as_published: with the faults of the preset's published script, too.
     """
-    scorer = scorer_of(method, preset, as_published)
+    scorer = scorer_of(method, thought, preset, as_published)
     if per_query is not None:
         refuse_existing(per_query)
     truth = list(records(benchmark, annotations, companion))
@@ -72,15 +74,18 @@ def main(
         sys.stdout.write(table(percent, numbers, scorer.label))
 
 
-def scorer_of(method: MethodName | None, preset: PresetName | None, as_published: bool) -> Scorer:
+def scorer_of(method: MethodName | None, thought: bool | None, preset: PresetName | None, as_published: bool) -> Scorer:
     """The way in which texts are read and scored; ValueError where it is said twice, and otherwise."""
     if preset is None:
-        return Scorer(AnswerFormat(Method(method or "time_r1")), None, as_published)
+        return Scorer(AnswerFormat(Method(method or "time_r1"), thought), None, as_published)
     scorer = Scorer.of(preset, as_published)
     if method is not None and method != scorer.form.method:
         raise ValueError(
             f"preset {preset} reads answers in the format of method {scorer.form.method}: leave method out"
         )
+    if thought is not None and thought != scorer.form.has_thought:
+        words = "with" if scorer.form.has_thought else "without"
+        raise ValueError(f"preset {preset} reads answers {words} a thought: leave thought out")
     return scorer
 
 
