@@ -130,7 +130,7 @@ class AnchorTrace(Callback):
             trace.duration_s,
             trace.windows,
             trace.answer,
-            f"{trace.query}   ({trace.stage}, best of group, reward {trace.reward:.2f})",
+            f"{trace.query}   ({trace.stage}, best of group, {_earned(trace)})",
             trace.text,
             item.clip.times_s if isinstance(item.clip, VideoClip) else None,
         )
@@ -153,6 +153,12 @@ class AnchorTrace(Callback):
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_image(tag, image, trainer.global_step, dataformats="HWC")
+
+
+def _earned(trace: Trace) -> str:
+    """The reward, and each part of it by its name."""
+    parts = ", ".join(f"{name} {value:.2f}" for name, value in trace.rewards.items())
+    return f"reward {trace.reward:.2f}: {parts}"
 
 
 def _frames(item: Item) -> Frames | None:

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import lightning as L
 import pytest
+from matplotlib.figure import Figure
 
 from callbacks.anchor_trace import AnchorTrace, each_kind_first
 from tests.builders import GOOD_TRACE, write_traces
@@ -38,3 +39,24 @@ def test_pictures_show_every_kind_of_question_first() -> None:
     ]
     assert [cast(Any, one).place for one in each_kind_first(evaluated)] == [0, 2, 4, 1, 3, 5]
     assert each_kind_first([]) == []
+
+
+def test_a_picture_names_every_reward(monkeypatch: pytest.MonkeyPatch) -> None:
+    titles: list[str] = []
+    figure = figure_of_nothing()
+
+    def draw(frames: Any, duration_s: Any, windows: Any, answer: Any, title: str, *more: Any) -> Any:
+        titles.append(title)
+        return figure
+
+    monkeypatch.setattr("callbacks.anchor_trace.draw_timeline", draw)
+    trace = replace(GOOD_TRACE, reward=1.5, rewards={"soft_iou": 0.5, "brevity": 1.0})
+    item = SimpleNamespace(position=trace.group, clip=None)
+    trainer = SimpleNamespace(loggers=[], global_step=0)
+    AnchorTrace()._draw_trace(cast(L.Trainer, trainer), trace, [cast(Any, item)])
+    (title,) = titles
+    assert title.endswith("(explore, best of group, reward 1.50: soft_iou 0.50, brevity 1.00)")
+
+
+def figure_of_nothing() -> Figure:
+    return Figure(figsize=(1.0, 1.0))

@@ -99,4 +99,4 @@ def test_the_published_rewards_can_be_earned(method: Method) -> None:
 def test_every_weight_has_a_file_of_its_name() -> None:
     stems = {path.stem for path in Path(tvg_lightning.rewards.total.__file__).parent.glob("*.py")}
     homes = {"anchor" if name.startswith("anchor_") else name for name in FIELDS}
-    assert stems - {"__init__", "weights", "total", "inversion", "own"} == homes
+    assert stems - {"__init__", "weights", "total", "inversion", "extra"} == homes

@@ -12,6 +12,7 @@ from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.presets import PresetName, Scorer
+from tvg_lightning.rewards.extra import ExtraReward
 from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method, Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -315,8 +316,8 @@ def check_stages(stages: list[StageSettings]) -> None:
 # ``weights_only`` loading may rebuild them.
 torch.serialization.add_safe_globals(
     [
-        AnchorSettings, EvaluationSettings, FrameDependenceSettings, GenerationSettings, GRPOSettings, HarvestRule,
-        LengthSettings, Method, Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings,
+        AnchorSettings, EvaluationSettings, ExtraReward, FrameDependenceSettings, GenerationSettings, GRPOSettings,
+        HarvestRule, LengthSettings, Method, Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings,
         RewardWeights, StageSettings,
     ]
 )  # fmt: skip

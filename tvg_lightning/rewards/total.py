@@ -6,12 +6,12 @@ from functools import partial
 
 from tvg_lightning.parsing import read_inverted, read_strict
 from tvg_lightning.rewards.anchor import anchor_accuracy_reward, anchor_count_reward, anchor_refinement_reward
+from tvg_lightning.rewards.extra import extra_reward
 from tvg_lightning.rewards.format import format_reward
 from tvg_lightning.rewards.frame_dependence import frame_dependence_reward
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
-from tvg_lightning.rewards.own import name_of, own_reward
 from tvg_lightning.rewards.refusal import refusal_reward
 from tvg_lightning.rewards.set_iou import set_iou_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
@@ -76,7 +76,7 @@ class Rewards:
             "format": lambda: format_reward(answer.follows_format),
             "length": lambda: length_reward(num_tokens, self.length),
             **parts,
-            **{name_of(path): partial(own_reward, path, text, task, answer, sample) for path in self.weights.own},
+            **{e.name: partial(extra_reward, e.function, text, task, answer, sample) for e in self.weights.functions},
         }
         weight_of = self.weights.as_dict()
         values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}

@@ -4,7 +4,7 @@ import math
 from dataclasses import asdict, dataclass, field, fields
 from typing import Self
 
-from tvg_lightning.rewards.own import load_reward, name_of
+from tvg_lightning.rewards.extra import ExtraReward
 from tvg_lightning.schema import AnswerFormat, Method, Task
 
 
@@ -14,8 +14,9 @@ class RewardWeights:
 
     A field is the key in YAML, the name in the logs (``train/reward/iou``) and the stem of the function
     (``iou_reward``). Its file in ``rewards/`` has the same name; the three of the anchors share ``anchor.py``.
-    ``own``: functions of yours by their import paths, for completions of every task (see ``rewards.own``); the last
-    part of the path is the name in the logs.
+    ``extra``: functions of yours with their weights, for completions of every task (see ``rewards.extra``); the last
+    part of ``function`` is the name. ``own`` is the same as a mapping from functions to weights, as it was written
+    before ``extra``.
     """
 
     format: float = 0.0
@@ -33,23 +34,30 @@ class RewardWeights:
     verb_completion: float = 0.0
     action_recognition: float = 0.0
     video_description: float = 0.0
+    extra: tuple[ExtraReward, ...] = ()
     own: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        taken = {one.name for one in fields(self)}
-        for path in self.own:
-            if (name := name_of(path)) in taken:
-                raise ValueError(f"reward.own.{path}: the name {name} is taken by another reward, give it another one")
-            taken.add(name)
-            load_reward(path)
+        taken = {known.name for known in fields(self)}
+        for one in self.functions:
+            if one.name in taken:
+                raise ValueError(
+                    f"reward.extra: {one.function}: the name {one.name} is taken by another reward, give it another one"
+                )
+            taken.add(one.name)
         for name, weight in self.as_dict().items():
             if not (math.isfinite(weight) and weight >= 0.0):
                 raise ValueError(f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)")
 
+    @property
+    def functions(self) -> tuple[ExtraReward, ...]:
+        """Your own rewards, of ``extra`` and ``own``."""
+        return (*self.extra, *(ExtraReward(function, weight) for function, weight in self.own.items()))
+
     def as_dict(self) -> dict[str, float]:
         """The weights by name, in the order of the fields."""
-        weights = asdict(self)
-        return weights | {name_of(path): weight for path, weight in weights.pop("own").items()}
+        weights = {name: value for name, value in asdict(self).items() if name not in ("extra", "own")}
+        return weights | {one.name: one.weight for one in self.functions}
 
     def applies_to(self, task: Task) -> bool:
         """True where some weight above 0 counts for a completion of this task (see ``rewards.total``).
@@ -59,7 +67,7 @@ class RewardWeights:
         """
         inversions = {t.value for t in Task if t is not Task.TVG}
         names = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
-        names |= {"format", "length", *(name_of(path) for path in self.own)}
+        names |= {"format", "length", *(one.name for one in self.functions)}
         return any(weight > 0.0 for name, weight in self.as_dict().items() if name in names)
 
     def check_format(self, form: AnswerFormat) -> None:
