@@ -35,6 +35,7 @@ FLOORS = {
     "tvg_lightning.filter": 5,
     "tvg_lightning.scoring": 5,
     "tvg_lightning.metrics": 5,
+    "tvg_lightning.diagnosis": 5,
     "tvg_lightning.plan": 5,
     "tvg_lightning.datamodule": 6,
     "tvg_lightning.modules": 7,

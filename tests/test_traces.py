@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.files import plain_text
-from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Sample, Span, Task
 from tvg_lightning.traces import Trace, TraceWriter, read_traces, write_traces
 
 TRACE = Trace(
@@ -68,6 +68,19 @@ def test_lines_of_earlier_versions_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "traces.jsonl"
     path.write_text(f"{json.dumps(old)}\n{json.dumps(record)}\n", encoding="utf-8")
     assert list(read_traces(path)) == [TRACE, replace(TRACE, frame_dependence=0.25)]
+
+
+def test_what_a_trace_tells_since_later_comes_back_too_and_may_be_missing(tmp_path: Path) -> None:
+    path = tmp_path / "traces.jsonl"
+    full = replace(TRACE, truncated=True, last_frame_s=7.5, form=AnswerFormat(Method.TVG_R1, thought=False))
+    with TraceWriter(path) as writer:
+        writer.write([full, TRACE])
+    assert list(read_traces(path)) == [full, TRACE]
+    old, _ = (json.loads(line) for line in path.read_text().splitlines())
+    for key in ("truncated", "last_frame_s", "form"):
+        del old[key]
+    path.write_text(json.dumps(old) + "\n")
+    assert list(read_traces(path)) == [TRACE]
 
 
 def test_one_line_a_trace_that_any_json_reader_understands(tmp_path: Path) -> None:
@@ -189,6 +202,10 @@ def test_damage_in_the_middle_names_file_and_line(tmp_path: Path) -> None:
         ("windows", 3, "windows: expected a list"),
         ("spans", [[1.0, "2"]], "spans: expected a number"),
         ("rewards", [1.0], "rewards: expected an object"),
+        ("truncated", 1, "truncated: expected true or false"),
+        ("last_frame_s", "2", "last_frame_s: expected a number"),
+        ("form", "tar_tvg", "form: expected an object with method and thought"),
+        ("form", {"method": "dance", "thought": None}, "form: 'dance' is not a valid Method"),
     ],
 )
 def test_a_wrong_value_names_file_line_and_key(tmp_path: Path, key: str, value: object, fault: str) -> None:

@@ -22,6 +22,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "parse": "parse.main",
     "score": "score.main",
     "compare": "compare.main",
+    "diagnose": "diagnose.main",
     "export": "export.main",
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",

@@ -148,6 +148,21 @@ def json_lines(file: Path, many_writers: bool = False) -> Iterator[tuple[int, An
             yield number, value
 
 
+def ends_torn(file: Path) -> bool:
+    """True where ``json_lines`` passes over the last line, which its writer died in."""
+    last = b""
+    with file.open("rb") as lines:
+        for line in lines:
+            last = line
+    if not last.strip() or last.endswith(b"\n"):
+        return False
+    try:
+        _parsed(last)
+    except ValueError:
+        return True
+    return False
+
+
 def repair_last_line(file: Path) -> None:
     """Make a file that this process alone appends to end with a whole line.
 

@@ -62,7 +62,7 @@ def read_strict(text: str, form: AnswerFormat) -> Answer:
     >>> read_strict("[]", AnswerFormat(Method.TIMELENS2)).spans
     ()
     """
-    body = _strip(text)
+    body = stripped(text)
     match form.method:
         case Method.ORA_RL:
             return read_ora_rl(body, form.thought)
@@ -93,7 +93,7 @@ def _read_older(body: str, form: AnswerFormat) -> Answer:
         return Answer(spans is not None, spans, is_set=form.says_sets)
     assert form.method in (Method.TIME_R1, Method.INVERT4TVG), form
     follows_format = _is_thought_then_answer(body)
-    return Answer(follows_format, _one(_last_strict_pair(_last_inside(body, "answer"))) if follows_format else None)
+    return Answer(follows_format, _one(_last_strict_pair(last_inside(body, "answer"))) if follows_format else None)
 
 
 def read_tolerant(text: str, form: AnswerFormat) -> Answer:
@@ -110,7 +110,7 @@ def read_tolerant(text: str, form: AnswerFormat) -> Answer:
     Answer(follows_format=False, spans=(Span(start_s=64.0, end_s=72.0),), anchors=(), is_set=False)
     """
     strict = read_strict(text, form)
-    body = _strip(text)
+    body = stripped(text)
     tags = _all_inside(_thought(body), "timestamp")
     anchors = tuple(window for inside in tags for window in read_windows(inside)[-1:])
     if strict.follows_format and strict.spans is not None:
@@ -137,7 +137,7 @@ def read_all(text: str, method: Method, reversed_pairs: ReversedPairs = "reject"
     >>> read_all("<think>1 to 2</think><answer>5 to 8, and 9 to 7", Method.TIME_R1, reversed_pairs="swap")
     [Span(start_s=5.0, end_s=8.0), Span(start_s=7.0, end_s=9.0)]
     """
-    outside = _without_thoughts(_strip(text))
+    outside = _without_thoughts(stripped(text))
     if method is Method.OMTG:
         tagged = [window for inside in _all_inside(outside, "time") for window in stated_windows(inside)]
         if windows := _ordered(tagged, reversed_pairs):
@@ -181,7 +181,7 @@ def read_inverted(text: str) -> str | None:
     >>> read_inverted("<answer> rises </answer><|im_end|>"), read_inverted("rises")
     ('rises', None)
     """
-    body = _strip(text)
+    body = stripped(text)
     if not (body.startswith("<answer>") and body.endswith("</answer>")):
         return None
     inside = body[len("<answer>") : -len("</answer>")]
@@ -219,7 +219,7 @@ def _read_tar_tvg(body: str) -> Answer:
     thought = _thought(body)
     tags = _all_inside(thought, "timestamp")
     anchors = tuple(span for inside in tags if (span := _fit(_STRICT_ANCHOR, inside)) is not None)
-    span = _last_strict_pair(_last_inside(body, "answer"))
+    span = _last_strict_pair(last_inside(body, "answer"))
     follows_format = (
         _is_thought_then_answer(body)
         and all(body.count(tag) == 1 for tag in _TAGS)
@@ -246,7 +246,7 @@ def _is_thought_then_answer(body: str) -> bool:
     return _THOUGHT_TO_ANSWER.search(body) is not None
 
 
-def _strip(text: str) -> str:
+def stripped(text: str) -> str:
     """The text without the blanks and end tokens around it; one pass, for a padded tail can be long."""
     end = len(text)
     while end > 0:
@@ -300,7 +300,8 @@ def _first_time(text: str) -> str | None:
     return rest.partition("</time>")[0] if opened else None
 
 
-def _last_inside(text: str, name: str) -> str:
+def last_inside(text: str, name: str) -> str:
+    """The content of the last ``<name>…</name>``; "" where there is none."""
     closed = text.rfind(f"</{name}>")
     opened = text.rfind(f"<{name}>", 0, closed) if closed >= 0 else -1
     return text[opened + len(name) + 2 : closed] if opened >= 0 else ""

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from tvg_lightning.files import BAD_CHARACTERS, at, atomic_write, json_lines, name_text, plain_text, repair_last_line
-from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Method, Sample, Span, Task
 from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.spans import iou_to_windows
 
@@ -47,7 +47,11 @@ class Trace:
     num_tokens: int
     group: int  # which query of the step
     rollout: int  # which completion of that query
-    frame_dependence: float | None = None  # d of ``policy.frame_dependence``; None: not measured, as in older files
+    # None in traces that were written before these fields were, and where they have no meaning or were not measured
+    frame_dependence: float | None = None  # d of ``policy.frame_dependence``
+    truncated: bool | None = None  # ended by max_new_tokens
+    last_frame_s: float | None = None  # time of the last frame that was seen; of grounding only
+    form: AnswerFormat | None = None  # the format that a grounding answer is asked for in
 
     @property
     def answer(self) -> Answer:
@@ -160,15 +164,14 @@ def _trace_of(record: object) -> Trace:
     """The trace of a parsed line; ValueError naming the key that is missing, unknown or of the wrong kind."""
     if not isinstance(record, dict):
         raise ValueError(f"expected an object with the fields of a trace, got {type(record).__name__}")
-    record = _ABSENT_BEFORE | record
     missing = sorted(_READERS.keys() - record.keys())
-    unknown = sorted(record.keys() - _READERS.keys())
+    unknown = sorted(record.keys() - _ALL_READERS.keys())
     if missing or unknown:
         raise ValueError(f"not a trace of this version: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
     values: dict[str, object] = {}
-    for key, read in _READERS.items():
+    for key, read in _ALL_READERS.items():
         try:
-            values[key] = read(record[key])
+            values[key] = read(record.get(key))
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{key}: {error}") from error
     return Trace(**values)  # type: ignore[arg-type]  # every value has just been read as its field's kind
@@ -245,6 +248,18 @@ def _task(value: object) -> Task:
     return Task(_name(value))
 
 
+def _optional_flag(value: object) -> bool | None:
+    return None if value is None else _flag(value)
+
+
+def _form(value: object) -> AnswerFormat | None:
+    if value is None:
+        return None
+    if not isinstance(value, dict) or value.keys() != {"method", "thought"}:
+        raise TypeError(f"expected an object with method and thought, got {value!r}")
+    return AnswerFormat(Method(_name(value["method"])), _optional_flag(value["thought"]))
+
+
 _READERS: dict[str, Callable[[object], object]] = {
     "stage": _name,
     "step": _whole,
@@ -268,6 +283,11 @@ _READERS: dict[str, Callable[[object], object]] = {
     "num_tokens": _whole,
     "group": _whole,
     "rollout": _whole,
-    "frame_dependence": _optional_number,
 }
-_ABSENT_BEFORE = {"frame_dependence": None}  # what lines of earlier versions lack, and what they mean by it
+_LATER_READERS: dict[str, Callable[[object], object]] = {
+    "frame_dependence": _optional_number,
+    "truncated": _optional_flag,
+    "last_frame_s": _optional_number,
+    "form": _form,
+}
+_ALL_READERS = _READERS | _LATER_READERS

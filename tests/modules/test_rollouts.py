@@ -148,7 +148,7 @@ def test_metrics_of_what_was_measured_and_of_thoughts() -> None:
     assert metrics["frame_dependence"] == pytest.approx(0.15)
     assert metrics["thoughts_with_time"] == pytest.approx(1 / 3)
     assert not {"frame_dependence", "thoughts_with_time"} & rollouts.rollout_metrics(Sampled([plain[0]], [])).keys()
-    traces = rollouts.rollout_traces(Sampled([measured[0]], [plain[0]]), torch.zeros(1, 2), CONTEXT)
+    traces = rollouts.rollout_traces(Sampled([measured[0]], [plain[0]]), torch.zeros(1, 2), CONTEXT, TIME_R1)
     assert [t.frame_dependence for t in traces] == [0.5, -0.1, None, None]
 
 
@@ -172,10 +172,16 @@ def test_each_completion_has_an_order_of_its_own_that_follows_from_its_place() -
 
 
 def test_traces_of_replaced_groups_have_no_advantage() -> None:
-    traces = rollouts.rollout_traces(Sampled([GROUPS["good"]], [GROUPS["other"]]), torch.tensor([[-1.0, 1.0]]), CONTEXT)
+    sampled = Sampled([GROUPS["good"]], [GROUPS["other"]])
+    traces = rollouts.rollout_traces(sampled, torch.tensor([[-1.0, 1.0]]), CONTEXT, TIME_R1)
     assert [(t.sample_id, t.rollout, t.advantage) for t in traces] == [
         ("good", 0, -1.0), ("good", 1, 1.0), ("other", 0, 0.0), ("other", 1, 0.0)
     ]  # fmt: skip
+    assert {(t.rollout, t.truncated, t.last_frame_s, t.form) for t in traces} == {
+        (0, False, 1.0, TIME_R1), (1, True, 1.0, TIME_R1)
+    }  # fmt: skip
+    verbs = Sampled([group("verbs", 0.0, task=Task.VERB_COMPLETION)], [])
+    assert rollouts.rollout_traces(verbs, torch.zeros(1, 1), CONTEXT, TIME_R1)[0].last_frame_s is None
 
 
 def test_mean_ious_are_of_grounding_answers() -> None:

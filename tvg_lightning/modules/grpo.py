@@ -111,7 +111,7 @@ class GRPOObjective:
         rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
         training_set.report_unreadable(everyone)
-        traces = rollout_traces(sampled, advantage_BG, context)
+        traces = rollout_traces(sampled, advantage_BG, context, self.rewards.form)
         flops = rollout_flops(policy, sampled, rollout)
         return rollout, StepResult(torch.zeros(()), rollout_metrics(sampled), traces, everyone, flops)
 

@@ -23,7 +23,7 @@ from tvg_lightning.policy.frame_dependence import Order, frame_dependence, order
 from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.rewards.total import RewardParts, Rewards
-from tvg_lightning.schema import Task
+from tvg_lightning.schema import AnswerFormat, Task
 from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.timestrings import names_time
 from tvg_lightning.traces import Trace
@@ -281,11 +281,13 @@ def _shuffled_flops(policy: PolicyBackbone, groups: Sequence[Group]) -> float:
     return together + sum(policy.flops([prompt], ids).loss for prompt, ids in alone)
 
 
-def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext) -> list[Trace]:
+def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext, form: AnswerFormat) -> list[Trace]:
     """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them."""
     rows = [*zip(sampled.groups, advantage_BG.tolist(), strict=True)]
     rows += [(group, [0.0] * len(group.completions)) for group in sampled.replaced]
-    return [_trace(group, number, advantage, context) for group, row in rows for number, advantage in enumerate(row)]
+    return [
+        _trace(group, number, advantage, context, form) for group, row in rows for number, advantage in enumerate(row)
+    ]
 
 
 def mean_ious(sampled: Sampled) -> dict[str, float]:
@@ -335,7 +337,7 @@ def restored_rollout(policy: PolicyBackbone, state: dict[str, Any], items_again:
     return Rollout(parts, state["num_taken"])
 
 
-def _trace(group: Group, number: int, advantage: float, context: StepContext) -> Trace:
+def _trace(group: Group, number: int, advantage: float, context: StepContext, form: AnswerFormat) -> Trace:
     item, scored, completion = group.item, group.scores[number], group.completions[number]
     return Trace.of(
         item.sample,
@@ -352,4 +354,7 @@ def _trace(group: Group, number: int, advantage: float, context: StepContext) ->
         group=item.position,
         rollout=number,
         frame_dependence=None if group.dependences is None else group.dependences[number],
+        truncated=completion.truncated,
+        last_frame_s=float(item.clip.times_s[-1]) if item.task == Task.TVG else None,
+        form=form,
     )

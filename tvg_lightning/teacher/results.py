@@ -94,6 +94,8 @@ def trace_of(sample: Sample, reply: Reply, form: AnswerFormat, group: int, rollo
         num_tokens=reply.num_tokens,
         group=group,
         rollout=rollout,
+        truncated=reply.is_truncated,
+        form=form,
     )
 
 
