@@ -24,6 +24,7 @@ FLOORS = {
     "tvg_lightning.rewards": 1,
     "tvg_lightning.tasks": 1,
     "tvg_lightning.advantage": 2,
+    "tvg_lightning.oracle": 2,
     "tvg_lightning.parallel": 2,
     "tvg_lightning.losses": 2,
     "tvg_lightning.data": 3,
