@@ -15,19 +15,16 @@ from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.phases import Phases
+from tvg_lightning.modules.rollout_report import mean_ious, rollout_flops, rollout_metrics, rollout_traces
 from tvg_lightning.modules.rollouts import (
     Minibatch,
     Rollout,
     Sampler,
     advantages,
     dynamic_sampling,
-    mean_ious,
     prepare,
     restored_rollout,
-    rollout_flops,
-    rollout_metrics,
     rollout_state,
-    rollout_traces,
 )
 from tvg_lightning.modules.settings import (
     EvaluationSettings,

@@ -1,0 +1,116 @@
+"""The account of a rollout: its metrics, the operations it needed, a trace of every completion, IoUs by sample.
+
+Shape suffixes: B prompts, G completions of each.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.advantage import constant_groups
+from tvg_lightning.modules.rollouts import Group, Rollout, Sampled
+from tvg_lightning.modules.step import StepContext
+from tvg_lightning.parsing import read_thought
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.flops import StepFlops
+from tvg_lightning.schema import AnswerFormat, Task
+from tvg_lightning.span_sets import answer_iou
+from tvg_lightning.timestrings import names_time
+from tvg_lightning.traces import Trace
+
+
+def rollout_metrics(sampled: Sampled) -> dict[str, float]:
+    """Metrics of all that was sampled: rewards by part, their deviation, lengths, negative log-likelihood."""
+    groups = [*sampled.groups, *sampled.replaced]
+    completions = [c for group in groups for c in group.completions]
+    scores = [s for group in groups for s in group.scores]
+    reward_BG = torch.tensor([group.rewards for group in groups])
+    num_tokens = sum(len(c.token_ids) for c in completions)
+    metrics = {
+        "reward": float(reward_BG.mean()),
+        "reward_std": float(reward_BG.std(1).mean()),
+        "frac_reward_zero_std": float(constant_groups(reward_BG).float().mean()),
+        "resampled": len(sampled.replaced) / len(sampled.groups),
+        "completion_length": num_tokens / len(completions),
+        "truncated": sum(c.truncated for c in completions) / len(completions),
+        "nll": -sum(sum(c.logp) for c in completions) / num_tokens,  # mean -log p of what was sampled
+    }
+    for name in sorted({name for s in scores for name in s.parts}):
+        values = [s.parts[name] for s in scores if name in s.parts]
+        metrics[f"reward/{name}"] = sum(values) / len(values)
+    dependences = [d for group in groups for d in group.dependences or ()]
+    if dependences:
+        metrics["frame_dependence"] = sum(dependences) / len(dependences)
+    told = [names_time(thought) for thought in _thoughts(groups)]
+    if told:
+        metrics["thoughts_with_time"] = sum(told) / len(told)
+    return metrics
+
+
+def _thoughts(groups: Sequence[Group]) -> list[str]:
+    """The thoughts of all grounding completions that have one."""
+    texts = [c.text for group in groups if group.item.task is Task.TVG for c in group.completions]
+    return [thought for text in texts if (thought := read_thought(text)) is not None]
+
+
+def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) -> float:
+    """The operations that sampling and the passes before the first update need at least."""
+    groups = [*sampled.groups, *sampled.replaced]
+
+    def of(groups: Sequence[Group]) -> StepFlops:
+        return policy.flops([group.prompt for group in groups], [group.token_ids for group in groups])
+
+    first = rollout.minibatches[0]
+    num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)
+    everyone = of(groups)
+    return everyone.vision + everyone.rollout + num_passes * of(sampled.groups).loss + _shuffled_flops(policy, groups)
+
+
+def _shuffled_flops(policy: PolicyBackbone, groups: Sequence[Group]) -> float:
+    """The operations of measuring d: completions with their prompt once, and each again with a prompt of its own."""
+    measured = [group for group in groups if group.dependences is not None]
+    alone = [(group.prompt, [[ids]]) for group in measured for ids in group.token_ids]
+    together = policy.flops([group.prompt for group in measured], [group.token_ids for group in measured]).loss
+    return together + sum(policy.flops([prompt], ids).loss for prompt, ids in alone)
+
+
+def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext, form: AnswerFormat) -> list[Trace]:
+    """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them."""
+    rows = [*zip(sampled.groups, advantage_BG.tolist(), strict=True)]
+    rows += [(group, [0.0] * len(group.completions)) for group in sampled.replaced]
+    return [
+        _trace(group, number, advantage, context, form) for group, row in rows for number, advantage in enumerate(row)
+    ]
+
+
+def mean_ious(sampled: Sampled) -> dict[str, float]:
+    """The mean IoU of every grounding sample's answers, by sample id."""
+    return {
+        group.item.sample.sample_id: sum(answer_iou(s.answer, windows) for s in group.scores) / len(group.scores)
+        for group in [*sampled.replaced, *sampled.groups]
+        if group.item.task == Task.TVG and (windows := group.item.sample.windows) is not None
+    }
+
+
+def _trace(group: Group, number: int, advantage: float, context: StepContext, form: AnswerFormat) -> Trace:
+    item, scored, completion = group.item, group.scores[number], group.completions[number]
+    return Trace.of(
+        item.sample,
+        item.task,
+        scored.answer,
+        completion.text,
+        stage=context.stage,
+        step=context.step,
+        epoch=context.epoch,
+        rewards=scored.parts,
+        reward=scored.total,
+        advantage=advantage,
+        num_tokens=len(completion.token_ids),
+        group=item.position,
+        rollout=number,
+        frame_dependence=None if group.dependences is None else group.dependences[number],
+        truncated=completion.truncated,
+        last_frame_s=float(item.clip.times_s[-1]) if item.task == Task.TVG else None,
+        form=form,
+    )
