@@ -21,6 +21,7 @@ FLOORS = {
     "tvg_lightning.published": 0,
     "tvg_lightning.presets": 1,
     "tvg_lightning.prompts": 1,
+    "tvg_lightning.answers": 1,
     "tvg_lightning.rewards": 1,
     "tvg_lightning.tasks": 1,
     "tvg_lightning.advantage": 2,

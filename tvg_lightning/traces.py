@@ -47,11 +47,13 @@ class Trace:
     num_tokens: int
     group: int  # which query of the step
     rollout: int  # which completion of that query
-    # None in traces that were written before these fields were, and where they have no meaning or were not measured
+    # the default where there is nothing to tell, and in traces that were written before these fields were
     frame_dependence: float | None = None  # d of ``policy.frame_dependence``
     truncated: bool | None = None  # ended by max_new_tokens
     last_frame_s: float | None = None  # time of the last frame that was seen; of grounding only
     form: AnswerFormat | None = None  # the format that a grounding answer is asked for in
+    pruned: bool = False  # not learned from, see ``grpo.oracle``
+    oracle_advantage: float | None = None  # of the annotation as a row of its group, where it is one
 
     @property
     def answer(self) -> Answer:
@@ -157,7 +159,11 @@ def _line_of(trace: Trace) -> bytes:
 
     A NaN or infinite number is a fault of the training step and raises here instead of spoiling the file.
     """
-    return (json.dumps(asdict(trace), allow_nan=False) + "\n").encode("ascii")
+    record = asdict(trace)
+    for key, (_, default) in _OPTIONAL.items():
+        if record[key] == default:
+            del record[key]
+    return (json.dumps(record, allow_nan=False) + "\n").encode("ascii")
 
 
 def _trace_of(record: object) -> Trace:
@@ -165,13 +171,13 @@ def _trace_of(record: object) -> Trace:
     if not isinstance(record, dict):
         raise ValueError(f"expected an object with the fields of a trace, got {type(record).__name__}")
     missing = sorted(_READERS.keys() - record.keys())
-    unknown = sorted(record.keys() - _ALL_READERS.keys())
+    unknown = sorted(record.keys() - _READERS.keys() - _OPTIONAL.keys())
     if missing or unknown:
         raise ValueError(f"not a trace of this version: missing {missing or 'nothing'}, unknown {unknown or 'nothing'}")
     values: dict[str, object] = {}
-    for key, read in _ALL_READERS.items():
+    for key, read in [*_READERS.items(), *((key, read) for key, (read, _) in _OPTIONAL.items() if key in record)]:
         try:
-            values[key] = read(record.get(key))
+            values[key] = read(record[key])
         except (TypeError, ValueError, OverflowError) as error:
             raise ValueError(f"{key}: {error}") from error
     return Trace(**values)  # type: ignore[arg-type]  # every value has just been read as its field's kind
@@ -284,10 +290,13 @@ _READERS: dict[str, Callable[[object], object]] = {
     "group": _whole,
     "rollout": _whole,
 }
-_LATER_READERS: dict[str, Callable[[object], object]] = {
-    "frame_dependence": _optional_number,
-    "truncated": _optional_flag,
-    "last_frame_s": _optional_number,
-    "form": _form,
+
+# not in the file where a value is the default: how to read it, and the default
+_OPTIONAL: dict[str, tuple[Callable[[object], object], object]] = {
+    "frame_dependence": (_optional_number, None),
+    "truncated": (_optional_flag, None),
+    "last_frame_s": (_optional_number, None),
+    "form": (_form, None),
+    "pruned": (_flag, False),
+    "oracle_advantage": (_optional_number, None),
 }
-_ALL_READERS = _READERS | _LATER_READERS

@@ -62,6 +62,8 @@ def test_flat(rewards: tuple[dict[str, float], ...], texts: str, case: str | Non
     ]
     assert cases(judges.flat, *changes) == [case]
     assert cases(judges.flat, changes[0]) == []  # one completion is no group
+    with_annotation = [change | {"oracle_advantage": 0.05} for change in changes]
+    assert cases(judges.flat, *with_annotation) == [None]  # it is learned from even where rewards are equal
 
 
 def test_beyond_video() -> None:

@@ -1,4 +1,6 @@
+import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -57,6 +59,54 @@ def test_clip(ratio: float, advantage: float, loss: float, clipped: float) -> No
     assert out.loss.item() == pytest.approx(loss)
     assert out.clip_fraction.item() == clipped
     assert out.ratio.item() == pytest.approx(ratio)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "advantage", "loss", "clipped"),
+    [
+        (2.9, -2.0, 5.8, 0.0),
+        (9.0, -2.0, 6.0, 1.0),  # held at 3 * 2
+        (0.5, -2.0, 1.6, 1.0),  # the other side is clipped as ever
+        (9.0, 2.0, -2.4, 1.0),  # and so are good tokens
+    ],
+)
+def test_dual_clip(ratio: float, advantage: float, loss: float, clipped: float) -> None:
+    """The loss of a bad token is at most 3 times its advantage (arXiv 1912.09729), and has no gradient there."""
+    out = two_rows([[ratio]], [advantage], [[1]], clip_dual=3.0)
+    assert out.loss.item() == pytest.approx(loss)
+    assert out.clip_fraction.item() == clipped
+    logp = torch.tensor([[math.log(ratio)]], requires_grad=True)
+    grpo_loss(
+        logp, torch.zeros(1, 1), torch.tensor([advantage]), torch.ones(1, 1, dtype=torch.bool), clip_dual=3.0
+    ).loss.backward()
+    assert logp.grad is not None and bool(logp.grad.any()) == (clipped == 0.0)
+
+
+def test_a_clamped_log_ratio() -> None:
+    """exp(50) would be 5e21; held at exp(20) it is still far beyond any clip, and has no gradient."""
+    logp = torch.tensor([[-0.5, -50.0]], dtype=torch.float64, requires_grad=True)
+    old = torch.tensor([[-50.5, -0.0]], dtype=torch.float64)
+    mask = torch.ones(1, 2, dtype=torch.bool)
+    out = grpo_loss(logp, old, torch.tensor([-1.0], dtype=torch.float64), mask, max_log_ratio=20.0)
+    assert out.ratio.item() == pytest.approx((math.exp(20) + math.exp(-20)) / 2)
+    assert out.loss.item() == pytest.approx((math.exp(20) + 0.8) / 2)
+    out.loss.backward()
+    assert logp.grad is not None and not logp.grad.any()
+
+
+def test_the_loss_of_orarl(shared: Path) -> None:
+    """Forty batches of the release's own function, with clip and dual clip."""
+    oracle = json.loads((shared / "data/oracles/orarl_advantages.json").read_text(encoding="utf-8"))
+    assert len(oracle["loss_cases"]) == 40
+    for case in oracle["loss_cases"]:
+        logp, old, advantage = (
+            torch.tensor(case[key], dtype=torch.float64) for key in ("log_probs", "old_log_probs", "advantages")
+        )
+        mask = torch.arange(logp.shape[1])[None] < torch.tensor(case["lengths"])[:, None]
+        settings = {name: case[name] for name in ("clip_low", "clip_high", "clip_dual")}
+        for reduction, key in (("token_mean", "loss_token_mean"), ("sequence_mean", "loss_seq_mean")):
+            loss = grpo_loss(logp, old, advantage, mask, reduction=reduction, max_log_ratio=20.0, **settings).loss
+            assert loss.item() == pytest.approx(case[key], abs=1e-6), (case["id"], reduction)
 
 
 @pytest.mark.parametrize(

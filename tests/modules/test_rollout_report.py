@@ -7,7 +7,7 @@ import torch
 
 from tests.modules.test_rollouts import CONTEXT, GROUPS, TIME_R1, group
 from tvg_lightning.modules.rollout_report import mean_ious, rollout_metrics, rollout_traces
-from tvg_lightning.modules.rollouts import Sampled
+from tvg_lightning.modules.rollouts import Learned, Sampled
 from tvg_lightning.schema import Span, Task
 
 
@@ -41,13 +41,15 @@ def test_metrics_of_what_was_measured_and_of_thoughts() -> None:
     assert metrics["frame_dependence"] == pytest.approx(0.15)
     assert metrics["thoughts_with_time"] == pytest.approx(1 / 3)
     assert not {"frame_dependence", "thoughts_with_time"} & rollout_metrics(Sampled([plain[0]], [])).keys()
-    traces = rollout_traces(Sampled([measured[0]], [plain[0]]), torch.zeros(1, 2), CONTEXT, TIME_R1)
+    learned = Learned([range(2)], torch.zeros(1, 2))
+    traces = rollout_traces(Sampled([measured[0]], [plain[0]]), learned, CONTEXT, TIME_R1)
     assert [t.frame_dependence for t in traces] == [0.5, -0.1, None, None]
 
 
 def test_traces_of_replaced_groups_have_no_advantage() -> None:
     sampled = Sampled([GROUPS["good"]], [GROUPS["other"]])
-    traces = rollout_traces(sampled, torch.tensor([[-1.0, 1.0]]), CONTEXT, TIME_R1)
+    learned = Learned([range(2)], torch.tensor([[-1.0, 1.0]]))
+    traces = rollout_traces(sampled, learned, CONTEXT, TIME_R1)
     assert [(t.sample_id, t.rollout, t.advantage) for t in traces] == [
         ("good", 0, -1.0), ("good", 1, 1.0), ("other", 0, 0.0), ("other", 1, 0.0)
     ]  # fmt: skip
@@ -55,7 +57,8 @@ def test_traces_of_replaced_groups_have_no_advantage() -> None:
         (0, False, 1.0, TIME_R1), (1, True, 1.0, TIME_R1)
     }  # fmt: skip
     verbs = Sampled([group("verbs", 0.0, task=Task.VERB_COMPLETION)], [])
-    assert rollout_traces(verbs, torch.zeros(1, 1), CONTEXT, TIME_R1)[0].last_frame_s is None
+    learned = Learned([range(1)], torch.zeros(1, 1))
+    assert rollout_traces(verbs, learned, CONTEXT, TIME_R1)[0].last_frame_s is None
 
 
 def test_mean_ious_are_of_grounding_answers() -> None:

@@ -65,11 +65,14 @@ def without_time(fallback: AnswerFormat | None) -> Judge:
 
 
 def flat(group: Sequence[Trace]) -> Judged:
-    """Groups whose completions all earn the same, which have no gradient; a lone completion is no group."""
+    """Groups whose completions all earn the same, which have no gradient; a lone completion is no group.
+
+    A group that learns from its annotation, too (``grpo.oracle``), has a gradient all the same.
+    """
     if len(group) < 2:
         return
     first, *others = group
-    if not bool(constant_groups(torch.tensor([[t.reward for t in group]]))):
+    if first.oracle_advantage or not bool(constant_groups(torch.tensor([[t.reward for t in group]]))):
         yield first, None
     elif not any(value for t in group for value in t.rewards.values()):
         yield first, ALL_0

@@ -38,18 +38,22 @@ def grpo_loss(
     reduction: Reduction = "token_mean",
     max_length: int | None = None,
     denominator: Tensor | float | None = None,
+    clip_dual: float | None = None,
+    max_log_ratio: float | None = None,
 ) -> GRPOLoss:
     """The clipped policy loss with a penalty for leaving the reference.
 
     Per token ``-min(rho * A, clip(rho, 1 - clip_low, 1 + clip_high) * A) + beta * KL``, ``rho = exp(logp -
     logp_old)``; GRPO (arXiv 2402.03300). clip_high > clip_low is clip-higher (DAPO, arXiv 2503.14476).
     ``ratio_level`` "sequence": one rho for the whole completion, the exp of its mean ``logp - logp_old``
-    (GSPO, arXiv 2507.18071). Summed, then divided by ``loss_denominator`` unless ``denominator`` is given:
-    give the whole batch's, and the losses of its micro-batches add up to the batch's; under DDP, which
-    averages gradients, give that divided by the number of ranks. On the first step the loss is minus the
-    (weighted) mean advantage, about 0; its gradient is what counts. ``logp_*``: log-probabilities (nats) of
-    the sampled tokens, at the rollout's temperature. ``mask_NT``: bool, True at sampled tokens; what stands
-    elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``; "constant" ``max_length`` (tokens).
+    (GSPO, arXiv 2507.18071). ``clip_dual`` c > 1: where A < 0 the first term is at most ``-c * A``
+    (arXiv 1912.09729). ``max_log_ratio``: log rho is held within this of 0 (nats). Summed, then divided by
+    ``loss_denominator`` unless ``denominator`` is given: give the whole batch's, and the losses of its micro-batches
+    add up to the batch's; under DDP, which averages gradients, give that divided by the number of ranks. On the first
+    step the loss is minus the (weighted) mean advantage, about 0; its gradient is what counts. ``logp_*``:
+    log-probabilities (nats) of the sampled tokens, at the rollout's temperature. ``mask_NT``: bool, True at sampled
+    tokens; what stands elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``; "constant"
+    ``max_length`` (tokens).
 
     >>> import torch
     >>> logp, mask = torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
@@ -62,8 +66,9 @@ def grpo_loss(
     mask_NT = mask_NT.bool()
     outside_NT = ~mask_NT  # filled before any arithmetic: 0 * NaN is NaN, in the gradient too
     logp_NT = logp_NT.masked_fill(outside_NT, 0.0)
-    ratio_NT = _ratio(logp_NT - logp_old_NT.detach().masked_fill(outside_NT, 0.0), mask_NT, ratio_level)
-    loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high)
+    gap_NT = logp_NT - logp_old_NT.detach().masked_fill(outside_NT, 0.0)
+    ratio_NT = _ratio(gap_NT, mask_NT, ratio_level, max_log_ratio)
+    loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high, clip_dual)
     kl_NT = logp_NT.new_zeros(logp_NT.shape)
     if logp_ref_NT is not None:
         kl_NT = kl_estimate(logp_NT, logp_ref_NT.detach().masked_fill(outside_NT, 0.0), kl)
@@ -134,19 +139,26 @@ def kl_estimate(logp_NT: Tensor, logp_ref_NT: Tensor, kind: KLEstimator) -> Tens
     return (-gap_NT).exp() - 1.0 + gap_NT
 
 
-def _ratio(gap_NT: Tensor, mask_NT: Tensor, level: RatioLevel) -> Tensor:
+def _ratio(gap_NT: Tensor, mask_NT: Tensor, level: RatioLevel, max_log_ratio: float | None) -> Tensor:
     """pi / pi_old from their log-probabilities' gap, of each token or one for all tokens of a completion."""
     if level == "sequence":
         gap_NT = (gap_NT.sum(1, keepdim=True) / mask_NT.sum(1, keepdim=True).clamp(min=1)).expand_as(gap_NT)
+    if max_log_ratio is not None:
+        gap_NT = gap_NT.clamp(-max_log_ratio, max_log_ratio)
     return gap_NT.exp()
 
 
-def _clipped(ratio_NT: Tensor, advantage_N1: Tensor, low: float, high: float) -> tuple[Tensor, Tensor]:
+def _clipped(
+    ratio_NT: Tensor, advantage_N1: Tensor, low: float, high: float, dual: float | None
+) -> tuple[Tensor, Tensor]:
     """The clipped loss of each token, and 1 where the clip takes its gradient away."""
     loss_NT = -(ratio_NT * advantage_N1).minimum(ratio_NT.clamp(low, high) * advantage_N1)
-    too_likely_NT = (ratio_NT > high) & (advantage_N1 > 0)
-    too_rare_NT = (ratio_NT < low) & (advantage_N1 < 0)
-    return loss_NT, (too_likely_NT | too_rare_NT).to(ratio_NT.dtype)
+    is_good_N1, is_bad_N1 = advantage_N1 > 0, advantage_N1 < 0
+    cut_NT = ((ratio_NT > high) & is_good_N1) | ((ratio_NT < low) & is_bad_N1)
+    if dual is not None:
+        loss_NT = loss_NT.minimum(-dual * advantage_N1).where(is_bad_N1, loss_NT)
+        cut_NT = cut_NT | ((ratio_NT > dual) & is_bad_N1)
+    return loss_NT, cut_NT.to(ratio_NT.dtype)
 
 
 def _numerator(loss_NT: Tensor, mask_NT: Tensor, reduction: Reduction) -> Tensor:

@@ -15,13 +15,19 @@ from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.phases import Phases
-from tvg_lightning.modules.rollout_report import mean_ious, rollout_flops, rollout_metrics, rollout_traces
+from tvg_lightning.modules.rollout_report import (
+    mean_ious,
+    oracle_metrics,
+    rollout_flops,
+    rollout_metrics,
+    rollout_traces,
+)
 from tvg_lightning.modules.rollouts import (
     Minibatch,
     Rollout,
     Sampler,
-    advantages,
     dynamic_sampling,
+    learned_rows,
     prepare,
     restored_rollout,
     rollout_state,
@@ -31,6 +37,7 @@ from tvg_lightning.modules.settings import (
     GRPOSettings,
     OptimizerSettings,
     check_frames,
+    check_oracle,
     check_reward,
     check_rewarded,
 )
@@ -104,13 +111,14 @@ class GRPOObjective:
         sampler = Sampler(policy, settings, self.rewards, self.engine, context, phases)
         sampled = dynamic_sampling(sampler, items, training_set.draw)
         training_set.report_ious(mean_ious(sampled))
-        advantage_BG = advantages(sampled.groups, settings, policy.device)
-        rollout = prepare(policy, sampled.groups, advantage_BG, settings, self.reference)
+        learned = learned_rows(sampled.groups, settings, policy.device)
+        rollout = prepare(policy, sampled.groups, learned, settings, self.reference)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
         training_set.report_unreadable(everyone)
-        traces = rollout_traces(sampled, advantage_BG, context, self.rewards.form)
+        traces = rollout_traces(sampled, learned, context, self.rewards.form)
         flops = rollout_flops(policy, sampled, rollout)
-        return rollout, StepResult(torch.zeros(()), rollout_metrics(sampled), traces, everyone, flops)
+        metrics = rollout_metrics(sampled) | oracle_metrics(sampled.groups, learned)
+        return rollout, StepResult(torch.zeros(()), metrics, traces, everyone, flops)
 
     def _restore(self, policy: PolicyBackbone, state: dict[str, Any], training_set: TrainingSet) -> None:
         if state["reference"] is not None:
@@ -167,6 +175,8 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
         ratio_level=settings.ratio_level,
         reduction=settings.reduction,
         denominator=sum_over_ranks(denominator).clamp(min=1) / world_size,
+        clip_dual=settings.clip_dual,
+        max_log_ratio=settings.max_log_ratio,
     )
     metrics = {"kl": float(result.kl)} if settings.beta > 0 else {}
     if part.logp_old_BGC is not None:
@@ -221,6 +231,7 @@ class GRPOModule(GroundingModule):
             self.reward.check_format(self.form)
             data = self.datamodule()
             check_rewarded(data.mixture, self.reward, "data.mixture")
+            check_oracle(self.grpo, self.form, data.mixture)
             if self.reward.frame_dependence > 0:
                 check_frames(self.frame_dependence.radius_s, data.frames, "reward.frame_dependence")
 

@@ -6,14 +6,12 @@ Shape suffixes: B prompts, G completions of each.
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor
 
 from tvg_lightning.advantage import constant_groups
-from tvg_lightning.modules.rollouts import Group, Rollout, Sampled
+from tvg_lightning.modules.rollouts import Group, Learned, Rollout, Sampled
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.parsing import read_thought
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.flops import StepFlops
 from tvg_lightning.schema import AnswerFormat, Task
 from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.timestrings import names_time
@@ -54,17 +52,27 @@ def _thoughts(groups: Sequence[Group]) -> list[str]:
     return [thought for text in texts if (thought := read_thought(text)) is not None]
 
 
+def oracle_metrics(groups: Sequence[Group], learned: Learned) -> dict[str, float]:
+    """The oracle rows' mean reward and advantage, and the share of all rows that pruning left out; {} without them."""
+    rewards = [group.oracle.score.total for group in groups if group.oracle is not None]
+    if not rewards:
+        return {}
+    return {
+        "oracle_reward": sum(rewards) / len(rewards),
+        "oracle_advantage": float(learned.advantage_BR[:, -1].mean()),
+        "pruned": 1.0 - sum(map(len, learned.rows)) / sum(len(group.rows) for group in groups),
+    }
+
+
 def rollout_flops(policy: PolicyBackbone, sampled: Sampled, rollout: Rollout) -> float:
     """The operations that sampling and the passes before the first update need at least."""
     groups = [*sampled.groups, *sampled.replaced]
-
-    def of(groups: Sequence[Group]) -> StepFlops:
-        return policy.flops([group.prompt for group in groups], [group.token_ids for group in groups])
-
-    first = rollout.minibatches[0]
-    num_passes = (first.logp_old_BGC is not None) + (first.logp_ref_BGC is not None)
-    everyone = of(groups)
-    return everyone.vision + everyone.rollout + num_passes * of(sampled.groups).loss + _shuffled_flops(policy, groups)
+    everyone = policy.flops([group.prompt for group in groups], [group.token_ids for group in groups])
+    passes = 0.0
+    for part in rollout.minibatches:
+        num_passes = (part.logp_old_BGC is not None) + (part.logp_ref_BGC is not None)
+        passes += num_passes * policy.flops(part.prompts, part.ids).loss if num_passes else 0.0
+    return everyone.vision + everyone.rollout + passes + _shuffled_flops(policy, groups)
 
 
 def _shuffled_flops(policy: PolicyBackbone, groups: Sequence[Group]) -> float:
@@ -75,12 +83,17 @@ def _shuffled_flops(policy: PolicyBackbone, groups: Sequence[Group]) -> float:
     return together + sum(policy.flops([prompt], ids).loss for prompt, ids in alone)
 
 
-def rollout_traces(sampled: Sampled, advantage_BG: Tensor, context: StepContext, form: AnswerFormat) -> list[Trace]:
-    """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them."""
-    rows = [*zip(sampled.groups, advantage_BG.tolist(), strict=True)]
-    rows += [(group, [0.0] * len(group.completions)) for group in sampled.replaced]
+def rollout_traces(sampled: Sampled, learned: Learned, context: StepContext, form: AnswerFormat) -> list[Trace]:
+    """A trace of every completion; those of replaced groups have advantage 0, for nobody learns from them.
+
+    The oracle row is no completion and has none; its advantage stands in the traces of its group.
+    """
+    given = [*zip(sampled.groups, learned.by_row(), strict=True)]
+    given += [(group, dict.fromkeys(range(len(group.completions)), 0.0)) for group in sampled.replaced]
     return [
-        _trace(group, number, advantage, context, form) for group, row in rows for number, advantage in enumerate(row)
+        _trace(group, number, context, advantages, form)
+        for group, advantages in given
+        for number in range(len(group.completions))
     ]
 
 
@@ -93,7 +106,7 @@ def mean_ious(sampled: Sampled) -> dict[str, float]:
     }
 
 
-def _trace(group: Group, number: int, advantage: float, context: StepContext, form: AnswerFormat) -> Trace:
+def _trace(group: Group, number: int, context: StepContext, advantages: dict[int, float], form: AnswerFormat) -> Trace:
     item, scored, completion = group.item, group.scores[number], group.completions[number]
     return Trace.of(
         item.sample,
@@ -105,7 +118,7 @@ def _trace(group: Group, number: int, advantage: float, context: StepContext, fo
         epoch=context.epoch,
         rewards=scored.parts,
         reward=scored.total,
-        advantage=advantage,
+        advantage=advantages.get(number, 0.0),
         num_tokens=len(completion.token_ids),
         group=item.position,
         rollout=number,
@@ -113,4 +126,6 @@ def _trace(group: Group, number: int, advantage: float, context: StepContext, fo
         truncated=completion.truncated,
         last_frame_s=float(item.clip.times_s[-1]) if item.task == Task.TVG else None,
         form=form,
+        pruned=number not in advantages,
+        oracle_advantage=advantages.get(len(group.completions)),
     )

@@ -12,9 +12,11 @@ from torch import Tensor
 
 from tvg_lightning.advantage import constant_groups, group_advantage
 from tvg_lightning.data.items import Item
+from tvg_lightning.modules.oracle_row import OracleRow, oracle_row
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
+from tvg_lightning.oracle import oracle_group
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.frame_dependence import Order, frame_dependence, orders_of
@@ -36,6 +38,7 @@ class Group:
     completions: list[Completion]
     scores: list[RewardParts]
     dependences: list[float] | None = None  # d of each completion (``policy.frame_dependence``); None: not measured
+    oracle: OracleRow | None = None  # the annotation as one more row, for OraRL
 
     @property
     def rewards(self) -> list[float]:
@@ -50,6 +53,12 @@ class Group:
         """True where all rewards are equal, so that the group teaches nothing."""
         return bool(constant_groups(torch.tensor([self.rewards])))
 
+    @property
+    def rows(self) -> list[tuple[tuple[int, ...], bool]]:
+        """Tokens of every row, and whether it was truncated: the completions, then the oracle row if there is one."""
+        oracle = [] if self.oracle is None else [(self.oracle.token_ids, False)]
+        return [(completion.token_ids, completion.truncated) for completion in self.completions] + oracle
+
 
 @dataclass(slots=True)
 class Minibatch:
@@ -58,7 +67,7 @@ class Minibatch:
     items: list[Item]
     prompts: list[EncodedPrompt]
     features: list[Tensor] | None  # None: to be computed anew, with a gradient
-    ids: list[list[tuple[int, ...]]]  # tokens of the completions, B lists of G
+    ids: list[list[tuple[int, ...]]]  # tokens of the rows that are learned from, B lists of as many (G, or as pruned)
     truncated: list[list[bool]]
     advantage_BG: Tensor
     logp_old_BGC: Tensor | None = None  # None: on-policy, the policy that sampled is the one that learns
@@ -118,6 +127,9 @@ class Sampler:
             Group(item, prompt, feature, group, [self._score(item, completion) for completion in group])
             for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
         ]
+        if settings.oracle is not None:
+            for group in groups:
+                group.oracle = oracle_row(policy, self.rewards, group.item, settings.generation.max_new_tokens)
         if self.rewards.weights.frame_dependence > 0.0:
             self.phases.enter("frame_dependence")
             self._add_frame_dependence(groups)
@@ -177,6 +189,30 @@ def _replace_constant(sampled: Sampled, fresh: list[Group]) -> None:
     sampled.replaced += useful
 
 
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """The rows of every group that are learned from, by their numbers in ``Group.rows``, and their advantages."""
+
+    rows: list[Sequence[int]]  # B lists of R
+    advantage_BR: Tensor
+
+    def by_row(self) -> list[dict[int, float]]:
+        """The advantage of each row that is learned from, for every group."""
+        given = zip(self.rows, self.advantage_BR.tolist(), strict=True)
+        return [dict(zip(rows, advantages, strict=True)) for rows, advantages in given]
+
+
+def learned_rows(groups: Sequence[Group], settings: GRPOSettings, device: torch.device) -> Learned:
+    """All completions with their advantages; with ``grpo.oracle`` the rows that pruning keeps, the oracle's last."""
+    if settings.oracle is None:
+        return Learned([range(len(group.completions)) for group in groups], advantages(groups, settings, device))
+    kept = []
+    for group in groups:
+        assert group.oracle is not None, "the sampler gives every group its oracle row"
+        kept.append(oracle_group(group.rewards, group.oracle.score.total, settings.oracle))
+    return Learned([one.rows for one in kept], torch.tensor([one.advantages for one in kept], device=device))
+
+
 def advantages(groups: Sequence[Group], settings: GRPOSettings, device: torch.device) -> Tensor:
     """(B, G); with scale "batch" the standard deviation is over the groups of all processes."""
     reward_BG = torch.tensor([group.rewards for group in groups], device=device)
@@ -189,7 +225,7 @@ def advantages(groups: Sequence[Group], settings: GRPOSettings, device: torch.de
 def prepare(
     policy: PolicyBackbone,
     groups: Sequence[Group],
-    advantage_BG: Tensor,
+    learned: Learned,
     settings: GRPOSettings,
     reference: Weights | None,
 ) -> Rollout:
@@ -199,14 +235,18 @@ def prepare(
     parts = []
     for i in range(0, len(groups), size):
         chunk = groups[i : i + size]
+        rows = [
+            [group.rows[number] for number in numbers]
+            for group, numbers in zip(chunk, learned.rows[i : i + size], strict=True)
+        ]
         keeps_features = is_on_policy or not policy.features_need_grad
         part = Minibatch(
             [group.item for group in chunk],
             [group.prompt for group in chunk],
             [group.features for group in chunk] if keeps_features else None,
-            [group.token_ids for group in chunk],
-            [[completion.truncated for completion in group.completions] for group in chunk],
-            advantage_BG[i : i + size],
+            [[ids for ids, _ in group] for group in rows],
+            [[truncated for _, truncated in group] for group in rows],
+            learned.advantage_BR[i : i + size],
         )
         with torch.no_grad():
             temperature = settings.generation.temperature

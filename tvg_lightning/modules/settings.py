@@ -10,6 +10,7 @@ from tvg_lightning.advantage import RewardScale
 from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.presets import PresetName, Scorer
 from tvg_lightning.rewards.extra import ExtraReward
@@ -90,6 +91,9 @@ class GRPOSettings:
     resampling_rounds: how often a rollout's groups of equal rewards are replaced by fresh prompts at most
     (DAPO's dynamic sampling; the same number of rounds on every process).
     reference: what the KL is measured against, the "stage"'s first weights or the run's "base".
+    clip_dual, max_log_ratio: bounds of the loss of bad tokens, and of the ratio; null for none.
+    oracle: the annotation as one more row of every group, and pruning of rows (OraRL); null for neither. It has its own
+    advantages, hence scale_rewards "none"; no KL and no replacing of constant groups, which teach with it.
     """
 
     generation: GenerationSettings = field(default_factory=GenerationSettings)
@@ -107,6 +111,9 @@ class GRPOSettings:
     beta: float = 0.04  # weight of the KL to the reference; 0 never computes it
     kl: KLEstimator = "k3"
     reference: ReferenceName = "stage"
+    clip_dual: float | None = None
+    max_log_ratio: float | None = None
+    oracle: OracleSettings | None = None
 
     @property
     def kept_reference(self) -> ReferenceName | None:
@@ -136,6 +143,33 @@ class GRPOSettings:
             raise ValueError(
                 "grpo.generation: repetition_penalty and presence_penalty are for evaluation: the loss does not know "
                 "them, so what is sampled would not be what is learned from; set them to 1 and 0"
+            )
+        if self.clip_dual is not None and not (math.isfinite(self.clip_dual) and self.clip_dual > 1):
+            raise ValueError(f"grpo.clip_dual must be above 1, or null for none, not {self.clip_dual}")
+        if self.max_log_ratio is not None and not (math.isfinite(self.max_log_ratio) and self.max_log_ratio > 0):
+            raise ValueError(
+                f"grpo.max_log_ratio must be a positive number, or null for none, not {self.max_log_ratio}"
+            )
+        if self.oracle is not None:
+            self._check_oracle(self.oracle)
+
+    def _check_oracle(self, oracle: OracleSettings) -> None:
+        """Refuse what the annotation as a row cannot go together with."""
+        oracle.check_group(self.num_generations)
+        if self.scale_rewards != "none":
+            raise ValueError(
+                "grpo.oracle has its own advantages, which no deviation divides: set grpo.scale_rewards to "
+                f'"none", not "{self.scale_rewards}"'
+            )
+        if self.resampling_rounds > 0:
+            raise ValueError(
+                "grpo.oracle learns from groups of equal rewards, too: set grpo.resampling_rounds, which replaces "
+                "them, to 0"
+            )
+        if self.beta > 0:
+            raise ValueError(
+                f"grpo.oracle: the annotation is no sample of the policy, so no KL can be estimated on it: set "
+                f"grpo.beta to 0, not {self.beta}"
             )
 
 
@@ -240,6 +274,8 @@ class StageSettings:
             self.reward.check_format(form)
         except ValueError as error:
             raise ValueError(f'stages: "{self.name}": {error}') from error
+        if self.grpo is not None:
+            check_oracle(self.grpo, form, self.mixture, f'stages: "{self.name}": ')
         if self.harvest_from is not None and not form.has_anchors:
             raise ValueError(
                 f'stages: "{self.name}" learns a harvest, whose rule asks for anchors: only thoughts of data.method '
@@ -275,6 +311,19 @@ def check_reward(reward: RewardWeights, length: LengthSettings, grpo: GRPOSettin
         raise ValueError(f"{where}reward: every weight is 0, so there is nothing to learn from: raise one")
     if reward.length > 0:
         length.check_reached(grpo.generation.max_new_tokens)
+
+
+def check_oracle(grpo: GRPOSettings, form: AnswerFormat, mixture: Mixture, where: str = "") -> None:
+    """Refuse an oracle row where an annotation alone is no answer: behind a thought, and in the inverted tasks."""
+    if grpo.oracle is None:
+        return
+    if form.has_thought:
+        raise ValueError(
+            f"{where}grpo.oracle: an annotation holds no thought, and data.method {form.method} asks for one "
+            "before the answer: set data.thought to false, or take another method"
+        )
+    if any(share > 0 for task, share in asdict(mixture).items() if task != Task.TVG):
+        raise ValueError(f"{where}grpo.oracle is for grounding alone: set all other shares of the mixture to 0")
 
 
 def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:
@@ -317,7 +366,7 @@ def check_stages(stages: list[StageSettings]) -> None:
 torch.serialization.add_safe_globals(
     [
         AnchorSettings, EvaluationSettings, ExtraReward, FrameDependenceSettings, GenerationSettings, GRPOSettings,
-        HarvestRule, LengthSettings, Method, Mixture, OptimizerSettings, PartSettings, PlateauSettings, PolicySettings,
-        RewardWeights, StageSettings,
+        HarvestRule, LengthSettings, Method, Mixture, OptimizerSettings, OracleSettings, PartSettings, PlateauSettings,
+        PolicySettings, RewardWeights, StageSettings,
     ]
 )  # fmt: skip
