@@ -174,7 +174,7 @@ def test_dependence_on_the_frames_is_measured_of_completions_and_not_of_the_anno
         ({"beta": 0.1}, r"grpo\.oracle: the annotation is no sample.*grpo\.beta to 0, not 0\.1"),
         ({"num_generations": 3}, r"grpo\.oracle\.prune is 0\.5, which leaves 1"),
         ({"clip_dual": 1.0}, r"grpo\.clip_dual must be above 1"),
-        ({"max_log_ratio": 0.0}, r"grpo\.max_log_ratio must be positive"),
+        ({"max_log_ratio": 0.0}, r"grpo\.max_log_ratio must be a positive number"),
     ],
 )
 def test_what_an_oracle_cannot_go_with(change: dict[str, Any], complaint: str) -> None:
@@ -195,7 +195,7 @@ def test_a_thought_and_other_tasks_are_refused_with_the_stage() -> None:
 
 
 ORACLE: dict[str, Any] = {
-    "num_generations": 4, "num_minibatches": 2, "num_iterations": 2, "scale_rewards": "none", "oracle": {},
+    "num_generations": 4, "num_minibatches": 2, "num_iterations": 2, "scale_rewards": "none", "oracle": {"prune": 0.25},
     "clip_dual": 3.0, "max_log_ratio": 20.0, "generation": {"max_new_tokens": 24},
     "reward": {"format": 1.0, "iou": 1.0},
 }  # fmt: skip
@@ -211,11 +211,11 @@ def whole_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
 
 
 def test_a_run(whole_run: Path) -> None:
-    """The tiny policy never answers without a thought at first: every group is constant, and teaches the oracle."""
     traces = list(read_traces(whole_run / "traces" / "only-rank0.jsonl"))
     assert len(traces) == 2 * 4 * 4, "the oracle row leaves no trace of its own"
-    assert sum(t.pruned for t in traces) == 3 * 8, "of 5 rows 2 stay, one of them the oracle"
-    assert all(t.oracle_advantage is not None and t.oracle_advantage > 0 for t in traces)
+    assert sum(t.pruned for t in traces) == 2 * 8, "of 5 rows 3 stay, one of them the oracle"
+    advantages = [t.oracle_advantage for t in traces if t.oracle_advantage is not None]
+    assert len(advantages) == len(traces) and min(advantages) >= 0 and max(advantages) > 0
     assert any(loss for _, _, loss in losses(whole_run / "losses.jsonl"))
 
 
