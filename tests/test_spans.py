@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tvg_lightning.schema import Span
-from tvg_lightning.spans import best_window, iou, iou_to_windows, is_usable, soft_iou
+from tvg_lightning.spans import best_window, iou, iou_to_windows, is_usable, snapped, soft_iou
 
 # Quarters of a second: sums and differences are exact in floats, so equalities can be asked for.
 quarters = st.integers(0, 4000).map(lambda k: k / 4)
@@ -124,3 +124,12 @@ def test_the_recall_published_with_moment_detr(shared: Path) -> None:
         scores.append(iou_to_windows(Span(start_s, end_s), truth[record["qid"]]))
     assert round(100 * sum(score >= 0.5 for score in scores) / len(scores), 2) == 53.94
     assert round(100 * sum(score >= 0.7 for score in scores) / len(scores), 2) == 34.84
+
+
+@given(spans(), st.lists(quarters, max_size=8, unique=True).map(sorted))
+def test_a_snapped_span_holds_the_span_and_no_more_than_it_must(span: Span, times_s: list[float]) -> None:
+    wide = snapped(span, times_s)
+    assert wide.start_s <= span.start_s < span.end_s <= wide.end_s
+    assert wide.start_s == max((t for t in times_s if t <= span.start_s), default=span.start_s)
+    assert wide.end_s == min((t for t in times_s if t >= span.end_s), default=span.end_s)
+    assert snapped(wide, times_s) == wide

@@ -19,8 +19,9 @@ from tvg_lightning.data.item_reader import ItemReader
 from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Target, TargetQuestions, TrainingQuestions
 from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reading_settings import ReadingSettings
+from tvg_lightning.data.sample_weights import weights_of
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.data.truth import check_answerable, check_trainable, nothing_to_measure
+from tvg_lightning.data.truth import blind_splits, check_trainable
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.video_files import NO_MAP, locate, read_video_map
 from tvg_lightning.data.workers.pool import ClipPool
@@ -92,6 +93,8 @@ class TVGDataModule(L.LightningDataModule):
     method, thought: the format of the answers, and whether a thought stands before them (null: as the method has it).
     prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates``.
     video_first: the video stands before the words of the question; false: behind them.
+    time_as_text: the time of every pair of frames is written before it, for grounding (TimeLens).
+    snap_windows: GRPO's true windows are widened to the times of the frames that are seen; evaluation's are not.
     clean_query: what is taken off the sentence: its full_stop, the dots at both of its ends, or none.
     difficulty: keep only samples of this band for the next pass over the training data (GRPO only).
     eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
@@ -118,6 +121,8 @@ class TVGDataModule(L.LightningDataModule):
         prompts: str | None = None,
         video_first: bool = True,
         clean_query: CleanQuery = "full_stop",
+        time_as_text: bool = False,
+        snap_windows: bool = False,
         mixture: Mixture = Mixture(),  # noqa: B008  # frozen
         frames: FrameSettings = FrameSettings(),  # noqa: B008  # frozen
         difficulty: DifficultyBand | None = None,
@@ -148,6 +153,7 @@ class TVGDataModule(L.LightningDataModule):
         self.form = AnswerFormat(Method(method), thought)
         self.videos_outside, self.video_map = videos_outside, video_map
         self.video_first, self.clean_query = video_first, clean_query
+        self.time_as_text, self.snap_windows = time_as_text, snap_windows
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
         self.eval_tasks, self.seed = tuple(map(Task, eval_tasks)), seed
         self.reading = ReadingSettings(
@@ -218,16 +224,8 @@ class TVGDataModule(L.LightningDataModule):
     def _check_truth(self, stage: str, key: str) -> None:
         """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
         assert self.trainer is not None
-        splits = self._splits()
-        for number, split in enumerate(splits):
-            samples = self._samples[split.annotations][: split.limit] if Task.TVG in self.eval_tasks else ()
-            check_answerable(f"data.{key}[{number}].annotations", split.annotations, samples, self.form)
-        found = (nothing_to_measure(self._samples[s.annotations][: s.limit], self.eval_tasks) for s in splits)
-        blind = [
-            f"data.{key}[{number}].annotations: {splits[number].annotations} {lack}, so nothing is measured on it"
-            for number, lack in enumerate(found)
-            if lack is not None
-        ]
+        splits = [(split.annotations, self._samples[split.annotations][: split.limit]) for split in self._splits()]
+        blind = blind_splits(key, splits, self.eval_tasks, self.form)
         if blind and len(blind) == len(splits) and stage in ("validate", "test"):
             raise ValueError(f"{blind[0]}: take a split with windows; predict answers without")
         if self.trainer.global_rank == 0:
@@ -293,7 +291,8 @@ class TVGDataModule(L.LightningDataModule):
         )
         difficulty = self._difficulty_of(plan, len(questions), sharding)
         samples = self._samples[self.train]
-        self.training_set = TrainingSet(samples, self.reader(), plan.mixture, self.seed, sharding, difficulty)
+        weights = None if plan.targets is not None else weights_of(self.train, samples, difficulty is not None)
+        self.training_set = TrainingSet(samples, self.reader(), plan.mixture, self.seed, sharding, difficulty, weights)
         batches = Batches(
             len(questions),
             num_batches,
@@ -303,6 +302,7 @@ class TVGDataModule(L.LightningDataModule):
             sharding,
             plan.updates_per_batch,
             difficulty,
+            weights,
         )
         first_batch = trainer.current_epoch * num_batches if plan.goes_on else 0
         return TrainingLoader(questions, self.reader(), batches, first_batch)
@@ -368,8 +368,8 @@ class TVGDataModule(L.LightningDataModule):
         """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            words = (self.templates, self.video_first, self.clean_query)
-            maker = ItemMaker(self.videos, self.form, self.frames, *words, self._video_map)
+            words = (self.templates, self.video_first, self.clean_query, self.time_as_text)
+            maker = ItemMaker(self.videos, self.form, self.frames, *words, self.snap_windows, self._video_map)
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 

@@ -92,6 +92,7 @@ _OMTG_ALONE: Final = (
     "<time>12.0 - 15.5 seconds</time> <time>20.0 - 24.5 seconds</time>. Write nothing else."
 )
 
+_TIMES: Final = "Each number before frames of the video is their time in seconds."
 _VERB_COMPLETION: Final = (
     'The video shows what this sentence says, but its verb is missing: "{query}". Watch the action, then '
     "write the whole sentence with the verb filled in, like <answer>the full sentence</answer>. "
@@ -214,6 +215,11 @@ def grounding_prompt(
     """
     words = templates or templates_of(form)
     return Prompt(user=words.tvg.replace("{query}", _cleaned(query, clean_query)), system=words.system)
+
+
+def with_times(prompt: Prompt) -> Prompt:
+    """The prompt with the times of the frames in the text, and a sentence before its words that says so."""
+    return replace(prompt, user=f"{_TIMES} {prompt.user}", time_as_text=True)
 
 
 def inversion_prompt(

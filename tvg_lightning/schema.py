@@ -94,15 +94,20 @@ class Sample:
     kind: str = ""  # the kind of question, where the data tells it
     captions: tuple[str, ...] = ()  # of the video's events in order of time, where the data has them
     rollouts: tuple[str, ...] = ()  # answers of a model that come with the data, as it wrote them
+    weight: float = 1.0  # of the sample in the draw of a training set
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """The text around the video: an optional system turn, and the user's words after the video or before it."""
+    """The text around the video: an optional system turn, and the user's words after the video or before it.
+
+    ``time_as_text``: the time of every pair of frames stands before its tokens.
+    """
 
     user: str
     system: str | None = None
     video_first: bool = True
+    time_as_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The one temporal IoU of the project, and its soft form. Standard library only."""
 
 import math
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 from tvg_lightning.schema import Span
@@ -69,3 +70,16 @@ def iou_to_windows(prediction: Span | None, windows: Sequence[Span]) -> float:
     1.0
     """
     return max((iou(prediction, window) for window in windows), default=0.0)
+
+
+def snapped(span: Span, times_s: Sequence[float]) -> Span:
+    """The span widened to the nearest of some rising times: its start down, its end up; where there is none, as it is.
+
+    TimeLens (arXiv 2512.14698) trains on windows that begin and end at frames that were seen.
+
+    >>> snapped(Span(1.2, 2.1), [0.0, 1.0, 2.0, 3.0])
+    Span(start_s=1.0, end_s=3.0)
+    """
+    before, after = bisect_right(times_s, span.start_s), bisect_left(times_s, span.end_s)
+    start_s = times_s[before - 1] if before > 0 else span.start_s
+    return Span(start_s, times_s[after] if after < len(times_s) else span.end_s)

@@ -1,6 +1,7 @@
 """From a sample to a question: which part of which file is read, and what the policy is told."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,7 +106,7 @@ def test_the_same_draw_is_the_same_task() -> None:
 def test_training_questions_know_their_sample_and_position() -> None:
     questions = TrainingQuestions([PLAIN, CUT], Mixture(), seed=0)
     assert len(questions) == 2
-    assert questions[Draw(epoch=2, index=1, position=17)] == Question(CUT, Task.TVG, 17)
+    assert questions[Draw(epoch=2, index=1, position=17)] == Question(CUT, Task.TVG, 17, is_rewarded=True)
 
 
 def test_target_questions_ground_and_carry_the_text() -> None:
@@ -134,3 +135,29 @@ def test_the_video_stands_where_it_is_asked_to_and_the_query_is_cleaned_as_asked
 def test_a_video_that_lies_elsewhere_is_read_there() -> None:
     maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_map={"a.mp4": "part/a.mkv"})
     assert maker.request(Question(PLAIN, Task.TVG, 0)).path == str(Path("videos/part/a.mkv"))
+
+
+def test_windows_are_snapped_to_frames_where_answers_are_rewarded() -> None:
+    """And nowhere else: not in evaluation, not for inversion, not where the truth is unknown."""
+    sample = Sample("s1", "a.mp4", 9.0, "It rises.", (Span(0.2, 0.9), Span(3.0, 8.0)))
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), snap_windows=True)
+    assert CLIP.times_s == (0.0, 0.5)
+
+    def windows(task: Task, given: Sample, is_rewarded: bool) -> object:
+        return maker.make(Question(given, task, 0, is_rewarded=is_rewarded), CLIP).sample.windows
+
+    assert windows(Task.TVG, sample, True) == (Span(0.0, 0.9), Span(0.5, 8.0))
+    assert windows(Task.TVG, sample, False) == windows(Task.VERB_COMPLETION, sample, True) == sample.windows
+    assert windows(Task.TVG, replace(sample, windows=None), True) is None
+    assert TrainingQuestions([sample], Mixture(), 0)[Draw(0, 0, 0)].is_rewarded
+    assert not EvaluationQuestions([sample], [Task.TVG])[0].is_rewarded
+
+
+def test_times_as_text_are_for_grounding_and_said_in_front() -> None:
+    sample = Sample("s1", "a.mp4", 9.0, "It rises.", (Span(1.0, 2.0),))
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), time_as_text=True)
+    plain = ItemMaker(Path("videos"), TAR_TVG, FrameSettings())
+    prompts = [one.make(Question(sample, Task.TVG, 0), CLIP).prompt for one in (maker, plain)]
+    assert [prompt.time_as_text for prompt in prompts] == [True, False]
+    assert prompts[0].user == f"Each number before frames of the video is their time in seconds. {prompts[1].user}"
+    assert not maker.make(Question(sample, Task.ACTION_RECOGNITION, 0), CLIP).prompt.time_as_text

@@ -219,6 +219,7 @@ def test_a_run(whole_run: Path) -> None:
     assert any(loss for _, _, loss in losses(whole_run / "losses.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_power_cut_between_the_updates_of_a_rollout_costs_nothing(
     whole_run: Path, tmp_path: Path, shapes: Path
 ) -> None:

@@ -26,6 +26,15 @@ def test_the_video_stands_behind_the_words_where_it_is_asked_to() -> None:
     )
 
 
+def test_times_stand_before_their_frames() -> None:
+    pair = "<|vision_start|><|video_pad|><|video_pad|><|vision_end|>"
+    assert chat_text(Prompt("When?"), 4, [0.0, 12.04]) == (
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+        f"<|im_start|>user\n0.0{pair}12.0{pair}When?<|im_end|>\n"
+        "<|im_start|>assistant\n"
+    )
+
+
 def test_ids_are_of_that_text(tiny: PolicyBackbone) -> None:
     ids = chat_ids(tiny.tokenizer, Prompt("When?"), 3)
     assert tiny.tokenizer.decode(ids) == chat_text(Prompt("When?"), 3)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.policy.mrope import prompt_position_ids, video_position_ids
+from tvg_lightning.policy.mrope import prompt_position_ids, timed_position_ids, video_position_ids
 
 VIDEO = 9
 
@@ -72,3 +72,29 @@ def test_a_video_that_begins_late_is_told_so() -> None:
     """Three pairs of frames at 2.5, 3.5 and 4.5 s, two ids a second; the text goes on behind the last."""
     found = prompt_position_ids([1, VIDEO, VIDEO, VIDEO, 2], VIDEO, (3, 2, 2), 1.0, 2, start_s=2.5)
     assert found[0].tolist() == [0, 6, 8, 10, 11] and found[1].tolist() == [0, 1, 1, 1, 11]
+
+
+@given(
+    pairs=st.integers(1, 5),
+    height=st.sampled_from([2, 4, 6]),
+    width=st.sampled_from([2, 4, 8]),
+    words=st.integers(1, 4),
+)
+def test_times_between_the_frames_are_counted_as_text(pairs: int, height: int, width: int, words: int) -> None:
+    """Pair k begins after k pairs, each as long as its longer side, and all words before it."""
+    tokens = (height // 2) * (width // 2)
+    ids = [1, 1, *([1] * words + [VIDEO] * tokens) * pairs, 1]
+    found = timed_position_ids(ids, VIDEO, (pairs, height, width))
+    side, at = max(height, width) // 2, 2
+    expected = [[0] * 3, [1] * 3]
+    for _ in range(pairs):
+        expected += [[at + word] * 3 for word in range(words)]
+        at += words
+        expected += [[at, at + k // (width // 2), at + k % (width // 2)] for k in range(tokens)]
+        at += side
+    assert found.T.tolist() == [*expected, [at] * 3]
+
+
+def test_a_run_that_is_no_pair_is_our_fault() -> None:
+    with pytest.raises(AssertionError, match="grid"):
+        timed_position_ids([1, VIDEO, VIDEO, 2], VIDEO, (2, 2, 2))

@@ -64,6 +64,28 @@ def test_time_r1_reads_answers_without_a_thought(folder: Path) -> None:
     assert (ids(folder / "one.jsonl"), ids(folder / "two.jsonl")) == (["b", "c"], ["a", "b", "c"])
 
 
+def test_timelens_draws_by_duration(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = folder / "drawn.jsonl"
+    args = ["--answers", str(folder / "teacher.jsonl"), "--annotations", str(folder / "train.jsonl"), "--out", str(out)]
+    main(["filter", "timelens", *args, "--rule.num_samples", "20"])
+    assert ids(out) == ["a", "b", "c"], "9 s each: there are three, and three are wanted of each bin"
+    assert "3 samples: 3 can be drawn, 3 drawn into" in (said := capsys.readouterr().out)
+    assert "(by duration, shortest first: 3 of 3, 0 of 0," in said
+
+
+def test_timelens2_writes_weights(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two answers to each: IoU 1, 1/2 and 0; and one to a sample that is not there."""
+    more = write_traces(folder / "more.jsonl", [*read_traces(folder / "teacher.jsonl"), replace(GOOD_TRACE)])
+    args = ["--annotations", str(folder / "train.jsonl"), "--out", str(folder / "weighted.jsonl")]
+    main(["filter", "timelens2", *args, "--answers", str(folder / "teacher.jsonl"), str(more)])
+    weights = {sample.sample_id: sample.weight for sample in jsonl.read(folder / "weighted.jsonl").samples}
+    assert weights == pytest.approx({"a": 0.0, "b": 0.25, "c": 1.0}, abs=1e-6)
+    said = capsys.readouterr().out
+    assert (
+        "3 samples with weights from 1e-16 to 1" in said and "0 of them have fewer" in said and "; 1 answers to" in said
+    )
+
+
 @pytest.mark.parametrize("rule", ["tvg_r1", "time_r1"])
 def test_videos_outside_of_the_folder_are_refused_unless_allowed(rule: str, folder: Path) -> None:
     lines = (folder / "train.jsonl").read_text(encoding="utf-8").replace('"b.mp4"', '"/b.mp4"')

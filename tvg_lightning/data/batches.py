@@ -12,6 +12,7 @@ from tvg_lightning.data.bad_videos import replacements
 from tvg_lightning.data.difficulty import OnlineDifficulty
 from tvg_lightning.data.item_reader import Reader
 from tvg_lightning.data.items import Draw, EvaluationQuestions, Item, TargetQuestions, TrainingQuestions
+from tvg_lightning.data.sample_weights import SampleWeights
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Batches:
     Batch b of the stage takes positions b * batch_size * world_size and up; each rank takes its own stretch,
     so two ranks with batch 4 see what one rank with batch 8 sees. Position p is sample p mod n of its pass's
     shuffle. With ``difficulty``, a pass has whole batches of the samples it keeps, and what is left over is
-    not drawn in it.
+    not drawn in it. With ``weights``, the order of a pass is that of a draw by weight, without replacement.
     """
 
     num_samples: int
@@ -40,6 +41,7 @@ class Batches:
     sharding: Sharding
     repeats: int = 1  # how often each batch is given: the updates that share one rollout
     difficulty: OnlineDifficulty | None = None
+    weights: SampleWeights | None = None
 
     def candidates(self, batch: int) -> list[Iterator[Draw]]:
         """Each draw of a batch, and after it those that take its place where it cannot be used, in their order."""
@@ -72,7 +74,7 @@ class Batches:
 
     def _candidates(self, position: int) -> Iterator[Draw]:
         number, place, samples = self._pass(position)
-        order = _shuffle(len(samples), self.seed, self.first_epoch + number)
+        order = _order(len(samples), self.seed, self.first_epoch + number, self.weights)
         draw = Draw(self.first_epoch + number, samples[order[place]], position)
         yield draw
         for other in replacements(order, place):
@@ -89,9 +91,12 @@ class Batches:
 
 
 @lru_cache(maxsize=4)
-def _shuffle(num_samples: int, seed: int, epoch: int) -> list[int]:
+def _order(num_samples: int, seed: int, epoch: int, weights: SampleWeights | None) -> list[int]:
     """The order of an epoch; kept, because every draw asks for it."""
-    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(seed * 1_000_003 + epoch)).tolist()
+    of_epoch = seed * 1_000_003 + epoch
+    if weights is not None:
+        return weights.order(of_epoch)
+    return torch.randperm(num_samples, generator=torch.Generator().manual_seed(of_epoch)).tolist()
 
 
 class TrainingLoader:

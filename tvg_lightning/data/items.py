@@ -8,8 +8,9 @@ from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.video_files import VideoMap, locate
 from tvg_lightning.data.workers.pool import Clip
 from tvg_lightning.data.workers.worker import ClipRequest
-from tvg_lightning.prompts import CleanQuery, PromptTemplates, grounding_prompt, inversion_prompt
+from tvg_lightning.prompts import CleanQuery, PromptTemplates, grounding_prompt, inversion_prompt, with_times
 from tvg_lightning.schema import AnswerFormat, Prompt, Sample, Span, Task
+from tvg_lightning.spans import snapped
 from tvg_lightning.tasks.inversion import task_for, true_segment
 from tvg_lightning.tasks.mixture import Mixture
 from tvg_lightning.tasks.verbs import remove_first_verb, verb_lemmas
@@ -33,6 +34,7 @@ class Question:
     position: int
     target: str | None = None
     is_repeated: bool = False
+    is_rewarded: bool = False  # of training by reward
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,8 @@ class ItemMaker:
     templates: PromptTemplates | None = None  # None: the format's own words
     video_first: bool = True  # before the words, or behind them
     clean_query: CleanQuery = "full_stop"
+    time_as_text: bool = False  # the times of the frames, in grounding
+    snap_windows: bool = False  # to the times of the frames, where answers are rewarded
     video_map: VideoMap = field(default_factory=dict)  # files of videos that lie elsewhere, by their names
 
     def request(self, question: Question) -> ClipRequest:
@@ -72,6 +76,8 @@ class ItemMaker:
     def make(self, question: Question, clip: Clip, error: str | None = None) -> Item:
         """The item of a question whose clip has been read."""
         sample, task = question.sample, question.task
+        if self.snap_windows and question.is_rewarded and task == Task.TVG and sample.windows is not None:
+            sample = replace(sample, windows=tuple(snapped(window, clip.times_s) for window in sample.windows))
         verbs = verb_lemmas(sample.query) if task != Task.TVG else ()
         prompt = replace(self._prompt(sample, task), video_first=self.video_first)
         return Item(
@@ -80,7 +86,8 @@ class ItemMaker:
 
     def _prompt(self, sample: Sample, task: Task) -> Prompt:
         if task == Task.TVG:
-            return grounding_prompt(self.form, sample.query, self.templates, self.clean_query)
+            prompt = grounding_prompt(self.form, sample.query, self.templates, self.clean_query)
+            return with_times(prompt) if self.time_as_text else prompt
         gap = remove_first_verb(sample.query) if task == Task.VERB_COMPLETION else None
         return inversion_prompt(task, gap, self.templates)
 
@@ -97,7 +104,7 @@ class TrainingQuestions:
     def __getitem__(self, draw: Draw) -> Question:
         sample = self.samples[draw.index]
         task = task_for(sample, self.mixture.draw(self.seed, draw.epoch, draw.index))
-        return Question(sample, task, draw.position)
+        return Question(sample, task, draw.position, is_rewarded=True)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from tvg_lightning.data.batches import Sharding
 from tvg_lightning.data.difficulty import OnlineDifficulty
 from tvg_lightning.data.item_reader import Reader
 from tvg_lightning.data.items import Draw, Item, Question, TrainingQuestions
+from tvg_lightning.data.sample_weights import SampleWeights
 from tvg_lightning.schema import Sample, Task
 from tvg_lightning.tasks.mixture import Mixture
 
@@ -20,7 +21,7 @@ class TrainingSet:
     """Samples, the tasks that they become, and what reads their videos.
 
     ``sharding``: which process draws. ``difficulty``: which samples each pass keeps, where that follows from the
-    answers.
+    answers. ``weights``: how likely each sample is drawn beside another.
     """
 
     samples: Sequence[Sample]
@@ -29,6 +30,7 @@ class TrainingSet:
     seed: int = 0
     sharding: Sharding = Sharding()  # noqa: RUF009  # frozen
     difficulty: OnlineDifficulty | None = None
+    weights: SampleWeights | None = None
 
     def draw(self, key: str, count: int) -> list[Item]:
         """``count`` items at random; the same ones for the same key, others on every rank."""
@@ -38,7 +40,7 @@ class TrainingSet:
         for number in range(count):
             digest = hashlib.blake2b(f"{self.seed} {key} {self.sharding.rank} {number}".encode(), digest_size=8)
             position = int.from_bytes(digest.digest(), "big") >> 1
-            first = position % len(kept)
+            first = position % len(kept) if self.weights is None else self.weights.pick(kept, position / 2**63)
             order = chain([kept[first]], replacements(kept, first))
             draws = map(partial(Draw, position), order, repeat(position))
             candidates.append(map(questions.__getitem__, draws))

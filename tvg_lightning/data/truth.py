@@ -1,6 +1,6 @@
 """A check, before any weight loads, that the truth of the annotations can be said in the format that is asked for."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from tvg_lightning.data.annotations import jsonl
@@ -25,6 +25,23 @@ def check_answerable(key: str, file: str, samples: Iterable[Sample], form: Answe
         if sample.windows == () and not form.says_none:
             fault = "is about nothing in its video (windows []; null says that it is not known)"
             raise ValueError(_unsayable(key, file, sample, form, fault))
+
+
+def blind_splits(
+    key: str, splits: Sequence[tuple[str, Sequence[Sample]]], tasks: Collection[Task], form: AnswerFormat
+) -> list[str]:
+    """A complaint about every split, a file and its samples, on which an evaluation would measure nothing.
+
+    ValueError where answers in the format cannot say a truth that grounding is held against.
+    """
+    blind = []
+    for number, (file, samples) in enumerate(splits):
+        where = f"data.{key}[{number}].annotations"
+        check_answerable(where, file, samples if Task.TVG in tasks else (), form)
+        lack = nothing_to_measure(samples, tasks)
+        if lack is not None:
+            blind.append(f"{where}: {file} {lack}, so nothing is measured on it")
+    return blind
 
 
 def nothing_to_measure(samples: Iterable[Sample], tasks: Collection[Task]) -> str | None:

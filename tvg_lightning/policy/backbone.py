@@ -18,7 +18,7 @@ from transformers import Qwen2_5_VLTextConfig
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
 from tvg_lightning.data.caches.feature_cache import ClipFeatures
-from tvg_lightning.data.video import VideoClip
+from tvg_lightning.data.video import TEMPORAL_PATCH, VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, plain_ids, token_id
@@ -28,7 +28,7 @@ from tvg_lightning.policy.identity import weights_identity
 from tvg_lightning.policy.lean_modules import row_angles
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
-from tvg_lightning.policy.mrope import MERGE, prompt_position_ids
+from tvg_lightning.policy.mrope import MERGE, prompt_position_ids, timed_position_ids
 from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import PolicySettings
@@ -136,16 +136,18 @@ class PolicyBackbone(nn.Module):
             num_t, num_h, num_w = grid.tolist()
             grid_thw, features, keep = (num_t, num_h, num_w), None, clip.keep
         num_t, num_h, num_w = grid_thw
-        ids = chat_ids(self.tokenizer, prompt, num_t * (num_h // MERGE) * (num_w // MERGE))
-        positions = prompt_position_ids(
-            ids,
-            self.model.config.video_token_id,
-            grid_thw,
-            clip.seconds_per_grid,
-            self.vision_config.tokens_per_second,
-            clip.start_s,
-        )
+        times_s = clip.times_s[::TEMPORAL_PATCH] if prompt.time_as_text else ()
+        ids = chat_ids(self.tokenizer, prompt, num_t * (num_h // MERGE) * (num_w // MERGE), times_s)
+        positions = self._position_ids(ids, clip, grid_thw, prompt.time_as_text)
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
+
+    def _position_ids(
+        self, ids: list[int], clip: VideoClip | ClipFeatures, grid_thw: tuple[int, int, int], time_as_text: bool
+    ) -> Tensor:
+        video_id, per_second = self.model.config.video_token_id, self.vision_config.tokens_per_second
+        if time_as_text:
+            return timed_position_ids(ids, video_id, grid_thw)
+        return prompt_position_ids(ids, video_id, grid_thw, clip.seconds_per_grid, per_second, clip.start_s)
 
     def video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         """The features of every prompt's video tokens, (tokens, H) each: one pass of the tower for all that follows.

@@ -1,5 +1,6 @@
 """Qwen's chat template around one video and one question, as token ids."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
@@ -13,9 +14,15 @@ VIDEO_TOKEN = "<|video_pad|>"
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", VIDEO_TOKEN)
 
 
-def chat_text(prompt: Prompt, num_video_tokens: int) -> str:
-    """The whole prompt as text, up to the point where the assistant begins to speak."""
-    video = f"<|vision_start|>{VIDEO_TOKEN * num_video_tokens}<|vision_end|>"
+def chat_text(prompt: Prompt, num_video_tokens: int, times_s: Sequence[float] = ()) -> str:
+    """The whole prompt as text, up to the point where the assistant begins to speak.
+
+    ``times_s``: of every pair of frames, written in seconds with one decimal before the tokens of the pair, which then
+    are a video of their own (TimeLens, arXiv 2512.14698, whose exact text is not public); () writes none.
+    """
+    each = num_video_tokens // max(1, len(times_s))
+    times = [f"{time_s:.1f}" for time_s in times_s] or [""]
+    video = "".join(f"{time}<|vision_start|>{VIDEO_TOKEN * each}<|vision_end|>" for time in times)
     user = f"{video}{prompt.user}" if prompt.video_first else f"{prompt.user}{video}"
     return (
         f"<|im_start|>system\n{prompt.system or DEFAULT_SYSTEM}{END_OF_TURN}\n"
@@ -23,9 +30,11 @@ def chat_text(prompt: Prompt, num_video_tokens: int) -> str:
     )
 
 
-def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_tokens: int) -> list[int]:
+def chat_ids(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_tokens: int, times_s: Sequence[float] = ()
+) -> list[int]:
     """Token ids of ``chat_text``. Special tokens that the user's words spell out stay plain text."""
-    return list(tokenizer(chat_text(_defused(prompt), num_video_tokens))["input_ids"])
+    return list(tokenizer(chat_text(_defused(prompt), num_video_tokens, times_s))["input_ids"])
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -8,6 +8,7 @@ decoding and loss alike.
 """
 
 import math
+from itertools import groupby
 
 import torch
 from torch import Tensor
@@ -31,6 +32,25 @@ def video_position_ids(
     return torch.stack(
         torch.meshgrid(torch.tensor(index_t), torch.arange(num_h), torch.arange(num_w), indexing="ij")
     ).reshape(3, -1)
+
+
+def timed_position_ids(input_ids: list[int], video_token_id: int, grid_thw: tuple[int, int, int]) -> Tensor:
+    """Ids of a prompt whose video is told apart by texts: every run of ``video_token_id`` is one pair of frames.
+
+    Each run is a video of its own, as Qwen3-VL and transformers count them: its temporal index does not move on, for
+    the text before it says when it is, and the text after it starts at its largest index plus one. Shape (3, L), long.
+
+    >>> timed_position_ids([7, 9, 9, 7, 9, 9, 7], 9, (2, 2, 4)).tolist()
+    [[0, 1, 1, 3, 4, 4, 6], [0, 1, 1, 3, 4, 4, 6], [0, 1, 2, 3, 4, 5, 6]]
+    """
+    pair = video_position_ids((1, *grid_thw[1:]), 0.0, 0.0)
+    parts, next_id = [], 0
+    for is_video, run in groupby(token == video_token_id for token in input_ids):
+        length = len(list(run))
+        assert not is_video or length == pair.shape[1], "the prompt's video tokens do not match its grid"
+        parts.append((pair if is_video else torch.arange(length).expand(3, -1)) + next_id)
+        next_id = int(parts[-1].max()) + 1
+    return torch.cat(parts, dim=1)
 
 
 def prompt_position_ids(

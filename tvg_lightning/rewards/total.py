@@ -12,6 +12,7 @@ from tvg_lightning.rewards.frame_dependence import frame_dependence_reward
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.iou import iou_reward
 from tvg_lightning.rewards.length import length_reward
+from tvg_lightning.rewards.parse_penalty import parse_penalty_reward
 from tvg_lightning.rewards.refusal import refusal_reward
 from tvg_lightning.rewards.set_iou import set_iou_reward
 from tvg_lightning.rewards.soft_iou import soft_iou_reward
@@ -39,8 +40,8 @@ class Rewards:
     """The rewards of a run: ``sum_i weight_i * part_i`` over a task's parts with a weight above 0.
 
     All tasks: format, length and your own. Grounding: iou, soft_iou, timestamp_iou (of the first window of the answer),
-    set_iou, wasserstein and refusal (of all of them), the three of the anchors, and frame_dependence, which compares
-    the completions of a group and is added by ``with_frame_dependence``. Inversion: the task's own.
+    set_iou, wasserstein, refusal and parse_penalty (of all of them), the three of the anchors, and frame_dependence,
+    which compares the completions of a group and is added by ``with_frame_dependence``. Inversion: the task's own.
     """
 
     form: AnswerFormat
@@ -115,6 +116,7 @@ def _grounding_parts(answer: Answer, windows: Sequence[Span], duration_s: float,
         "set_iou": lambda: set_iou_reward(answer.spans, windows),
         "wasserstein": lambda: wasserstein_reward(answer.spans, windows),
         "refusal": lambda: refusal_reward(answer.spans, windows, duration_s),
+        "parse_penalty": lambda: parse_penalty_reward(answer.spans),
         "anchor_accuracy": lambda: anchor_accuracy_reward(answer.anchors, truth),
         "anchor_refinement": lambda: anchor_refinement_reward(answer.anchors, answer.span, truth, settings),
         "anchor_count": lambda: anchor_count_reward(len(answer.anchors), settings),

@@ -27,6 +27,7 @@ class RewardWeights:
     set_iou: float = 0.0
     wasserstein: float = 0.0
     refusal: float = 0.0
+    parse_penalty: float = 0.0
     frame_dependence: float = 0.0
     anchor_accuracy: float = 0.0
     anchor_refinement: float = 0.0
@@ -89,13 +90,13 @@ class RewardWeights:
     def published(cls, method: Method) -> Self:
         """The weights of a method's paper.
 
-        TVG-R1 (arXiv 2507.18100): 0.9 IoU + 0.1 format. Time-R1 (2503.13377): format + timestamp IoU.
-        Invert4TVG (2508.07388): format + IoU, and 1 for each inversion. TimeLens2 (2607.17423): Wasserstein + set IoU;
-        an answer that cannot be read costs 1 there, and here earns nothing and no format. OraRL (2608.20492): format
-        times IoU, and there is no window out of the format. TimeLens (2512.14698): IoU. TaRO (2606.09248): format +
-        timestamp IoU, and 0.3 for good answers that depend on the order of the frames. MUSEG (2505.20715) and OMTG
-        (2606.06294): format + set IoU, in place of MUSEG's two matchings and of OMTG's tF1 and C-Acc beside it. TAR-TVG
-        (2508.07683) names its five terms but not their weights: 1 each is our reconstruction.
+        TVG-R1 (arXiv 2507.18100): 0.9 IoU + 0.1 format. Time-R1 (2503.13377): format + timestamp IoU. Invert4TVG
+        (2508.07388): format + IoU, and 1 for each inversion. TimeLens2 (2607.17423): Wasserstein + set IoU, and -1 for
+        an answer that cannot be read. OraRL (2608.20492): format times IoU, and there is no window out of the format.
+        TimeLens (2512.14698): IoU. TaRO (2606.09248): format + timestamp IoU, and 0.3 for good answers that depend on
+        the order of the frames. MUSEG (2505.20715) and OMTG (2606.06294): format + set IoU, in place of MUSEG's two
+        matchings and of OMTG's tF1 and C-Acc beside it. TAR-TVG (2508.07683) names its five terms but not their
+        weights: 1 each is our reconstruction.
 
         >>> RewardWeights.published(Method.TVG_R1).iou
         0.9
@@ -107,7 +108,7 @@ class RewardWeights:
         if method is Method.TIME_R1:
             return cls(format=1.0, timestamp_iou=1.0)
         if method is Method.TIMELENS2:
-            return cls(format=1.0, set_iou=1.0, wasserstein=1.0)
+            return cls(parse_penalty=1.0, set_iou=1.0, wasserstein=1.0)
         if method in (Method.ORA_RL, Method.TIMELENS):
             return cls(iou=1.0)
         if method is Method.TARO:

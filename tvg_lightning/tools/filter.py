@@ -5,13 +5,16 @@ rollouts of any checkpoint.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import first_keys, refuse_existing
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
+from tvg_lightning.filter_timelens import TimeLens2Rule, TimeLensRule, draw_by_duration, weighted
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.scoring import Assigned, assign
@@ -70,6 +73,93 @@ def time_r1(
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)
+    answered = _answered(answers, annotations, AnswerFormat(Method(method), thought), videos_outside)
+    samples, ious = answered.samples, means(answered.ious)
+    chosen = draw_by_difficulty(samples, ious, rule)
+    _write(out, chosen)
+    num_answered = sum(sample.sample_id in ious for sample in samples)
+    num_hopeless = sum(ious.get(sample.sample_id) == 0 for sample in samples)
+    sys.stdout.write(
+        f"{len(samples)} samples: {num_answered} answered, {num_hopeless} of them with IoU 0, "
+        f"{len(chosen)} drawn into {out}; {answered.num_unknown} answers to other samples\n"
+    )
+
+
+def timelens(
+    answers: list[Path],
+    annotations: Path,
+    out: Path,
+    method: MethodName = "timelens",
+    thought: bool | None = None,
+    rule: TimeLensRule = TimeLensRule(),  # noqa: B008  # frozen
+    videos_outside: bool = False,
+) -> None:
+    """TimeLens: as many samples of every bin of duration, the hard ones likelier, by the IoU of a model's answers.
+
+    Args:
+        answers: traces, or predictions over the training set, in every form that score reads.
+        annotations: the training set in the project's own JSONL.
+        out: file of annotations to write; give it to data.train.
+        method: whose format the texts in predictions have.
+        thought: whether they think first (default: as the method has it).
+        rule: bins, the Gaussian, what is left out before, how many to draw, and the seed.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
+    """
+    refuse_existing(out)
+    answered = _answered(answers, annotations, AnswerFormat(Method(method), thought), videos_outside)
+    draw = draw_by_duration(answered.samples, means(answered.ious), rule)
+    _write(out, draw.samples)
+    bins = ", ".join(f"{taken} of {there}" for taken, there in zip(draw.num_drawn, draw.num_candidates, strict=True))
+    sys.stdout.write(
+        f"{len(answered.samples)} samples: {sum(draw.num_candidates)} can be drawn, {len(draw.samples)} drawn into "
+        f"{out} (by duration, shortest first: {bins}); {answered.num_unknown} answers to other samples\n"
+    )
+
+
+def timelens2(
+    annotations: Path,
+    out: Path,
+    answers: list[Path] = [],  # noqa: B006  # never changed
+    method: MethodName = "timelens2",
+    thought: bool | None = None,
+    rule: TimeLens2Rule = TimeLens2Rule(),  # noqa: B008  # frozen
+    videos_outside: bool = False,
+) -> None:
+    """TimeLens2: a weight for every sample by a model's earlier answers; training then draws the hard ones first.
+
+    Args:
+        annotations: the training set in the project's own JSONL.
+        out: file of the same annotations with weights to write; give it to data.train.
+        answers: traces, or predictions over the training set; two or more answers a sample.
+        method: whose format the texts in predictions have.
+        thought: whether they think first (default: as the method has it).
+        rule: how a mean IoU becomes a weight.
+        videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
+    """
+    refuse_existing(out)
+    answered = _answered(answers, annotations, AnswerFormat(Method(method), thought), videos_outside)
+    samples = weighted(answered.samples, answered.ious, rule)
+    _write(out, samples)
+    counts = Counter(name for name, _ in answered.ious)
+    num_few = sum(counts[sample.sample_id] < 2 for sample in samples)
+    weights = [sample.weight for sample in samples]
+    few = f"{num_few} of them have fewer than two answers (rule.few_answers {rule.few_answers})"
+    sys.stdout.write(
+        f"{len(samples)} samples with weights from {min(weights):.3g} to {max(weights):.3g} in {out}; {few}; "
+        f"{answered.num_unknown} answers to other samples\n"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Samples, the IoU of every answer to one of them with its id, and how many answers are to others."""
+
+    samples: Sequence[Sample]
+    ious: list[tuple[str, float]]
+    num_unknown: int
+
+
+def _answered(answers: Sequence[Path], annotations: Path, form: AnswerFormat, videos_outside: bool) -> _Answered:
     samples = jsonl.read(annotations, videos_outside).samples
     records = list(jsonl.records(annotations))
     found: list[tuple[str, float]] = []
@@ -78,20 +168,12 @@ def time_r1(
         if _holds_traces(path):
             found += answer_ious(read_traces(path))
         else:
-            assigned = assign(records, read_predictions(path, AnswerFormat(Method(method), thought)))
+            assigned = assign(records, read_predictions(path, form))
             found += _ious(records, samples, assigned)
             num_unknown += len(assigned.unknown)
-    ious = means(found)
     names = {sample.sample_id for sample in samples}
     num_unknown += sum(name not in names for name, _ in found)
-    chosen = draw_by_difficulty(samples, ious, rule)
-    _write(out, chosen)
-    num_answered = sum(sample.sample_id in ious for sample in samples)
-    num_hopeless = sum(ious.get(sample.sample_id) == 0 for sample in samples)
-    sys.stdout.write(
-        f"{len(samples)} samples: {num_answered} answered, {num_hopeless} of them with IoU 0, "
-        f"{len(chosen)} drawn into {out}; {num_unknown} answers to other samples\n"
-    )
+    return _Answered(samples, found, num_unknown)
 
 
 def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assigned) -> Iterator[tuple[str, float]]:

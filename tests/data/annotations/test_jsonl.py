@@ -83,6 +83,9 @@ def test_the_report_has_every_change(tmp_path: Path) -> None:
         ({**GOOD, "kind": "word\n"}, "kind must be a text of letters"),
         ({**GOOD, "kind": 3}, "kind must be a text of letters"),
         ({**GOOD, "kind": None}, "kind must be a text of letters"),
+        ({**GOOD, "weight": -0.5}, "weight must be a number of 0 or more"),
+        ({**GOOD, "weight": "1"}, "weight must be a number of 0 or more"),
+        ({**GOOD, "weight": None}, "weight must be a number of 0 or more"),
     ],
 )
 def test_a_broken_line_names_file_and_line(record: Any, message: str, tmp_path: Path) -> None:
@@ -121,7 +124,8 @@ def samples(draw: st.DrawFn) -> Sample:
     usable = tuple(w for w in windows if w.start_s < w.end_s and w.start_s < duration_s)
     cut = draw(st.none() | st.builds(lambda a, n: Span(a, a + n), seconds, seconds))
     kind = draw(st.just("") | st.from_regex(r"[A-Za-z0-9_-]+", fullmatch=True))
-    return Sample(draw(words), draw(words), duration_s, draw(words), usable, cut, kind)
+    weight = draw(st.just(1.0) | st.floats(0.0, 1e9))
+    return Sample(draw(words), draw(words), duration_s, draw(words), usable, cut, kind, weight=weight)
 
 
 @given(written=st.lists(samples(), unique_by=lambda sample: sample.sample_id))

@@ -5,8 +5,9 @@
 ``start`` and ``end`` may stand in place of ``windows``. ``windows`` is null where the truth is unknown, and [] where
 the event is not in the video, which is a truth as any other. ``id``, a text or a whole number, may be left out.
 ``kind`` may be added, a word for the kind of question; ``captions``, texts on the video's events in order of time;
-``rollouts``, answers of a model to this query, as it wrote them. ``cut: [start, end]`` makes a part of the file the
-video: its windows and duration are then relative to it.
+``rollouts``, answers of a model to this query, as it wrote them; ``weight``, by which training draws the sample before
+others (``filter timelens2`` writes it). ``cut: [start, end]`` makes a part of the file the video: its windows and
+duration are then relative to it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,10 +17,11 @@ from typing import Any
 from tvg_lightning.data.annotations.fields import identity, identity_of_location, kind, number, span, text, texts
 from tvg_lightning.data.annotations.records import Record, clean
 from tvg_lightning.data.annotations.report import ReadResult
-from tvg_lightning.files import Location, at, plain_text, read_items, require, write_jsonl
+from tvg_lightning.files import Location, at, is_number, plain_text, read_items, require, write_jsonl
 from tvg_lightning.schema import Sample, Span
 
-KEYS = frozenset({"video", "query", "windows", "start", "end", "duration", "id", "cut", "kind", "captions", "rollouts"})
+_NUMBERS = frozenset({"start", "end", "duration", "weight"})
+KEYS = _NUMBERS | {"video", "query", "windows", "id", "cut", "kind", "captions", "rollouts"}
 
 
 def read(path: str | Path, videos_outside: bool = False) -> ReadResult:
@@ -66,7 +68,17 @@ def _to_record(file: Path, location: Location, index: int, given: Mapping[str, A
         kind(given, "kind") if "kind" in given else "",
         captions=texts(given, "captions"),
         rollouts=texts(given, "rollouts"),
+        weight=_weight(given),
     )
+
+
+def _weight(given: Mapping[str, Any]) -> float:
+    if "weight" not in given:
+        return 1.0
+    weight = given["weight"]
+    if not (is_number(weight) and 0 <= weight < float("inf")):
+        raise ValueError(f"weight must be a number of 0 or more, got {weight!r}")
+    return float(weight)
 
 
 def _windows(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
@@ -99,4 +111,6 @@ def _from_sample(sample: Sample) -> dict[str, Any]:
         record["captions"] = list(sample.captions)
     if sample.rollouts:
         record["rollouts"] = list(sample.rollouts)
+    if sample.weight != 1.0:
+        record["weight"] = sample.weight
     return record

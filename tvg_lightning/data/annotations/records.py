@@ -38,6 +38,7 @@ class Record:
     noted: tuple[str, ...] = ()  # what stands as published, but is worth knowing
     captions: tuple[str, ...] = ()
     rollouts: tuple[str, ...] = ()
+    weight: float = 1.0  # in the draw of a training set
 
     def __post_init__(self) -> None:
         name_text(self.sample_id, "the id")
@@ -95,6 +96,7 @@ def clean(path: Path, records: Iterable[Record], videos_outside: bool = False) -
                 record.kind,
                 record.captions,
                 record.rollouts,
+                weight=record.weight,
             )
         )
     return tally.result()
