@@ -32,6 +32,7 @@ CONFIGS = ROOT / "configs"
 FILES = sorted(path.relative_to(CONFIGS).as_posix() for path in CONFIGS.rglob("*.yaml"))
 RECIPES = [
     "invert4tvg/recipe.yaml",
+    "ora_rl/recipe.yaml",
     "tar_tvg/1_explore.yaml",
     "tar_tvg/2_imitate.yaml",
     "tar_tvg/3_refine.yaml",
@@ -39,9 +40,20 @@ RECIPES = [
     "taro/recipe.yaml",
     "time_r1/finetune.yaml",
     "time_r1/recipe.yaml",
+    "timelens/recipe.yaml",
+    "timelens/with_sft.yaml",
+    "timelens2/recipe.yaml",
     "tvg_r1/cold_start.yaml",
     "tvg_r1/recipe.yaml",
     "tvg_r1/rl.yaml",
+]
+# whose targets are a harvest, or written by a command first
+LEARN_TARGETS = [
+    "quickstart.yaml",
+    "tar_tvg/recipe.yaml",
+    "tar_tvg/2_imitate.yaml",
+    "timelens/with_sft.yaml",
+    "timelens2/recipe.yaml",
 ]
 OVERLAYS = [name for name in FILES if name.split("/")[0] in ("data", "eval", "policy", "strategy", "tuning")]
 TEACHER = CONFIGS / "tvg_r1/tiny/teacher.jsonl"
@@ -195,11 +207,13 @@ def smaller_still(folder: Path, shapes: Path, *names: str) -> list[str]:
     """Arguments that make a twin (or the quickstart) a matter of seconds: few videos, batches and tokens."""
     split = {"name": "held_out", "annotations": str(shapes / "held_out.jsonl"), "limit": 1}
     settings = deepcopy(resolved(*names))["model"]["init_args"]
-    few = {"generation": {"max_new_tokens": 4}, "num_generations": 2}
+    few: dict[str, Any] = {"generation": {"max_new_tokens": 4}, "num_generations": 2}
     for stage in settings.get("stages", ()):
         stage.update(steps=1, batch_size=2, harvest_from=None)  # four tokens are no trace to harvest
         if stage["grpo"] is not None:
             stage["grpo"] |= few
+    if settings.get("grpo", {}).get("oracle") is not None:
+        few["num_generations"] = 4  # of which pruning must leave one
     own = {"stages": settings["stages"]} if "stages" in settings else {"grpo": few} if "grpo" in settings else {}
     config = {
         "trainer": {
@@ -225,8 +239,8 @@ def smaller_still(folder: Path, shapes: Path, *names: str) -> list[str]:
 def test_a_twin_trains(recipe: str, tmp_path: Path, shapes: Path) -> None:
     names = [recipe] if recipe == "quickstart.yaml" else [recipe, twin_of(recipe)]
     args = ["fit", *smaller_still(tmp_path, shapes, *names)]
-    if recipe in ("quickstart.yaml", "tar_tvg/recipe.yaml", "tar_tvg/2_imitate.yaml"):
-        args += ["--data.targets", str(shapes / "targets.jsonl")]  # instead of a harvest
+    if recipe in LEARN_TARGETS:
+        args += ["--data.targets", str(shapes / "targets.jsonl")]
     train.main(args)
     assert (tmp_path / "summary.json").is_file()
     assert (tmp_path / "checkpoints" / "final.ckpt").is_file()

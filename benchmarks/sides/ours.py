@@ -27,6 +27,7 @@ from tvg_lightning.modules.grpo import GRPOObjective
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext, StepResult
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import VISION_TOKENS
 from tvg_lightning.policy.generation import Completion, generate
@@ -66,12 +67,14 @@ class OurStep:
         # two equal frames are what the tower makes of one picture
         self.clip = VideoClip(torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1), (0.0, 0.5), 2.0, "noise")
         self.item = Item(sample, Task.TVG, Prompt(QUESTION), self.clip, (), position=0)
-        form = AnswerFormat(Method.TIME_R1)
+        form = AnswerFormat(Method.TIME_R1 if work.prune is None else Method.ORA_RL)
         self._training_set = TrainingSet([sample], ItemReader.in_this_process(folder, form))
         settings = GRPOSettings(
             generation=GenerationSettings(max_new_tokens=work.new_tokens),
             num_generations=work.num_generations,
             beta=0.0,
+            scale_rewards="group" if work.prune is None else "none",
+            oracle=None if work.prune is None else OracleSettings(prune=work.prune),
         )
         rewards = Rewards(form, RewardWeights(format=1.0, iou=1.0))
         self._objective = GRPOObjective(settings, rewards, every_other_one_answers)
@@ -87,7 +90,9 @@ class OurStep:
         self._optimizer.step()
         self._optimizer.zero_grad()
         clock.end()
-        assert step.num_tokens == self.work.num_generations * self.work.new_tokens and step.loss.requires_grad
+        assert step.loss.requires_grad
+        if self.work.prune is None:
+            assert step.num_tokens == self.work.num_generations * self.work.new_tokens
         return step
 
 

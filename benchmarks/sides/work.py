@@ -36,8 +36,9 @@ class Work:
     dtype: str = "float32"
     gradient_checkpointing: bool = False
     trl_rows: int = 8  # completions a backward pass on TRL's side; fewer where its memory ends
+    prune: float | None = None  # of ``grpo.oracle``; None: no oracle row
 
-    def as_dict(self) -> dict[str, int | str | bool]:
+    def as_dict(self) -> dict[str, float | str | bool | None]:
         return asdict(self)
 
 
