@@ -4,11 +4,13 @@ import math
 import random
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
-from tvg_lightning.schema import Sample
+from tvg_lightning.parsing import read_strict
+from tvg_lightning.schema import AnswerFormat, Sample
+from tvg_lightning.span_sets import answer_iou
 
 _AUDIO = re.compile(
     r"\b(?:audio|hear|hears|heard|hearing|listen|listens|listening|loud|loudly|noise|noises|sound|sounds|sounding|"
@@ -39,6 +41,14 @@ class TimeLens2Rule:
         0.25
         """
         return (1.0 - mean_iou + 1e-8) ** self.power
+
+
+def stored_ious(samples: Iterable[Sample], form: AnswerFormat) -> Iterator[tuple[str, float]]:
+    """Sample id and IoU of every answer that came with the data, read as the reward would read it."""
+    for sample in samples:
+        if sample.windows is not None:
+            for text in sample.rollouts:
+                yield sample.sample_id, answer_iou(read_strict(text, form), sample.windows)
 
 
 def weighted(samples: Sequence[Sample], ious: Iterable[tuple[str, float]], rule: TimeLens2Rule) -> list[Sample]:

@@ -86,6 +86,22 @@ def test_timelens2_writes_weights(folder: Path, capsys: pytest.CaptureFixture[st
     )
 
 
+def test_timelens2_reads_the_rollouts_of_the_data(folder: Path) -> None:
+    """TimeLens2-93K brings them: the window, half of it, and prose; they stay in the file."""
+    file, out = folder / "train.jsonl", folder / "weighted.jsonl"
+    samples = jsonl.read(file).samples
+    texts = ("[[1.0, 2.0]]", "[[1.0, 1.5]]", "It happens in 1 - 2 seconds.")
+    jsonl.write(file, [replace(samples[0], rollouts=texts), *samples[1:]])
+    main(["filter", "timelens2", "--annotations", str(file), "--out", str(out)])
+    found = {sample.sample_id: sample for sample in jsonl.read(out).samples}
+    assert {name: one.weight for name, one in found.items()} == pytest.approx(dict.fromkeys("abc", 0.25), abs=1e-6)
+    assert found["a"].rollouts == texts
+    more = ["--answers", str(folder / "teacher.jsonl"), "--out", str(folder / "both.jsonl")]
+    main(["filter", "timelens2", "--annotations", str(file), *more])
+    (first, *_) = jsonl.read(folder / "both.jsonl").samples
+    assert first.weight == pytest.approx((1 - 2.5 / 4) ** 2, abs=1e-6), "and one of the trace's"
+
+
 @pytest.mark.parametrize("rule", ["tvg_r1", "time_r1"])
 def test_videos_outside_of_the_folder_are_refused_unless_allowed(rule: str, folder: Path) -> None:
     lines = (folder / "train.jsonl").read_text(encoding="utf-8").replace('"b.mp4"', '"/b.mp4"')

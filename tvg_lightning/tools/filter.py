@@ -14,7 +14,7 @@ from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import first_keys, refuse_existing
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
-from tvg_lightning.filter_timelens import TimeLens2Rule, TimeLensRule, draw_by_duration, weighted
+from tvg_lightning.filter_timelens import TimeLens2Rule, TimeLensRule, draw_by_duration, stored_ious, weighted
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.scoring import Assigned, assign
@@ -128,19 +128,21 @@ def timelens2(
     """TimeLens2: a weight for every sample by a model's earlier answers; training then draws the hard ones first.
 
     Args:
-        annotations: the training set in the project's own JSONL.
+        annotations: the training set in the project's own JSONL; the rollouts that came with it count as answers.
         out: file of the same annotations with weights to write; give it to data.train.
-        answers: traces, or predictions over the training set; two or more answers a sample.
-        method: whose format the texts in predictions have.
+        answers: traces, or predictions over the training set, beside those rollouts; two answers a sample or more.
+        method: whose format the texts in predictions and rollouts have.
         thought: whether they think first (default: as the method has it).
         rule: how a mean IoU becomes a weight.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)
-    answered = _answered(answers, annotations, AnswerFormat(Method(method), thought), videos_outside)
-    samples = weighted(answered.samples, answered.ious, rule)
+    form = AnswerFormat(Method(method), thought)
+    answered = _answered(answers, annotations, form, videos_outside)
+    ious = [*answered.ious, *stored_ious(answered.samples, form)]
+    samples = weighted(answered.samples, ious, rule)
     _write(out, samples)
-    counts = Counter(name for name, _ in answered.ious)
+    counts = Counter(name for name, _ in ious)
     num_few = sum(counts[sample.sample_id] < 2 for sample in samples)
     weights = [sample.weight for sample in samples]
     few = f"{num_few} of them have fewer than two answers (rule.few_answers {rule.few_answers})"

@@ -20,8 +20,9 @@ from tvg_lightning.data.annotations.report import ReadResult
 from tvg_lightning.files import Location, at, is_number, plain_text, read_items, require, write_jsonl
 from tvg_lightning.schema import Sample, Span
 
-_NUMBERS = frozenset({"start", "end", "duration", "weight"})
-KEYS = _NUMBERS | {"video", "query", "windows", "id", "cut", "kind", "captions", "rollouts"}
+KEYS = frozenset(
+    {"video", "query", "windows", "start", "end", "duration", "id", "cut", "kind", "captions", "rollouts", "weight"}
+)
 
 
 def read(path: str | Path, videos_outside: bool = False) -> ReadResult:
