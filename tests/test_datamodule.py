@@ -11,7 +11,9 @@ import pytest
 
 from tests.builders import GOOD_TRACE, write_annotations, write_traces
 from tests.data.test_item_reader import TablePool
+from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.batches import Sharding
+from tvg_lightning.data.difficulty import DifficultyBand
 from tvg_lightning.data.items import TargetQuestions, TrainingQuestions
 from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.datamodule import DataPlan, Split, TVGDataModule
@@ -270,6 +272,25 @@ def test_the_training_set_is_of_the_settings_of_the_stage(folder: Path) -> None:
     assert found is not None and [sample.sample_id for sample in found.samples] == ["a", "b", "c"]
     assert (found.mixture, found.seed, found.sharding) == (Mixture(0.25, 0.75), 4, Sharding(1, 2))
     assert found.reader is data.reader() and found.difficulty is None
+
+
+def test_weights_are_for_rewarded_training_and_chosen_once(folder: Path) -> None:
+    """Sample b has no weight, so it comes last in every pass; SFT does not go by it, data.difficulty may not."""
+    samples = [replace(s, weight=float(s.sample_id != "b")) for s in jsonl.read(folder / "train.jsonl").samples]
+    jsonl.write(folder / "train.jsonl", samples)
+    data = datamodule(folder, trainer(module=Module(plan=DataPlan(3, Mixture()))))
+    data.setup("fit")
+    batches = data.train_dataloader().batches
+    assert [next(draw).index for batch in range(2) for draw in batches.candidates(batch)][2::3] == [1, 1]
+    assert data.training_set is not None and data.training_set.weights is batches.weights is not None
+    plan = DataPlan(3, Mixture(), targets=write_traces(folder / "traces.jsonl", [TRACE]))
+    sft = datamodule(folder, trainer(module=Module(plan=plan)))
+    sft.setup("fit")
+    assert sft.train_dataloader().batches.weights is None
+    both = datamodule(folder, trainer(module=Module(plan=DataPlan(1, Mixture()))), difficulty=DifficultyBand())
+    both.setup("fit")
+    with pytest.raises(ValueError, match=r"data\.difficulty: samples of .*train\.jsonl have weights, too"):
+        both.train_dataloader()
 
 
 def test_the_workers_end_with_the_run(one_bad: TVGDataModule) -> None:

@@ -8,6 +8,7 @@ from tvg_lightning.data.batches import Sharding
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
 from tvg_lightning.data.item_reader import ItemReader
 from tvg_lightning.data.items import Item
+from tvg_lightning.data.sample_weights import SampleWeights
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.schema import Task
 from tvg_lightning.tasks.mixture import Mixture
@@ -45,6 +46,12 @@ def test_other_keys_seeds_and_ranks_draw_others() -> None:
     positions = [tuple(item.position for item in one.draw(key, 3)) for one, key in sets]
     assert len(set(positions)) == 4
     assert positions[0] == tuple(item.position for item in training_set().draw("key", 4))[:3], "whatever the count"
+
+
+def test_drawn_items_go_by_weight() -> None:
+    weights = SampleWeights((0.0, 3.0, 0.0, 1.0))
+    drawn = training_set(weights=weights).draw("key", 400)
+    assert set(numbers(drawn)) == {1, 3} and numbers(drawn).count(1) == pytest.approx(300, abs=4 * 75**0.5)
 
 
 def test_drawn_items_are_of_the_tasks_of_the_mixture() -> None:
