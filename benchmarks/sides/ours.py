@@ -39,9 +39,14 @@ from tvg_lightning.schema import AnswerFormat, Method, Prompt, Sample, Span, Tas
 PHASES = ("vision", "rollout", "loss", "backward", "optimizer")
 
 
-def every_other_one_answers(*request: Any) -> list[list[Completion]]:
-    """``generate``; random weights never answer, so some texts are exchanged, or all rewards would be equal."""
-    groups = generate(*request)
+def every_other_one_answers(policy: PolicyBackbone, *request: Any) -> list[list[Completion]]:
+    """``generate`` of completions that are all as long as they may be.
+
+    Random weights never answer, so some texts are exchanged, or all rewards would be equal.
+    """
+    end_id, policy.end_id = policy.end_id, -1
+    groups = generate(policy, *request)
+    policy.end_id = end_id
     answer = "<think>It spins.</think><answer>0.0 to 0.5</answer>"
     return [[replace(one, text=answer) if g % 2 else one for g, one in enumerate(group)] for group in groups]
 
@@ -58,7 +63,6 @@ class OurStep:
                 gradient_checkpointing=work.gradient_checkpointing,
             )
         ).to(device)
-        self.policy.end_id = -1  # every completion is as long as it may be
         # as in TRL, beside the vision tokens; seven of eight rows of this head have no token
         self.policy.suppressed_ids = self.policy.suppressed_ids[: len(VISION_TOKENS)]
         self._trained = [p for p in self.policy.parameters() if p.requires_grad]
