@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from tvg_lightning.data import video_files
 from tvg_lightning.data.video_files import locate, read_video_map, search
 
 
@@ -49,6 +50,8 @@ def test_links_are_followed_and_a_file_with_two_names_is_one(tmp_path: Path) -> 
     (videos / "gone.mp4").symlink_to(tmp_path / "nothing")
     (store / "c").mkdir()
     (store / "c" / "a.mp4").symlink_to(store / "deep" / "a.mp4")
+    walked = [str(file.relative_to(videos)) for file in video_files._video_files(videos)]
+    assert sorted(walked) == ["again.mp4", "b.mp4", "linked/c/a.mp4", "linked/deep/a.mp4"]  # each once, not for ever
     found = search(["a.mp4", "gone.mp4", "x/again.mkv", "b.mkv"], videos)
     assert found.moved["a.mp4"].resolve() == store / "deep/a.mp4"
     assert found.moved["x/again.mkv"] == videos / "again.mp4" and found.moved["b.mkv"] == videos / "b.mp4"

@@ -41,6 +41,7 @@ def test_a_stage_and_its_traps(tmp_path: Path) -> None:
     ("question", "query"),
     [
         ("Give you a text: 'washing the person's hands'. When?", "washing the person's hands"),
+        ("Where are 'the dogs' bones' shown?", "the dogs' bones"),
         ("The sentence 'cameraman's hand comes' is in it.", "cameraman's hand comes"),
         ("All events of the category: 'cricket bowling'.", "cricket bowling"),
         ("Here is the textual sentence: the dog's owner says 'no'.", "the dog's owner says 'no'."),
