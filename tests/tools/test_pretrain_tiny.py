@@ -11,28 +11,32 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.tools.pretrain_tiny import PretrainSettings, draw_clips, pretrain, what_is_seen
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_every_pair_of_frames_is_named_by_its_event(seed: int) -> None:
+@pytest.mark.parametrize("seed", range(12))
+def test_every_pair_of_frames_is_named_by_its_events(seed: int) -> None:
     drawn = draw_clips(seed)
-    seen_T4 = what_is_seen(drawn)
+    seen_T24 = what_is_seen(drawn)
     times_s = drawn.whole.times_s
-    assert seen_T4.shape == (len(times_s) // 2, 4)
-    for k, (action, colour, shape, half_seconds) in enumerate(seen_T4.tolist()):
+    assert seen_T24.shape == (len(times_s) // 2, 2, 4)
+    for k, rows in enumerate(seen_T24.tolist()):
         middle_s = (times_s[2 * k] + times_s[2 * k + 1]) / 2
-        assert abs(half_seconds / 2 - middle_s) <= 0.25
+        assert all(abs(row[3] / 2 - middle_s) <= 0.25 for row in rows)
         now = [e for e in drawn.scene.events if e.window.start_s < middle_s < e.window.end_s]
-        if not now:
-            assert (action, colour, shape) == (len(ACTIONS), len(COLOURS), len(SHAPES))
-            continue
-        actor = drawn.scene.actors[now[0].actor]
-        assert (ACTIONS[action], f"{list(COLOURS)[colour]} {SHAPES[shape]}") == (now[0].action, actor.subject)
+        named = {(ACTIONS[a], f"{list(COLOURS)[c]} {SHAPES[s]}") for a, c, s, _ in rows if a < len(ACTIONS)}
+        assert named == {(event.action, drawn.scene.actors[event.actor].subject) for event in now}
 
 
-def test_the_command_in_a_few_steps(tmp_path: Path) -> None:
-    settings = PretrainSettings(1, 1, 1, 1, batch_size=2, num_scenes=4, num_workers=1)
+def test_without_a_clock_the_pictures_are_others() -> None:
+    told, untold = (draw_clips(0, clock).whole.frames for clock in (True, False))
+    assert told.shape == untold.shape and bool((told != untold).any())
+
+
+@pytest.mark.parametrize("clock", [True, False])
+def test_the_command_in_a_few_steps(clock: bool, tmp_path: Path) -> None:
+    settings = PretrainSettings(1, 1, 1, 1, 1, batch_size=2, num_scenes=4, num_unseen=2, num_workers=1, clock=clock)
     pretrain(tmp_path / "base", settings)
     log = json.loads((tmp_path / "base" / "pretrain_log.json").read_text(encoding="utf-8"))["log"]
-    assert [entry["step"] for entry in log if "step" in entry] == [1, 1, 1]
+    assert [entry["step"] for entry in log if "step" in entry] == [1] * 4
+    assert all(0 <= iou <= 1 for entry in log if "step" in entry for ious in entry["told"].values() for iou in ious)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(tmp_path / "base")))
     assert 1.0e6 < sum(p.numel() for p in policy.parameters()) < 5.0e6
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -5,15 +6,16 @@ import pytest
 
 from tvg_lightning.__main__ import main as command_line
 from tvg_lightning.data.moving_shapes.render import RenderSettings, is_rendered
-from tvg_lightning.data.moving_shapes.shares import KindShares
+from tvg_lightning.data.moving_shapes.shares import ONE_WINDOW, KindShares, read_shares
 from tvg_lightning.tools.render import main
 
 NUMBERS = {"train": 1, "held_out": 1, "compositional": 1, "seed": 458}  # short videos
+ASKED = RenderSettings(**NUMBERS, kinds=read_shares(ONE_WINDOW))  # what main asks where nothing is said
 
 
 def test_a_folder_is_rendered_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(tmp_path, **NUMBERS, num_workers=1)
-    assert is_rendered(tmp_path, RenderSettings(**NUMBERS))
+    assert is_rendered(tmp_path, ASKED)
     assert "rendering videos: 100%" in capsys.readouterr().err
     videos = sorted((tmp_path / "videos").iterdir())
     times = [video.stat().st_mtime_ns for video in videos]
@@ -69,11 +71,11 @@ def test_other_files_beside_a_rendering_stay(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"video": "kitchen.mp4"}\n')  # put there since
     with pytest.raises(ValueError, match=r"train\.jsonl exists already and is of no rendering"):
         main(tmp_path, **NUMBERS, num_workers=1)
-    assert is_rendered(tmp_path, RenderSettings(**{**NUMBERS, "held_out": 2}))
+    assert is_rendered(tmp_path, replace(ASKED, held_out=2))
 
 
 def test_without_its_stamp_a_rendering_is_known_by_its_annotations(tmp_path: Path) -> None:
     main(tmp_path, **NUMBERS, num_workers=1)
     (tmp_path / "rendered.json").unlink()
     main(tmp_path, **NUMBERS, num_workers=1)
-    assert is_rendered(tmp_path, RenderSettings(**NUMBERS))
+    assert is_rendered(tmp_path, ASKED)

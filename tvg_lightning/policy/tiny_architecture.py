@@ -18,7 +18,7 @@ VOCABULARY = 1024
 SPECIAL_TOKENS = ("<|endoftext|>", "<|im_start|>", END_OF_TURN, *VISION_TOKENS)
 # Tags, words with their leading blank, whole times ("12.5" is one token here, five in Qwen, which has the depth to
 # copy digit by digit), and what stands before a time with the blank that follows it: a time is the same token wherever.
-_WORDS = r"<\|[a-z_]+\|>|</?[a-z]+>|(?: to|[:,]) (?=\p{N})| ?\p{L}+|\p{N}+(?:\.\p{N}+)?| ?[^\s\p{L}\p{N}<]+|<|\s+"
+_WORDS = r"<\|[a-z_]+\|>|</?[a-z]+>|(?: to| and|[:,]) (?=\p{N})| ?\p{L}+|\p{N}+(?:\.\p{N}+)?| ?[^\s\p{L}\p{N}<]+|<|\s+"
 
 
 def train_tokenizer(texts: Iterable[str]) -> PreTrainedTokenizerFast:

@@ -16,8 +16,10 @@ import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,20 +29,39 @@ from tqdm import tqdm
 from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
-from tvg_lightning.data.moving_shapes.questions import ANSWER, DESCRIBE, RELATE, Mix, Question, draw_question
-from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within
-from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene, draw_scene
+from tvg_lightning.data.moving_shapes.kinds import AskedScene, draw_scene_for
+from tvg_lightning.data.moving_shapes.queries import Query, deed_of, query_wordings, true_windows
+from tvg_lightning.data.moving_shapes.questions import (
+    ANSWER,
+    AT_ONCE,
+    DESCRIBE,
+    REASON,
+    RELATE,
+    STEP_BY_STEP,
+    Mix,
+    Question,
+    draw_question,
+)
+from tvg_lightning.data.moving_shapes.sentences import FORMS, events_within, query_for
+from tvg_lightning.data.moving_shapes.shares import KindShares
+from tvg_lightning.data.moving_shapes.world import ACTIONS, COLOURS, SHAPES, Scene
 from tvg_lightning.data.video import FrameSettings, VideoClip, resize_frames, sample_frames
 from tvg_lightning.files import atomic_write
 from tvg_lightning.losses.sft import sft_loss
+from tvg_lightning.parsing import read_windows
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.chat import DEFAULT_SYSTEM
-from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.generation import generate
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens, tiny_config, train_tokenizer
 from tvg_lightning.schema import Prompt, Span
+from tvg_lightning.span_sets import set_iou
 
 Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the segment shown
+KINDS = KindShares(plain=4, ordinal=2, relation=3, look_alike=1, every=1, absent=1)
 TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
+GREEDY = GenerationSettings(max_new_tokens=40, temperature=0.0)
 TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
 
 
@@ -48,20 +69,23 @@ TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
 class PretrainSettings:
     """One run of the base's training."""
 
-    tower_steps: int = 1300  # the vision tower alone
-    describe_steps: int = 800  # the language model, on what is seen
-    relate_steps: int = 1200  # then on all that it may be asked
-    answer_steps: int = 400  # and then on how the methods want to be answered
+    tower_steps: int = 2000  # the vision tower alone
+    describe_steps: int = 1600  # the language model, on what is seen
+    relate_steps: int = 3600  # then on all that it may be asked
+    reason_steps: int = 3200  # then also on which of several times a query means
+    answer_steps: int = 1600  # and then, more slowly, on how the methods want to be answered
     batch_size: int = 32
     lr: float = 2e-3
     weight_decay: float = 0.01
     num_scenes: int = 6000
+    num_unseen: int = 300  # further scenes, on which the log says what is told right
     num_workers: int = 2
     seed: int = 7
+    clock: bool = True  # burnt into the pictures; without it, only position ids tell the time
 
     def __post_init__(self) -> None:
-        steps = ("tower_steps", "describe_steps", "relate_steps", "answer_steps")
-        for name in (*steps, "batch_size", "num_scenes", "num_workers"):
+        steps = ("tower_steps", "describe_steps", "relate_steps", "reason_steps", "answer_steps")
+        for name in (*steps, "batch_size", "num_scenes", "num_unseen", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
 
@@ -70,19 +94,29 @@ class PretrainSettings:
 class DrawnScene:
     """A scene, and what the policy would see of a file of it: all of it, and each event's segment alone."""
 
-    scene: Scene
+    asked: AskedScene
     whole: VideoClip
     segments: dict[Span, VideoClip]
+
+    @property
+    def scene(self) -> Scene:
+        return self.asked.scene
 
     def clip(self, segment: Span | None) -> VideoClip:
         return self.whole if segment is None else self.segments[segment]
 
 
-def draw_clips(seed: int) -> DrawnScene:
+def draw_asked(seed: int) -> AskedScene:
+    """The scene of a seed and its queries, of a kind drawn by ``KINDS``."""
+    return draw_scene_for(KINDS.draw(random.Random(f"kind {seed}")), seed)
+
+
+def draw_clips(seed: int, clock: bool = True) -> DrawnScene:
     """The scene of a seed, drawn at the frame times that would be taken from a file of it."""
-    scene = draw_scene(seed)
+    asked = draw_asked(seed)
+    scene = replace(asked.scene, clock=clock)
     return DrawnScene(
-        scene,
+        asked,
         _draw_clip(scene, None),
         {event.window: _draw_clip(scene, event.window) for event in scene.events},
     )
@@ -101,16 +135,23 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     torch.manual_seed(settings.seed)
     seeds = _scene_seeds(settings.seed, settings.num_scenes)
     torch.multiprocessing.set_sharing_strategy("file_system")  # a descriptor a tensor would be more than are allowed
+    draw = partial(draw_clips, clock=settings.clock)
     with ProcessPoolExecutor(settings.num_workers) as pool:
-        drawn = list(tqdm(pool.map(draw_clips, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
+        drawn = list(tqdm(pool.map(draw, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
+        unseen = list(pool.map(draw, _scene_seeds(settings.seed + 1, settings.num_unseen)))
     policy = _fresh_policy(out, settings.seed)
     log = _teach_tower(policy, drawn, settings)
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
     features: Features = {}
-    phases = ((DESCRIBE, settings.describe_steps), (RELATE, settings.relate_steps), (ANSWER, settings.answer_steps))
-    for mix, steps in phases:
-        log += _fit(policy, drawn, features, settings, mix, steps)
+    phases = (
+        (DESCRIBE, settings.describe_steps, settings.lr),
+        (RELATE, settings.relate_steps, settings.lr),
+        (REASON, settings.reason_steps, settings.lr),
+        (ANSWER, settings.answer_steps, settings.lr / 2),  # or it unlearns to reason
+    )
+    for mix, steps, lr in phases:
+        log += _fit(policy, drawn, unseen, features, replace(settings, lr=lr), mix, steps)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
     with atomic_write(out / "pretrain_log.json") as part:
@@ -124,7 +165,7 @@ def _scene_seeds(seed: int, count: int) -> list[int]:
 def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
     """Random weights and a tokenizer trained on what will be said, saved to ``out`` and loaded from there."""
     rng = random.Random(0)
-    scenes = [draw_scene(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
+    scenes = [draw_asked(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
     questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (DESCRIBE, RELATE)]
     tokenizer = train_tokenizer(
         f"{q.prompt.system or DEFAULT_SYSTEM}\nuser\n{q.prompt.user}\nassistant\n{q.answer}" for q in questions
@@ -137,26 +178,33 @@ def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
 
 
 def what_is_seen(drawn: DrawnScene) -> Tensor:
-    """Action, colour and shape of the event in every pair of frames, and the half second, as class numbers (T, 4).
+    """Action, colour and shape of the event in every pair of frames, and the half second, as class numbers (T, 2, 4).
 
-    Where there is no event the first three are one past the last class.
+    Where there is no event the first three are one past the last class. Of two events at once each has a row, of one
+    or none both rows are the same.
     """
     rows = []
     for first_s, second_s in zip(drawn.whole.times_s[::2], drawn.whole.times_s[1::2], strict=True):
         middle_s = (first_s + second_s) / 2
         events = events_within(drawn.scene, Span(middle_s, middle_s))
-        seen = (len(ACTIONS), len(COLOURS), len(SHAPES))
+        seen = [(len(ACTIONS), len(COLOURS), len(SHAPES))]
         if events:
-            actor = drawn.scene.actors[events[0].actor]
-            seen = (ACTIONS.index(events[0].action), list(COLOURS).index(actor.colour), SHAPES.index(actor.shape))
-        rows.append((*seen, round(2 * middle_s)))
+            actors = [drawn.scene.actors[event.actor] for event in events]
+            seen = [
+                (ACTIONS.index(event.action), list(COLOURS).index(actor.colour), SHAPES.index(actor.shape))
+                for event, actor in zip(events, actors, strict=True)
+            ]
+        rows.append([(*one, round(2 * middle_s)) for one in (seen[0], seen[-1])])
     return torch.tensor(rows)
 
 
 def _teach_tower(
     policy: PolicyBackbone, drawn: Sequence[DrawnScene], settings: PretrainSettings
-) -> list[dict[str, float]]:
-    """Train tower and merger until a video token is most like the words for what it shows; the words stay."""
+) -> list[dict[str, Any]]:
+    """Train tower and merger until a video token is most like the words for what it shows; the words stay.
+
+    Without a clock in the pictures, nothing is taught of the time.
+    """
     words = policy.model.model.language_model.embed_tokens.weight.detach()
     named = [[f" {FORMS[action][0]}" for action in ACTIONS], [f" {c}" for c in COLOURS], [f" {s}" for s in SHAPES]]
     nothing_3H = nn.Parameter(0.08 * torch.randn(len(named), words.shape[1]))  # no word: thrown away afterwards
@@ -167,24 +215,27 @@ def _teach_tower(
     prompts = [policy.encode(Prompt(""), d.whole) for d in drawn]
     labels = [what_is_seen(d) for d in drawn]
     rng = random.Random(settings.seed)
-    log: list[dict[str, float]] = []
+    log: list[dict[str, Any]] = []
     for step in tqdm(range(1, settings.tower_steps + 1), "teaching the tower", disable=None):
         chosen = rng.choices(range(len(drawn)), k=settings.batch_size)
         seen_TH = torch.cat(policy.video_features([prompts[i] for i in chosen]))
-        truth_T4 = torch.cat([labels[i] for i in chosen])
-        groups = [*(torch.cat((c, n[None])) for c, n in zip(classes, nothing_3H, strict=True)), times]
+        truth_T24 = torch.cat([labels[i] for i in chosen])
+        groups = [torch.cat((c, n[None])) for c, n in zip(classes, nothing_3H, strict=True)]
+        groups += [times] if settings.clock else []
         scores = [16 * normalize(seen_TH, dim=1) @ normalize(group, dim=1).T for group in groups]
         length_loss = (seen_TH.norm(dim=1) - 1).square().mean()  # as long as a word: see the top of the file
-        loss = length_loss + torch.stack([cross_entropy(s, truth_T4[:, k]) for k, s in enumerate(scores)]).sum()
+        losses = [cross_entropy(s, truth_T24[:, one, k]) / 2 for k, s in enumerate(scores) for one in (0, 1)]
+        loss = length_loss + torch.stack(losses).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 0:
-            right = [round(float((s.argmax(1) == truth_T4[:, k]).float().mean()), 3) for k, s in enumerate(scores)]
+            hits = [(s.argmax(1)[:, None] == truth_T24[:, :, k]).any(1) for k, s in enumerate(scores)]
+            right = [round(float(hit.float().mean()), 3) for hit in hits]
             log.append(
                 {"tower_step": step, "loss": round(loss.item(), 4)}
-                | dict(zip(("action", "colour", "shape", "time"), right, strict=True))
+                | dict(zip(("action", "colour", "shape", "time"), right, strict=False))
             )
             sys.stderr.write(f" {json.dumps(log[-1])}\n")
     return log
@@ -193,22 +244,23 @@ def _teach_tower(
 def _fit(
     policy: PolicyBackbone,
     drawn: Sequence[DrawnScene],
+    unseen: Sequence[DrawnScene],
     features: Features,
     settings: PretrainSettings,
     mix: Mix,
     steps: int,
-) -> list[dict[str, float]]:
+) -> list[dict[str, Any]]:
     """The training loop on one mix of questions: AdamW, one cycle, answers only in the loss."""
     trained = [p for p in policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, steps, pct_start=0.1)
     rng = random.Random(settings.seed)
-    log: list[dict[str, float]] = []
+    log: list[dict[str, Any]] = []
     losses: list[float] = []
     started = time.perf_counter()
     policy.train()
     for step in tqdm(range(1, steps + 1), "pretraining", disable=None):
-        asked = [(d, draw_question(rng, d.scene, mix)) for d in rng.choices(drawn, k=settings.batch_size)]
+        asked = [(d, draw_question(rng, d.asked, mix)) for d in rng.choices(drawn, k=settings.batch_size)]
         loss = _loss(policy, asked, features)
         optimizer.zero_grad()
         loss.backward()
@@ -220,32 +272,66 @@ def _fit(
             seconds = round(time.perf_counter() - started, 1)
             log.append({"step": step, "loss": round(math.fsum(losses) / len(losses), 4), "seconds": seconds})
             losses.clear()
+            if step % 500 == 0 or step == steps:
+                log[-1]["told"] = told_by_kind(policy, unseen, features)
             sys.stderr.write(f" {json.dumps(log[-1])}\n")
     return log
 
 
 def _loss(policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]], features: Features) -> Tensor:
+    prompts, seen = _encoded(policy, asked, features)
+    answers = [[policy.text_to_ids(question.answer)] for _, question in asked]
+    logp_B1C, mask_B1C = policy.logp(prompts, answers, seen)
+    return sft_loss(logp_B1C[:, 0], mask_B1C[:, 0]).loss
+
+
+def _encoded(
+    policy: PolicyBackbone, asked: Sequence[tuple[DrawnScene, Question]], features: Features
+) -> tuple[list[EncodedPrompt], list[Tensor]]:
+    """The prompts and what the tower makes of their videos, which is kept in ``features``: the tower stays as it is."""
     prompts = [policy.encode(question.prompt, drawn.clip(question.segment)) for drawn, question in asked]
     keys = [(drawn.scene.seed, question.segment) for drawn, question in asked]
     new = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in features}
     if new:
         features.update(zip(new, policy.video_features(list(new.values())), strict=True))
-    answers = [[policy.text_to_ids(question.answer)] for _, question in asked]
-    logp_B1C, mask_B1C = policy.logp(prompts, answers, [features[key] for key in keys])
-    return sft_loss(logp_B1C[:, 0], mask_B1C[:, 0]).loss
+    return prompts, [features[key] for key in keys]
+
+
+def told_by_kind(policy: PolicyBackbone, unseen: Sequence[DrawnScene], features: Features) -> dict[str, list[float]]:
+    """Mean set IoU of what the policy tells of unseen scenes, by their kind: asked for all times of a deed, and asked
+    which of them answers a query, at once and step by step (the last window that it then states).
+    """
+    ious: dict[str, list[list[float]]] = {}
+    for place, start in enumerate(("When is it:", AT_ONCE, STEP_BY_STEP)):
+        rng = random.Random(0)
+        questions, truths = [], []
+        for drawn in unseen:
+            asked, event = rng.choice(drawn.asked.asked), rng.choice(drawn.scene.events)
+            words = rng.choice(query_wordings(asked.query)) if place else query_for(rng, drawn.scene, event)
+            every = true_windows(drawn.scene, Query("every", *deed_of(drawn.scene, event)))
+            truths.append(asked.windows if place else every)
+            questions.append(Question(Prompt(f"{start} {words}"), ""))
+        prompts, seen = _encoded(policy, list(zip(unseen, questions, strict=True)), features)
+        told = generate(policy, prompts, seen, 1, GREEDY)
+        for drawn, truth, (completion,) in zip(unseen, truths, told, strict=True):
+            kinds = ious.setdefault(drawn.asked.asked[0].query.kind, [[], [], []])
+            kinds[place].append(set_iou(read_windows(completion.text.rsplit("so ", 1)[-1]), truth))
+    return {kind: [round(math.fsum(v) / len(v), 3) for v in values] for kind, values in sorted(ious.items())}
 
 
 def main(
     out: Path,
-    tower_steps: int = 1300,
-    describe_steps: int = 800,
-    relate_steps: int = 1200,
-    answer_steps: int = 400,
+    tower_steps: int = 2000,
+    describe_steps: int = 1600,
+    relate_steps: int = 3600,
+    reason_steps: int = 3200,
+    answer_steps: int = 1600,
     batch_size: int = 32,
     lr: float = 2e-3,
     num_scenes: int = 6000,
     num_workers: int = 2,
     seed: int = 7,
+    clock: bool = True,
 ) -> None:
     """Train the tiny policy's base from scratch.
 
@@ -254,22 +340,26 @@ def main(
         tower_steps: steps of the vision tower alone.
         describe_steps: steps of the language model on what is seen.
         relate_steps: steps of the language model on all that it may be asked.
-        answer_steps: steps of the language model on how the methods want to be answered.
+        reason_steps: steps of the language model on which of several times a query means, at once and step by step.
+        answer_steps: steps of the language model on how the methods want to be answered, with half the learning rate.
         batch_size: questions a step.
         lr: peak learning rate of the one-cycle schedules.
         num_scenes: scenes that are drawn once and asked about many times.
         num_workers: processes that draw them.
         seed: of weights, scenes and questions.
+        clock: burn two bars that tell the time into the pictures.
     """
     settings = PretrainSettings(
         tower_steps,
         describe_steps,
         relate_steps,
+        reason_steps,
         answer_steps,
         batch_size,
         lr,
         num_scenes=num_scenes,
         num_workers=num_workers,
         seed=seed,
+        clock=clock,
     )
     pretrain(out, settings)

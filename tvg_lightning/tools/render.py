@@ -7,7 +7,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_rendered, render
-from tvg_lightning.data.moving_shapes.shares import read_shares
+from tvg_lightning.data.moving_shapes.shares import ONE_WINDOW, read_shares
 
 
 def main(
@@ -17,7 +17,7 @@ def main(
     compositional: int = 48,
     seed: int = 0,
     num_workers: int | None = None,
-    kinds: str = "plain",
+    kinds: str = ONE_WINDOW,
     clock: bool = True,
 ) -> None:
     """Render moving-shapes videos (H.264 mp4) and their annotations; done once, where they are not there yet.
@@ -31,7 +31,7 @@ def main(
         seed: of everything; the same seed gives the same bytes.
         num_workers: processes that draw (default: one a core).
         kinds: what is asked: plain, ordinal, relation, look_alike, every, absent or long; or their shares as JSON, such
-            as '{"plain": 1, "relation": 1}', by which the kind of each video is drawn.
+            as '{"plain": 1, "relation": 1}', by which the kind of each video is drawn. The default asks for one window.
         clock: burn two bars that tell the time into the pictures.
     """
     settings = RenderSettings(train, held_out, compositional, seed, read_shares(kinds), clock)

@@ -6,9 +6,25 @@ from itertools import permutations
 
 import pytest
 
-from tvg_lightning.data.moving_shapes.questions import ANSWER, DESCRIBE, RELATE, Mix, Question, draw_question
-from tvg_lightning.data.moving_shapes.sentences import simple_sentence, timed_event, wordings
-from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene, draw_scene
+from tvg_lightning.data.moving_shapes.kinds import Asked, AskedScene, draw_scene_for
+from tvg_lightning.data.moving_shapes.queries import KINDS, Deed, Kind, Query, deed_of, query_wordings, true_windows
+from tvg_lightning.data.moving_shapes.questions import (
+    ANSWER,
+    AT_ONCE,
+    DESCRIBE,
+    FORMS_ASKED,
+    REASON,
+    RELATE,
+    STATED,
+    STEP_BY_STEP,
+    Mix,
+    Poorness,
+    Question,
+    draw_question,
+    timed,
+)
+from tvg_lightning.data.moving_shapes.sentences import FORMS, simple_sentence, timed_event, wordings
+from tvg_lightning.data.moving_shapes.world import Actor, Event, Scene
 from tvg_lightning.parsing import read_inverted, read_strict, read_tolerant
 from tvg_lightning.prompts import grounding_prompt, inversion_prompt
 from tvg_lightning.schema import AnswerFormat, Method, Span, Task
@@ -28,6 +44,9 @@ SCENE = Scene(
         Event(1, "rise", Span(5.0, 8.0), 1),
         Event(0, "shake", Span(9.0, 12.5), 1),
     ),
+)
+DRAWN = AskedScene(
+    SCENE, tuple(Asked(Query("plain", *deed_of(SCENE, event)), (event.window,)) for event in SCENE.events)
 )
 TRUE_ANSWERS = {
     "Describe what happens in the video, with times in seconds.": {
@@ -52,11 +71,11 @@ TRUE_ANSWERS = {
 }
 
 
-MIXES = (DESCRIBE, RELATE, ANSWER)
+MIXES = (DESCRIBE, RELATE, REASON, ANSWER)
 
 
 def drawn(mix: Mix, num: int = 3000) -> list[Question]:
-    return [draw_question(random.Random(seed), SCENE, mix) for seed in range(num)]
+    return [draw_question(random.Random(seed), DRAWN, mix) for seed in range(num)]
 
 
 @pytest.fixture(scope="module")
@@ -121,44 +140,136 @@ def test_inversions_show_the_event_and_name_its_action(questions: list[Question]
     assert tasks >= {Task.VERB_COMPLETION, Task.ACTION_RECOGNITION}
 
 
-def grounding_questions(questions: list[Question]) -> list[tuple[Question, Method]]:
+def grounding_questions(questions: list[Question]) -> list[tuple[Question, AnswerFormat]]:
     prompts = {
-        grounding_prompt(AnswerFormat(method), sentence): method
-        for method in (Method.TAR_TVG, Method.TIME_R1, Method.TVG_R1)
+        grounding_prompt(form, sentence): form
+        for form in FORMS_ASKED
         for event in SCENE.events
         for sentence in wordings(SCENE.actors[event.actor].subject, event.action)
     }
     return [(q, prompts[q.prompt]) for q in questions if q.prompt in prompts]
 
 
-@pytest.mark.parametrize("mix", [RELATE, ANSWER])
+@pytest.mark.parametrize("mix", [RELATE, REASON, ANSWER])
 def test_the_format_is_followed_as_often_as_the_mix_says(mix: Mix) -> None:
     asked = grounding_questions(drawn(mix))
     assert mix.poorness is not None and len(asked) / 3000 == pytest.approx(mix.kinds["ground"], abs=0.03)
-    followed = sum(q.answer.startswith("<think>") for q, _ in asked)
-    assert followed / len(asked) == pytest.approx(mix.poorness.follows_format, abs=0.03)
+    followed = sum(read_strict(q.answer, form).follows_format for q, form in asked)
+    assert followed / len(asked) == pytest.approx(mix.poorness.follows_format, abs=0.05)
 
 
 def test_grounding_is_answered_readably(questions: list[Question]) -> None:
-    for question, method in grounding_questions(questions):
-        answer = read_tolerant(question.answer, AnswerFormat(method))
-        assert question.segment is None
-        assert answer.follows_format == question.answer.startswith("<think>")
-        for span in (answer.span, *answer.anchors):
-            assert span is not None and is_usable(span) and span.start_s >= 0.0 and span.end_s <= SCENE.duration_s
+    for question, form in grounding_questions(questions):
+        answer = read_tolerant(question.answer, form)
+        assert question.segment is None and answer.spans
+        for span in (*answer.spans, *answer.anchors):
+            assert is_usable(span) and span.start_s >= 0.0 and span.end_s <= SCENE.duration_s
 
 
 def test_tar_tvg_formats_hold_one_to_three_anchors(questions: list[Question]) -> None:
-    counts = {
-        len(read_strict(q.answer, AnswerFormat(method)).anchors)
-        for q, method in grounding_questions(questions)
-        if q.answer.startswith("<think>") and method is Method.TAR_TVG
-    }
-    assert counts == {1, 2, 3}
+    answers = [
+        read_strict(q.answer, form) for q, form in grounding_questions(questions) if form.method is Method.TAR_TVG
+    ]
+    assert {len(answer.anchors) for answer in answers if answer.follows_format} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("kind", ["plain", "ordinal", "relation"])
+def test_half_of_the_thoughts_state_the_times_and_then_mean_the_right_one(kind: Kind) -> None:
+    mix = Mix({"ground": 1.0}, Poorness(1.0, 1.0, 0.0, 0.0, 0.0))
+    stated = []
+    for seed in range(600):
+        drawn = draw_scene_for(kind, seed)
+        answer = draw_question(random.Random(seed), drawn, mix).answer
+        if answer.startswith("<think>"):
+            deeds = [deed_of(drawn.scene, event) for event in drawn.scene.events]
+            windows = {timed(deed, true_windows(drawn.scene, Query("every", *deed))) for deed in deeds}
+            parts = answer.removeprefix("<think>").split(", so ")[0].split(", ")
+            stated.append(", so " in answer)
+            assert not stated[-1] or set(parts) <= windows
+            (span,) = read_tolerant(answer, AnswerFormat(Method.TIME_R1)).spans or [None]
+            means_a_true_one = any(a.windows == (span,) for a in drawn.asked)
+            assert means_a_true_one or not stated[-1]
+    assert sum(stated) / len(stated) == pytest.approx(STATED, abs=0.06)
+
+
+@pytest.mark.parametrize(("kind", "share"), [("plain", 1.0), ("look_alike", 1.0), ("ordinal", 0.6), ("relation", 0.6)])
+def test_two_looks_are_answered_right_less_often(kind: Kind, share: float) -> None:
+    """What is meant instead is another time of the same deed."""
+    mix, form = Mix({"ground": 1.0}, Poorness(1.0, 1.0, 0.0, 0.0)), AnswerFormat(Method.TIME_R1, thought=False)
+    right = []
+    for seed in range(1500):
+        rng, drawn = random.Random(seed), draw_scene_for(kind, seed)
+        question = draw_question(rng, drawn, mix)
+        prompts = [(a, grounding_prompt(form, words)) for a in drawn.asked for words in query_wordings(a.query)]
+        asked = [a for a, prompt in prompts if prompt == question.prompt]
+        if asked:
+            spans = read_strict(question.answer, form).spans
+            right.append(spans == asked[0].windows)
+            deed = (asked[0].query.subject, asked[0].query.action)
+            assert spans is not None and set(spans) <= set(true_windows(drawn.scene, Query("every", *deed)))
+    assert len(right) > 150 and sum(right) / len(right) == pytest.approx(share, abs=0.08)
+
+
+def test_when_something_is_next_is_answered_truthfully(questions: list[Question]) -> None:
+    seen = set()
+    for question in questions:
+        match = re.fullmatch(r"When is it (after|before) (.+) seconds: .*", question.prompt.user)
+        if match:
+            seen.add((match[1], match[2], question.answer))
+    assert ("after", "4.0", "blue cross rises: 5.0 to 8.0.") in seen
+    assert ("before", "9.0", "red circle rises: 1.0 to 4.0.") in seen
+    assert ("after", "8.0", "red circle rises: never.") in seen
+    assert all(
+        edge in {"4.0", "8.0", "12.5"} if word == "after" else edge in {"1.0", "5.0", "9.0"} for word, edge, _ in seen
+    )
+
+
+def test_what_is_absent_is_asked_in_a_format_that_can_say_so() -> None:
+    mix = Mix({"ground": 1.0}, Poorness(1.0, 1.0, 0.0, 0.0))
+    for seed in range(200):
+        question = draw_question(random.Random(seed), draw_scene_for("absent", seed), mix)
+        answer = read_strict(question.answer, AnswerFormat(Method.TIMELENS2))
+        assert answer.follows_format and answer.spans is not None and len(answer.spans) <= 1
+
+
+@pytest.mark.parametrize("kind", ["plain", "ordinal", "relation", "every", "absent"])
+def test_which_time_is_meant_is_told_truthfully_at_once_and_step_by_step(kind: Kind) -> None:
+    starts = []
+    for seed in range(200):
+        drawn = draw_scene_for(kind, seed)
+        question = draw_question(random.Random(seed), drawn, Mix({"which": 1.0}))
+        asked = [
+            a for a in drawn.asked for words in query_wordings(a.query) if question.prompt.user.endswith(f": {words}")
+        ]
+        times = " and ".join(f"{start_s} to {end_s}" for start_s, end_s in asked[0].windows) or "never"
+        starts.append(question.prompt.user.split(":")[0] + ":")
+        if starts[-1] == AT_ONCE:
+            assert question.answer == f"{times}."
+        else:
+            stated, found = question.answer.split(", so ")
+            assert found == f"{times}."
+            deeds = [Deed(asked[0].query.subject, asked[0].query.action)]
+            deeds = ([asked[0].query.other] if asked[0].query.other else []) + deeds
+            assert stated == ", ".join(timed(d, true_windows(drawn.scene, Query("every", *d))) for d in deeds)
+    assert set(starts) == {AT_ONCE, STEP_BY_STEP} and starts.count(AT_ONCE) / 200 == pytest.approx(0.5, abs=0.1)
+
+
+def test_what_never_happens_is_said_so() -> None:
+    mix = Mix({"when": 1.0})
+    never = 0
+    for seed in range(300):
+        drawn = draw_scene_for("absent", seed)
+        question = draw_question(random.Random(seed), drawn, mix)
+        deed = question.answer.split(":")[0]
+        in_vain = {f"{a.query.subject} {FORMS[a.query.action][0]}" for a in drawn.asked}
+        if deed in in_vain:
+            never += 1
+            assert question.answer == f"{deed}: never."
+    assert never / 300 == pytest.approx(0.5, abs=0.08)
 
 
 def test_every_scene_can_be_asked_about() -> None:
-    for seed in range(100):
-        rng, scene = random.Random(seed), draw_scene(seed, "any")
-        for question in (draw_question(rng, scene, mix) for mix in MIXES for _ in range(10)):
+    for seed in range(210):
+        rng, drawn = random.Random(seed), draw_scene_for(KINDS[seed % len(KINDS)], seed, "any")
+        for question in (draw_question(rng, drawn, mix) for mix in MIXES for _ in range(10)):
             assert question.answer and question.prompt.user

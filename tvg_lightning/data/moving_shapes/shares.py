@@ -39,6 +39,7 @@ class KindShares:
 
 
 PLAIN = KindShares(plain=1.0)
+ONE_WINDOW = '{"plain": 1, "look_alike": 0.5, "ordinal": 1, "relation": 1.5}'  # answered by a single window each
 
 
 def read_shares(text: str) -> KindShares:
