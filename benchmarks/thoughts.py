@@ -3,8 +3,9 @@
     python -m benchmarks.thoughts 0 1 2
 
 Every arm starts from the packaged policy and takes the same updates of the same prompts; ``answer_more`` samples more
-completions, about as many tokens as a thought takes. The table gives mIoU by kind, mean and standard deviation over the
-seeds; the paired intervals are of the mean over seeds, with videos drawn anew (``python -m tvg_lightning compare``).
+completions, about as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU
+by kind, mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn
+anew (``python -m tvg_lightning compare``).
 Runs lie in runs/thoughts/<arm>/<seed>; one that has its predictions is not run again.
 """
 
@@ -27,6 +28,13 @@ _IOU = ("--model.init_args.reward.iou", "2.0")
 ARMS: dict[str, tuple[str, ...]] = {
     "answer": ("--data.thought", "false", *_IOU),
     "answer_more": ("--data.thought", "false", *_IOU, "--model.init_args.grpo.num_generations", "24"),
+    "oracle": (
+        *("--data.thought", "false", *_IOU),
+        *("--model.init_args.grpo.scale_rewards", "none"),
+        *("--model.init_args.grpo.oracle", '{"prune": 0.5}'),
+        *("--model.init_args.grpo.clip_dual", "3.0"),
+        *("--model.init_args.grpo.max_log_ratio", "20.0"),
+    ),
     "thought": _IOU,
     "anchors": (
         *("--data.method", "tar_tvg"),
@@ -36,7 +44,13 @@ ARMS: dict[str, tuple[str, ...]] = {
         *("--model.init_args.reward.anchor_count", "1.0"),
     ),
 }
-PAIRS = (("answer", "thought"), ("answer_more", "thought"), ("answer", "anchors"), ("thought", "anchors"))
+PAIRS = (
+    ("answer", "thought"),
+    ("answer_more", "thought"),
+    ("answer", "anchors"),
+    ("thought", "anchors"),
+    ("answer", "oracle"),
+)
 
 
 def folder_of(arm: str, seed: int) -> Path:
