@@ -16,7 +16,7 @@ FLOORS = {
     "tvg_lightning.files": 0,
     "tvg_lightning.plain_english": 0,
     "tvg_lightning.timestrings": 0,
-    "tvg_lightning.layouts": 0,
+    "tvg_lightning.strict_formats": 0,
     "tvg_lightning.parsing": 0,
     "tvg_lightning.published": 0,
     "tvg_lightning.presets": 1,

@@ -8,9 +8,9 @@ import re
 from dataclasses import replace
 from typing import Final, Literal
 
-from tvg_lightning.layouts import read_museg, read_omtg, read_ora_rl, read_taro, read_timelens
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Span
 from tvg_lightning.spans import is_usable
+from tvg_lightning.strict_formats import read_museg, read_omtg, read_ora_rl, read_taro, read_timelens
 from tvg_lightning.timestrings import stated_windows
 
 _END_TOKENS: Final = ("<|im_end|>", "<|endoftext|>")
@@ -52,7 +52,7 @@ def read_strict(text: str, form: AnswerFormat) -> Answer:
     TIMELENS2 (arXiv 2607.17423): a JSON list of windows ``[[a, b], …]``, all of them usable. ``[]``, which theirs
     cannot read, says that the event is not in the video. Theirs also turns reversed windows round.
 
-    ORA_RL, TIMELENS, TARO, MUSEG and OMTG: see ``layouts``.
+    ORA_RL, TIMELENS, TARO, MUSEG and OMTG: see ``strict_formats``.
 
     Without a thought the whole text is the answer: one ``<answer>…</answer>``, one ``<time>[a, b]</time>``, the
     list, or the sentence; out of this format there is no span.

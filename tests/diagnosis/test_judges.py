@@ -23,8 +23,8 @@ def cases(judge: Judge, *changes: dict[str, Any]) -> list[str | None]:
     return [case for _, case in judge(group(*changes))]
 
 
-def test_cut_off() -> None:
-    assert cases(judges.cut_off, {"truncated": True}, {"truncated": False}, {}) == ["cut off", None]
+def test_truncated() -> None:
+    assert cases(judges.truncated, {"truncated": True}, {"truncated": False}, {}) == ["cut off", None]
 
 
 def test_out_of_format_by_the_traces_own_format() -> None:
@@ -60,10 +60,10 @@ def test_flat(rewards: tuple[dict[str, float], ...], texts: str, case: str | Non
         {"rewards": parts, "reward": sum(parts.values()), "text": text}
         for parts, text in zip(rewards, texts, strict=True)
     ]
-    assert cases(judges.flat, *changes) == [case]
-    assert cases(judges.flat, changes[0]) == []  # one completion is no group
+    assert cases(judges.constant, *changes) == [case]
+    assert cases(judges.constant, changes[0]) == []  # one completion is no group
     with_annotation = [change | {"oracle_advantage": 0.05} for change in changes]
-    assert cases(judges.flat, *with_annotation) == [None]  # it is learned from even where rewards are equal
+    assert cases(judges.constant, *with_annotation) == [None]  # it is learned from even where rewards are equal
 
 
 def test_beyond_video() -> None:

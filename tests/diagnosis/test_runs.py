@@ -47,7 +47,7 @@ def test_stages_and_tasks_apart_and_processes_together(tmp_path: Path) -> None:
         ("refine", "tvg", 4, 1, 9, 9),
     ]
     assert (found.num_traces, found.num_torn, found.num_metrics) == (24, 0, 0)
-    assert [f.name for f in found.sections[0].findings] == ["flat_groups"] and found.num_findings == 1
+    assert [f.name for f in found.sections[0].findings] == ["constant_groups"] and found.num_findings == 1
     assert diagnose(tmp_path / "traces", RULE) == found  # the folder of the traces itself
 
 

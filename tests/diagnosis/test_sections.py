@@ -41,7 +41,7 @@ def test_a_run_that_learns_has_no_findings() -> None:
 @pytest.mark.parametrize(
     ("name", "change", "words"),
     [
-        ("cut_off", {"truncated": True}, "20 of 80 completions (25.0%) were ended by the token limit"),
+        ("truncated", {"truncated": True}, "20 of 80 completions (25.0%) were ended by the token limit"),
         (
             "format",
             {"follows_format": False, "text": "<answer>1 to 2</answer>"},
@@ -84,15 +84,15 @@ def test_rewards_against_the_iou() -> None:
     assert finding.name == "iou_and_reward" and finding.words.startswith(words)
 
 
-def test_flat_groups() -> None:
+def test_constant_groups() -> None:
     found = outcome(lambda step, number: {"reward": 0.0, "rewards": {}, "text": f"{number}"} if step % 2 else {})
-    (finding,) = (f for f in found.findings if f.name == "flat_groups")
+    (finding,) = (f for f in found.findings if f.name == "constant_groups")
     assert finding.words.startswith(
         "10 of 20 groups (50.0%) earn the same for all their completions, and so give no gradient: "
         "every reward 0 (10). Rewards are out of reach"
     )
     few = outcome(lambda step, number: {"reward": 0.0, "rewards": {}} if step % 5 == 0 else {})
-    assert not [f for f in few.findings if f.name == "flat_groups"]  # 20 % are no surprise
+    assert not [f for f in few.findings if f.name == "constant_groups"]  # 20 % are no surprise
 
 
 def test_truth_that_was_not_seen_is_counted_by_group() -> None:
@@ -147,10 +147,10 @@ def test_causes_stand_before_what_follows_from_them() -> None:
     """All is cut off, hence out of format, hence worth 0: three times 100 %."""
     nothing = {"truncated": True, "follows_format": False, "text": "<think>so", "reward": 0.0, "rewards": {"iou": 0.0}}
     found = outcome(lambda step, number: nothing | {"answer_iou": 0.0, "spans": None, "anchors": ()})
-    assert [finding.name for finding in found.findings] == ["cut_off", "format", "flat_groups", "constant_reward"]
+    assert [finding.name for finding in found.findings] == ["truncated", "format", "constant_groups", "constant_reward"]
     assert "80 of 80 completions (100.0%) never follow the format" in found.findings[1].words
     half = outcome(lambda step, number: nothing | {"truncated": number < 2})
-    assert half.findings[-1].name == "cut_off"
+    assert half.findings[-1].name == "truncated"
 
 
 def test_what_traces_do_not_tell_is_said() -> None:
@@ -169,7 +169,7 @@ def test_what_traces_do_not_tell_is_said() -> None:
     ("rule", "words"),
     [
         ({"min_share": 0.0}, "rule.min_share"),
-        ({"min_flat": 1.5}, "rule.min_flat"),
+        ({"min_constant": 1.5}, "rule.min_constant"),
         ({"growth": 1.0}, "rule.growth"),
         ({"window": 0}, "rule.window"),
     ],

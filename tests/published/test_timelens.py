@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from tvg_lightning.layouts import read_ora_rl as read_ora_rl_training
-from tvg_lightning.layouts import read_taro as read_taro_training
 from tvg_lightning.published.lmms_charades import read_lmms_charades
 from tvg_lightning.published.museg import read_museg
 from tvg_lightning.published.omtg import read_omtg_benchmark
@@ -16,6 +14,8 @@ from tvg_lightning.published.taro import read_taro
 from tvg_lightning.published.time_r1 import read_time_r1
 from tvg_lightning.published.timelens import read_ora_rl, read_timelens, read_timelens_training
 from tvg_lightning.schema import Span
+from tvg_lightning.strict_formats import read_ora_rl as read_ora_rl_training
+from tvg_lightning.strict_formats import read_taro as read_taro_training
 
 Read = Callable[[str], list[Span]]
 READERS: list[Read] = [
@@ -51,7 +51,7 @@ def test_by_hand(
 
 
 def test_every_parser_reads_what_the_authors_code_reads(shared: Path) -> None:
-    """52 kinds of text through ten parsers; where a text is read to its end token, ours cuts that (``layouts``)."""
+    """52 kinds of text through ten parsers; ours cuts the end token (``strict_formats``)."""
     cases = json.loads((shared / "data/oracles/timelens_parse_and_score.json").read_text(encoding="utf-8"))["cases"]
     every: dict[str, Read] = {
         "timelens_eval_all": read_timelens,

@@ -87,7 +87,7 @@ def test_what_cannot_be_diagnosed_is_one_line(
     assert words.replace("\\", "") in said
 
 
-def test_a_real_run_of_which_every_answer_is_cut_off(
+def test_a_real_run_of_which_every_answer_is_truncated(
     tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = grpo(reward={"format": 1.0, "soft_iou": 1.0}, generation={"max_new_tokens": 4}, num_generations=4)
@@ -104,7 +104,7 @@ def test_a_real_run_of_which_every_answer_is_cut_off(
     (section,) = found["sections"]
     assert (section["stage"], section["task"], section["num_traces"]) == ("short", "tvg", 24)
     shares = {finding["name"]: finding["explains"] for finding in section["findings"]}
-    assert list(shares)[:3] == ["cut_off", "format", "flat_groups"] and set(shares.values()) == {1.0}
+    assert list(shares)[:3] == ["truncated", "format", "constant_groups"] and set(shares.values()) == {1.0}
     assert section["not_judged"] == ["whether the prompt's example was copied: no time was read, or --method is needed"]
     gradient = [finding for finding in found["of_metrics"] if finding["name"] == "no_gradient"]
     assert gradient and gradient[0]["num"] == 3

@@ -1,6 +1,7 @@
 """The ways in which a completion leaves the format that was asked for, named so that they can be counted.
 
-The format itself is defined in ``parsing`` and ``layouts`` alone: these names are for texts that they have refused.
+The format itself is defined in ``parsing`` and ``strict_formats`` alone: these names are for texts that they
+have refused.
 """
 
 import re

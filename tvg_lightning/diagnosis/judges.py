@@ -28,7 +28,7 @@ _ROUNDING = 1e-6  # of a mean of equal rewards
 ExamplesOf = Callable[[AnswerFormat], frozenset[Span]]
 
 
-def cut_off(group: Sequence[Trace]) -> Judged:
+def truncated(group: Sequence[Trace]) -> Judged:
     """Completions that the token limit ended; old traces do not tell."""
     return ((t, "cut off" if t.truncated else None) for t in group if t.truncated is not None)
 
@@ -64,7 +64,7 @@ def without_time(fallback: AnswerFormat | None) -> Judge:
     return judge
 
 
-def flat(group: Sequence[Trace]) -> Judged:
+def constant(group: Sequence[Trace]) -> Judged:
     """Groups whose completions all earn the same, which have no gradient; a lone completion is no group.
 
     A group that learns from its annotation, too (``grpo.oracle``), has a gradient all the same.

@@ -17,20 +17,20 @@ _FOREIGN = 0.1  # this share of foreign letters makes a text foreign
 class DiagnosisRule:
     """Thresholds from which on something is said. Our own choice; no paper has such ones.
 
-    min_share: of the completions that show it; min_flat: of groups whose rewards are all equal (some always are).
+    min_share: of the completions that show it; min_constant: of groups whose rewards are all equal (some always are).
     window: how many of the first and of the last completions are compared. min_drift: rise of the share of foreign
     letters. growth: ratio of the mean lengths, either way. fewest: completions below which nothing is said.
     """
 
     min_share: float = 0.05
-    min_flat: float = 0.25
+    min_constant: float = 0.25
     window: int = 256
     min_drift: float = 0.05
     growth: float = 1.5
     fewest: int = 16
 
     def __post_init__(self) -> None:
-        for name in ("min_share", "min_flat", "min_drift"):
+        for name in ("min_share", "min_constant", "min_drift"):
             if not 0.0 < self.__dict__[name] <= 1.0:
                 raise ValueError(f"rule.{name}: expected a share above 0, at most 1; got {self.__dict__[name]}")
         if self.growth <= 1.0:
@@ -64,10 +64,13 @@ class Section:
         self.stage, self.task, self.rule = stage, task, rule
         self.num_traces = self.num_groups = 0
         self.first_step = self.last_step = -1
-        self.cut_off = Tally(judges.cut_off, rule.window)
+        self.truncated = Tally(judges.truncated, rule.window)
         self.out_of_format = Tally(judges.out_of_format(fallback), rule.window)
         self.without_time = Tally(judges.without_time(fallback), rule.window)
-        self.flat, self.truth_unseen = Tally(judges.flat, rule.window), Tally(judges.truth_unseen, rule.window)
+        self.constant_groups, self.truth_unseen = (
+            Tally(judges.constant, rule.window),
+            Tally(judges.truth_unseen, rule.window),
+        )
         self.beyond_video = Tally(judges.beyond_video, rule.window)
         self.copied_example = Tally(judges.copied_example(examples, fallback), rule.window)
         self.iou_and_reward = Tally(judges.iou_and_reward, rule.window)
@@ -88,22 +91,23 @@ class Section:
 
     def _counters(self) -> tuple[Tally | Trend | Ranges, ...]:
         tallies = (
-            self.cut_off, self.out_of_format, self.without_time, self.flat, self.truth_unseen, self.beyond_video,
-            self.copied_example, self.iou_and_reward,
+            self.truncated, self.out_of_format, self.without_time, self.constant_groups, self.truth_unseen,
+            self.beyond_video, self.copied_example, self.iou_and_reward,
         )  # fmt: skip
         return (*tallies, self.length, self.language, self.reward, self.iou, self.ranges)
 
     def outcome(self) -> Outcome:
         """The findings, those that explain most first; of equals the nearer to a cause first."""
         made = (
-            self._truth_unseen(), self._cut_off(), self._out_of_format(), self._without_time(), self._copied_example(),
-            self._beyond_video(), self._language(), self._length(), self._flat(), self._constant(), self._mismatch(),
+            self._truth_unseen(), self._truncated(), self._out_of_format(), self._without_time(),
+            self._copied_example(), self._beyond_video(), self._language(), self._length(),
+            self._constant_groups(), self._constant_reward(), self._mismatch(),
         )  # fmt: skip
         findings = [found for found in made if found is not None] if self.num_traces >= self.rule.fewest else []
         not_judged = []
         if self.num_traces < self.rule.fewest:
             not_judged.append(f"{self.num_traces} completions are too few to say anything")
-        if not self.cut_off.num_judged:
+        if not self.truncated.num_judged:
             not_judged.append("whether completions were cut off: these traces do not say it")
         if self.task is Task.TVG and not self.truth_unseen.num_judged:
             not_judged.append("whether the truth was seen: these traces do not say which frames were")
@@ -130,12 +134,12 @@ class Section:
         told = f"{tally.num:,} of {tally.num_judged:,} {unit} ({tally.share:.1%}{lately}) {words}"
         return Finding(name, told, tally.num, tally.num_judged, unit, tally.share, cases, examples)
 
-    def _cut_off(self) -> Finding | None:
+    def _truncated(self) -> Finding | None:
         words = (
             "were ended by the token limit, most of them before their answer. Raise grpo.generation.max_new_tokens, or "
             "make long answers cost (reward.length)."
         )
-        return self._of("cut_off", self.cut_off, words)
+        return self._of("truncated", self.truncated, words)
 
     def _out_of_format(self) -> Finding | None:
         how = "never follow" if self.out_of_format.share == 1.0 else "do not follow"
@@ -146,16 +150,16 @@ class Section:
         words = f"follow the format, but state no time that its rule can read: {self.without_time.commonest()}."
         return self._of("unread_time", self.without_time, words, "answers in the format")
 
-    def _flat(self) -> Finding | None:
-        words = f"earn the same for all their completions, and so give no gradient: {self.flat.commonest()}."
+    def _constant_groups(self) -> Finding | None:
+        words = f"earn the same for all their completions, and so give no gradient: {self.constant_groups.commonest()}."
         advice = {
             judges.ALL_0: " Rewards are out of reach: teach the format first, or take a graded reward.",
             judges.ALL_1: " They are solved: ask them less often, or take harder samples (data.difficulty).",
             judges.ONE_TEXT: " The policy no longer explores: raise the temperature, or leave the stage.",
             judges.SAME_REWARD: " Take a finer reward, or other samples (data.difficulty).",
         }
-        words += advice[self.flat.cases.most_common(1)[0][0]] if self.flat.num else ""
-        return self._of("flat_groups", self.flat, words, "groups", self.rule.min_flat)
+        words += advice[self.constant_groups.cases.most_common(1)[0][0]] if self.constant_groups.num else ""
+        return self._of("constant_groups", self.constant_groups, words, "groups", self.rule.min_constant)
 
     def _truth_unseen(self) -> Finding | None:
         words = (
@@ -206,7 +210,7 @@ class Section:
         examples = tuple(example_of(trace) for trace in shown[-NUM_EXAMPLES:])
         return Finding(name, words, len(shown), out_of, "last completions", len(shown) / out_of, {}, examples)
 
-    def _constant(self) -> Finding | None:
+    def _constant_reward(self) -> Finding | None:
         constant = self.ranges.constant(self.rule.fewest)
         if not constant:
             return None

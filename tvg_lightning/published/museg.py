@@ -1,4 +1,4 @@
-"""The parser of MUSEG's evaluation (arXiv 2505.20715); written anew. That of its reward is ``layouts.read_museg``."""
+"""The parser of MUSEG's evaluation (arXiv 2505.20715); written anew. Its reward has ``strict_formats.read_museg``."""
 
 import re
 from typing import Final

@@ -1,6 +1,6 @@
 """OMTG's benchmark (arXiv 2606.06294): its parser, and the sets that its release matches; written anew.
 
-The parser of its reward is ``layouts.read_omtg``, its metrics are ``metrics.sets``.
+The parser of its reward is ``strict_formats.read_omtg``, its metrics are ``metrics.sets``.
 """
 
 import re

@@ -1,4 +1,4 @@
-"""The parser of TaRO's evaluation (arXiv 2606.09248); written anew. That of its reward is ``layouts.read_taro``."""
+"""The parser of TaRO's evaluation (arXiv 2606.09248); written anew. Its reward has ``strict_formats.read_taro``."""
 
 import re
 from typing import Final

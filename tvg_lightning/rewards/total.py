@@ -77,7 +77,7 @@ class Rewards:
             "format": lambda: format_reward(answer.follows_format),
             "length": lambda: length_reward(num_tokens, self.length),
             **parts,
-            **{e.name: partial(extra_reward, e.function, text, task, answer, sample) for e in self.weights.functions},
+            **{e.name: partial(extra_reward, e.function, text, task, answer, sample) for e in self.weights.extra},
         }
         weight_of = self.weights.as_dict()
         values = {name: part() for name, part in parts.items() if weight_of[name] > 0.0}

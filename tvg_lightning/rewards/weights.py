@@ -1,7 +1,7 @@
 """Weights of the rewards: the settings under ``reward.``, ``anchors.``, ``length.`` and ``frame_dependence.``."""
 
 import math
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Self
 
 from tvg_lightning.rewards.extra import ExtraReward
@@ -15,8 +15,7 @@ class RewardWeights:
     A field is the key in YAML, the name in the logs (``train/reward/iou``) and the stem of the function
     (``iou_reward``). Its file in ``rewards/`` has the same name; the three of the anchors share ``anchor.py``.
     ``extra``: functions of yours with their weights, for completions of every task (see ``rewards.extra``); the last
-    part of ``function`` is the name. ``own`` is the same as a mapping from functions to weights, as it was written
-    before ``extra``.
+    part of ``function`` is the name.
     """
 
     format: float = 0.0
@@ -36,11 +35,10 @@ class RewardWeights:
     action_recognition: float = 0.0
     video_description: float = 0.0
     extra: tuple[ExtraReward, ...] = ()
-    own: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         taken = {known.name for known in fields(self)}
-        for one in self.functions:
+        for one in self.extra:
             if one.name in taken:
                 raise ValueError(
                     f"reward.extra: {one.function}: the name {one.name} is taken by another reward, give it another one"
@@ -50,15 +48,10 @@ class RewardWeights:
             if not (math.isfinite(weight) and weight >= 0.0):
                 raise ValueError(f"reward.{name} is {weight}: give a finite weight of 0 or more (0 leaves it out)")
 
-    @property
-    def functions(self) -> tuple[ExtraReward, ...]:
-        """Your own rewards, of ``extra`` and ``own``."""
-        return (*self.extra, *(ExtraReward(function, weight) for function, weight in self.own.items()))
-
     def as_dict(self) -> dict[str, float]:
         """The weights by name, in the order of the fields."""
-        weights = {name: value for name, value in asdict(self).items() if name not in ("extra", "own")}
-        return weights | {one.name: one.weight for one in self.functions}
+        weights = {name: value for name, value in asdict(self).items() if name != "extra"}
+        return weights | {one.name: one.weight for one in self.extra}
 
     def applies_to(self, task: Task) -> bool:
         """True where some weight above 0 counts for a completion of this task (see ``rewards.total``).
@@ -68,7 +61,7 @@ class RewardWeights:
         """
         inversions = {t.value for t in Task if t is not Task.TVG}
         names = {task.value} if task is not Task.TVG else {name for name in self.as_dict() if name not in inversions}
-        names |= {"format", "length", *(one.name for one in self.functions)}
+        names |= {"format", "length", *(one.name for one in self.extra)}
         return any(weight > 0.0 for name, weight in self.as_dict().items() if name in names)
 
     def check_format(self, form: AnswerFormat) -> None:

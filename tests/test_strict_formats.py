@@ -1,4 +1,4 @@
-"""The layouts of OraRL, TimeLens, TaRO, MUSEG and OMTG, to the letter; and against what their own code reads."""
+"""The formats of OraRL, TimeLens, TaRO, MUSEG and OMTG, to the letter; and against what their own code reads."""
 
 import json
 from pathlib import Path

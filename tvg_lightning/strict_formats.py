@@ -1,4 +1,4 @@
-"""The strict layouts of OraRL, TimeLens, TaRO, MUSEG and OMTG: a completion in, its answer out. Standard library only.
+"""The strict formats of OraRL, TimeLens, TaRO, MUSEG and OMTG: a completion in, its answer out. Standard library only.
 
 ``parsing.read_strict`` calls these with a text without blanks and end tokens around it; each docstring is the rule.
 ``thought``: True asks for one, False for the answer alone, in which nothing unusable may stand.
@@ -34,7 +34,7 @@ def read_ora_rl(body: str, thought: bool | None) -> Answer:
     """``<answer>a to b</answer>`` (or ``a and b``), nothing else in the tags, nothing behind them; a sign may stand.
 
     ``thought`` None, as published (arXiv 2608.20492): a thought may stand before it, also without its opening tag.
-    Tags and words in any case, one answer block in the whole text. Out of this layout there is no window, so that
+    Tags and words in any case, one answer block in the whole text. Out of this format there is no window, so that
     the plain IoU is the paper's "format x IoU". Their code gives 0 for ``<|im_end|>`` behind the tag; here it is cut.
 
     >>> read_ora_rl("<answer>12 to 15.5</answer>", None).span
