@@ -6,7 +6,7 @@ Every arm starts from the packaged policy and takes the same updates of the same
 completions, about as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU
 by kind, mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn
 anew (``python -m tvg_lightning compare``).
-Runs lie in runs/thoughts/<arm>/<seed>; one that has its predictions is not run again.
+Runs lie in runs/thoughts/<arm>/<seed>; what a run has of its checkpoint and its predictions is not made again.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from tvg_lightning.tools.compare import Answered, differences, mean_over_runs, r
 CONFIG = Path("benchmarks/thoughts.yaml")
 DATA = Path("data/two_looks")
 ROOT = Path("runs/thoughts")
-RENDER = ("--train", "480", "--held_out", "450", "--compositional", "48", "--kinds", ONE_WINDOW)
+RENDER = ("--train", "480", "--held_out", "1000", "--compositional", "48", "--kinds", ONE_WINDOW)
 _IOU = ("--model.init_args.reward.iou", "2.0")
 ARMS: dict[str, tuple[str, ...]] = {
     "answer": ("--data.thought", "false", *_IOU),
@@ -60,13 +60,13 @@ def folder_of(arm: str, seed: int) -> Path:
 def train(arm: str, seed: int, more: Sequence[str]) -> None:
     """Fit, then predict on the held-out queries."""
     folder = folder_of(arm, seed)
-    if list(folder.glob("predictions*.jsonl")):
-        return
+    trained = folder / "checkpoints" / "final.ckpt"
     given = ["--config", str(CONFIG), "--seed_everything", str(seed), "--trainer.default_root_dir", str(folder)]
     command = [sys.executable, "train.py"]
-    subprocess.run([*command, "fit", *given, *ARMS[arm], *more], check=True)
-    checkpoint = str(folder / "checkpoints" / "final.ckpt")
-    subprocess.run([*command, "predict", *given, *ARMS[arm], *more, "--ckpt_path", checkpoint], check=True)
+    if not trained.exists():
+        subprocess.run([*command, "fit", *given, *ARMS[arm], *more], check=True)
+    if not list(folder.glob("predictions*.jsonl")):
+        subprocess.run([*command, "predict", *given, *ARMS[arm], *more, "--ckpt_path", str(trained)], check=True)
 
 
 def sampled_tokens(folder: Path) -> float:
