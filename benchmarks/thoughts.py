@@ -3,9 +3,9 @@
     python -m benchmarks.thoughts 0 1 2
 
 Every arm starts from the packaged policy and takes the same updates of the same prompts; ``answer_more`` samples more
-completions, about as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU
-by kind, mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn
-anew (``python -m tvg_lightning compare``).
+completions, as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU by kind,
+mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn anew
+(``python -m tvg_lightning compare``).
 Runs lie in runs/thoughts/<arm>/<seed>; what a run has of its checkpoint and its predictions is not made again.
 """
 
@@ -27,7 +27,7 @@ RENDER = ("--train", "480", "--held_out", "1000", "--compositional", "48", "--ki
 _IOU = ("--model.init_args.reward.iou", "2.0")
 ARMS: dict[str, tuple[str, ...]] = {
     "answer": ("--data.thought", "false", *_IOU),
-    "answer_more": ("--data.thought", "false", *_IOU, "--model.init_args.grpo.num_generations", "24"),
+    "answer_more": ("--data.thought", "false", *_IOU, "--model.init_args.grpo.num_generations", "36"),
     "oracle": (
         *("--data.thought", "false", *_IOU),
         *("--model.init_args.grpo.scale_rewards", "none"),
