@@ -56,6 +56,7 @@ LEARN_TARGETS = [
     "timelens2/recipe.yaml",
 ]
 OVERLAYS = [name for name in FILES if name.split("/")[0] in ("data", "eval", "policy", "strategy", "tuning")]
+WARM_START = "taro/warm_start.yaml"  # laid over TaRO's recipe alone
 TEACHER = CONFIGS / "tvg_r1/tiny/teacher.jsonl"
 
 # All that a twin may have of its own: sizes, the machine, the data, and a learning rate to match.
@@ -115,7 +116,7 @@ def is_size(path: tuple[str, ...]) -> bool:
 def test_every_recipe_is_tested_and_has_a_twin() -> None:
     shared = [name for name in FILES if name.startswith(("parts/", "prompts/"))]
     twins = [twin_of(recipe) for recipe in RECIPES]
-    assert sorted([*RECIPES, *twins, *OVERLAYS, *shared, "quickstart.yaml"]) == FILES
+    assert sorted([*RECIPES, *twins, *OVERLAYS, *shared, WARM_START, "quickstart.yaml"]) == FILES
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -246,6 +247,14 @@ def test_a_twin_trains(recipe: str, tmp_path: Path, shapes: Path) -> None:
     train.main(args)
     assert (tmp_path / "summary.json").is_file()
     assert (tmp_path / "checkpoints" / "final.ckpt").is_file()
+
+
+@pytest.mark.usefixtures("from_root")
+def test_taros_warm_start_trains(tmp_path: Path, shapes: Path) -> None:
+    recipe = "taro/recipe.yaml"
+    train.main(["fit", *smaller_still(tmp_path, shapes, recipe, WARM_START, twin_of(recipe))])
+    traces = list(read_traces(tmp_path / "traces" / "train-rank0.jsonl"))
+    assert traces and all(trace.num_given_tokens > 0 for trace in traces)
 
 
 @pytest.mark.usefixtures("from_root")

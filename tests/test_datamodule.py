@@ -29,6 +29,7 @@ class Module:
 
     def __init__(self, needs_targets: bool = False, plan: DataPlan | None = None) -> None:
         self.needs_targets, self.needs_windows, self.plan = needs_targets, not needs_targets, plan
+        self.needs_captions = False
 
     def data_plan(self) -> DataPlan | None:
         return self.plan

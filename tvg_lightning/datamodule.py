@@ -21,7 +21,7 @@ from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.sample_weights import weights_of
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.data.truth import blind_splits, check_trainable
+from tvg_lightning.data.truth import blind_splits, check_captions, check_trainable
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.video_files import NO_MAP, locate, read_video_map
 from tvg_lightning.data.workers.pool import ClipPool
@@ -76,6 +76,7 @@ class Planner(Protocol):
     """The side of a training module that the datamodule asks."""
 
     needs_windows: bool
+    needs_captions: bool
     needs_targets: bool
 
     def data_plan(self) -> DataPlan | None: ...
@@ -214,6 +215,9 @@ class TVGDataModule(L.LightningDataModule):
             raise ValueError(f"data.targets: there is no file {self.targets}")
         if planner.needs_windows:
             self._check_windows()
+        if planner.needs_captions:
+            assert self.train is not None
+            check_captions("data.train", self.train, self._samples[self.train])
         if planner.needs_targets and self.targets is None:
             raise ValueError(
                 "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"

@@ -54,6 +54,7 @@ class Trace:
     form: AnswerFormat | None = None  # the format that a grounding answer is asked for in
     pruned: bool = False  # not learned from, see ``grpo.oracle``
     oracle_advantage: float | None = None  # of the annotation as a row of its group, where it is one
+    num_given_tokens: int = 0  # at the beginning, which the policy did not write (``grpo.warm_start``)
 
     @property
     def answer(self) -> Answer:
@@ -299,4 +300,5 @@ _OPTIONAL: dict[str, tuple[Callable[[object], object], object]] = {
     "form": (_form, None),
     "pruned": (_flag, False),
     "oracle_advantage": (_optional_number, None),
+    "num_given_tokens": (_whole, 0),
 }

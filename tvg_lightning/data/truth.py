@@ -19,6 +19,15 @@ def check_trainable(key: str, file: str, samples: Iterable[Sample], form: Answer
     check_answerable(key, file, samples, form)
 
 
+def check_captions(key: str, file: str, samples: Iterable[Sample]) -> None:
+    """ValueError where no sample has captions, with which completions are to begin (``grpo.warm_start``)."""
+    if not any(sample.captions for sample in samples):
+        raise ValueError(
+            f'{key}: {file}: no sample has captions, with which grpo.warm_start begins completions: add "captions", a '
+            "list of texts on the video's events in order of time, or set grpo.warm_start to null"
+        )
+
+
 def check_answerable(key: str, file: str, samples: Iterable[Sample], form: AnswerFormat) -> None:
     """ValueError for a sample whose event is not in the video, where this format cannot say so."""
     for sample in samples:

@@ -42,6 +42,7 @@ class GroundingModule(L.LightningModule):
     policy: PolicyBackbone
     optimizer_settings: OptimizerSettings
     needs_windows = True  # of every sample to train on: completions are rewarded by them
+    needs_captions = False  # of some of them: completions begin with them
     needs_targets = False  # the completions to learn come from data.targets
 
     def __init__(
@@ -290,9 +291,8 @@ class GroundingModule(L.LightningModule):
 
     def step_context(self) -> StepContext:
         """The step context of the coming step."""
-        return StepContext(
-            self.seed_value, "train", self._batch_index(), self.trainer.current_epoch, self.trainer.world_size
-        )
+        epoch = self.trainer.current_epoch
+        return StepContext(self.seed_value, "train", self._batch_index(), epoch, self.trainer.world_size, epoch)
 
     @property
     def is_mid_step(self) -> bool:

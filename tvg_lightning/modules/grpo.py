@@ -40,6 +40,7 @@ from tvg_lightning.modules.settings import (
     check_oracle,
     check_reward,
     check_rewarded,
+    check_warm_start,
 )
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
@@ -161,10 +162,14 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
     if settings.mask_truncated:
         mask_BGC = mask_BGC & ~torch.tensor(part.truncated, device=mask_BGC.device)[..., None]
     logp_NC, mask_NC = logp_BGC.flatten(0, 1), mask_BGC.flatten(0, 1)
+    logp_old_BGC = logp_BGC.detach() if part.logp_old_BGC is None else part.logp_old_BGC
+    if part.is_warm_B is not None:  # a ratio of 1 gives the gradient of -log p * A, and nothing is clipped
+        is_warm_B11 = torch.tensor(part.is_warm_B, device=mask_BGC.device)[:, None, None]
+        logp_old_BGC = logp_BGC.detach().where(is_warm_B11, logp_old_BGC)
     denominator = loss_count(mask_NC, settings.reduction, settings.generation.max_new_tokens)
     result = grpo_loss(
         logp_NC,
-        logp_NC.detach() if part.logp_old_BGC is None else part.logp_old_BGC.flatten(0, 1),
+        logp_old_BGC.flatten(0, 1),
         part.advantage_BG.flatten(),
         mask_NC,
         clip_low=settings.clip_low,
@@ -218,6 +223,10 @@ class GRPOModule(GroundingModule):
         rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length, self.frame_dependence)
         self.objective = GRPOObjective(grpo, rewards, engine)
 
+    @property
+    def needs_captions(self) -> bool:  # type: ignore[override]
+        return self.grpo.warm_start is not None
+
     def configure_model(self) -> None:
         is_new = not hasattr(self, "policy")
         super().configure_model()
@@ -232,6 +241,7 @@ class GRPOModule(GroundingModule):
             data = self.datamodule()
             check_rewarded(data.mixture, self.reward, "data.mixture")
             check_oracle(self.grpo, self.form, data.mixture)
+            check_warm_start(self.grpo, self.form)
             if self.reward.frame_dependence > 0:
                 check_frames(self.frame_dependence.radius_s, data.frames, "reward.frame_dependence")
 

@@ -40,15 +40,23 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
     dependences = [d for group in groups for d in group.dependences or ()]
     if dependences:
         metrics["frame_dependence"] = sum(dependences) / len(dependences)
+    metrics |= _warm_start_metrics(groups)
     told = [names_time(thought) for thought in _thoughts(groups)]
     if told:
         metrics["thoughts_with_time"] = sum(told) / len(told)
     return metrics
 
 
+def _warm_start_metrics(groups: Sequence[Group]) -> dict[str, float]:
+    """The share of completions that began with captions, in a run where some did; {} where none did."""
+    num_warm = sum(len(group.completions) for group in groups if group.prefixes is not None)
+    return {"warm_start": num_warm / sum(len(group.completions) for group in groups)} if num_warm else {}
+
+
 def _thoughts(groups: Sequence[Group]) -> list[str]:
-    """The thoughts of all grounding completions that have one."""
-    texts = [c.text for group in groups if group.item.task is Task.TVG for c in group.completions]
+    """The thoughts of all grounding completions that have one and wrote it themselves."""
+    own = [group for group in groups if group.item.task is Task.TVG and group.prefixes is None]
+    texts = [c.text for group in own for c in group.completions]
     return [thought for text in texts if (thought := read_thought(text)) is not None]
 
 
@@ -128,4 +136,5 @@ def _trace(group: Group, number: int, context: StepContext, advantages: dict[int
         form=form,
         pruned=number not in advantages,
         oracle_advantage=advantages.get(len(group.completions)),
+        num_given_tokens=0 if group.prefixes is None else len(group.prefixes[number]),
     )

@@ -16,6 +16,7 @@ from tvg_lightning.modules.oracle_row import OracleRow, oracle_row
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
+from tvg_lightning.modules.warm_start import prefix_ids
 from tvg_lightning.oracle import oracle_group
 from tvg_lightning.parallel import max_over_ranks, rows_of_all_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
@@ -39,6 +40,7 @@ class Group:
     scores: list[RewardParts]
     dependences: list[float] | None = None  # d of each completion (``policy.frame_dependence``); None: not measured
     oracle: OracleRow | None = None  # the annotation as one more row, for OraRL
+    prefixes: list[tuple[int, ...]] | None = None  # with which the completions begin, for TaRO's warm start
 
     @property
     def rewards(self) -> list[float]:
@@ -72,6 +74,7 @@ class Minibatch:
     advantage_BG: Tensor
     logp_old_BGC: Tensor | None = None  # None: on-policy, the policy that sampled is the one that learns
     logp_ref_BGC: Tensor | None = None  # None: no KL
+    is_warm_B: list[bool] | None = None  # completions began with captions: no ratio and no clipping; None: nowhere
 
 
 @dataclass(slots=True)
@@ -122,11 +125,18 @@ class Sampler:
         self.phases.enter("rollout")
         positions = [item.position for item in items]
         uniform_NT = self.context.uniforms(positions, settings.num_generations, settings.generation.max_new_tokens)
-        completions = self.engine(policy, prompts, features, settings.num_generations, settings.generation, uniform_NT)
+        prefixes = [self._prefixes(item) for item in items]
+        more = {"prefixes": prefixes} if any(map(any, prefixes)) else {}
+        completions = self.engine(
+            policy, prompts, features, settings.num_generations, settings.generation, uniform_NT, **more
+        )
         groups = [
-            Group(item, prompt, feature, group, [self._score(item, completion) for completion in group])
-            for item, prompt, feature, group in zip(items, prompts, features, completions, strict=True)
-        ]
+            Group(
+                item, prompt, feature, group, [self._score(item, completion) for completion in group],
+                prefixes=given if any(given) else None,
+            )
+            for item, prompt, feature, group, given in zip(items, prompts, features, completions, prefixes, strict=True)
+        ]  # fmt: skip
         if settings.oracle is not None:
             for group in groups:
                 group.oracle = oracle_row(policy, self.rewards, group.item, settings.generation.max_new_tokens)
@@ -135,6 +145,16 @@ class Sampler:
             self._add_frame_dependence(groups)
             self.phases.enter("rollout")
         return groups
+
+    def _prefixes(self, item: Item) -> list[tuple[int, ...]]:
+        """The beginning of every completion of a prompt; empty ones but in a warm start."""
+        settings = self.settings
+        starts_warm = settings.warm_start is not None and self.context.epoch_of_stage < settings.warm_start.epochs
+        if not (starts_warm and item.task is Task.TVG):
+            return [()] * settings.num_generations
+        choosers = [self.context.captions(item.position, n) for n in range(settings.num_generations)]
+        limit = settings.generation.max_new_tokens
+        return [prefix_ids(self.policy, item.sample, chooser, limit) for chooser in choosers]
 
     def _add_frame_dependence(self, groups: Sequence[Group]) -> None:
         """Measure how much the completions of grounding prompts depend on the frames, and reward it."""
@@ -214,12 +234,19 @@ def learned_rows(groups: Sequence[Group], settings: GRPOSettings, device: torch.
 
 
 def advantages(groups: Sequence[Group], settings: GRPOSettings, device: torch.device) -> Tensor:
-    """(B, G); with scale "batch" the standard deviation is over the groups of all processes."""
+    """(B, G); with scale "batch" the standard deviation is over the groups of all processes.
+
+    Completions that begin with captions are learned where they are good and not unlearned where they are bad: their
+    advantages are at least 0 (TaRO's "mask").
+    """
     reward_BG = torch.tensor([group.rewards for group in groups], device=device)
     if settings.scale_rewards != "batch":
-        return group_advantage(reward_BG, settings.scale_rewards, settings.advantage_eps)
-    every_BG, ours = rows_of_all_ranks(reward_BG)
-    return group_advantage(every_BG, "batch", settings.advantage_eps)[ours]
+        advantage_BG = group_advantage(reward_BG, settings.scale_rewards, settings.advantage_eps)
+    else:
+        every_BG, ours = rows_of_all_ranks(reward_BG)
+        advantage_BG = group_advantage(every_BG, "batch", settings.advantage_eps)[ours]
+    is_warm_B1 = torch.tensor([[group.prefixes is not None] for group in groups], device=device)
+    return torch.where(is_warm_B1, advantage_BG.clamp(min=0.0), advantage_BG)
 
 
 def prepare(
@@ -247,6 +274,7 @@ def prepare(
             [[ids for ids, _ in group] for group in rows],
             [[truncated for _, truncated in group] for group in rows],
             learned.advantage_BR[i : i + size],
+            is_warm_B=None if settings.warm_start is None else [group.prefixes is not None for group in chunk],
         )
         with torch.no_grad():
             temperature = settings.generation.temperature
@@ -271,6 +299,7 @@ def rollout_state(rollout: Rollout) -> dict[str, Any]:
                 "ids": part.ids,
                 "truncated": part.truncated,
                 "advantage": part.advantage_BG.cpu(),
+                "is_warm": part.is_warm_B,
                 "logp_old": None if part.logp_old_BGC is None else part.logp_old_BGC.cpu(),
                 "logp_ref": None if part.logp_ref_BGC is None else part.logp_ref_BGC.cpu(),
             }
@@ -294,6 +323,8 @@ def restored_rollout(policy: PolicyBackbone, state: dict[str, Any], items_again:
             for name in ("advantage", "logp_old", "logp_ref")
         )
         assert advantage_BG is not None
-        ids, truncated = saved["ids"], saved["truncated"]
-        parts.append(Minibatch(items, prompts, features, ids, truncated, advantage_BG, logp_old_BGC, logp_ref_BGC))
+        ids, truncated, is_warm = saved["ids"], saved["truncated"], saved.get("is_warm")
+        parts.append(
+            Minibatch(items, prompts, features, ids, truncated, advantage_BG, logp_old_BGC, logp_ref_BGC, is_warm)
+        )
     return Rollout(parts, state["num_taken"])

@@ -10,6 +10,7 @@ from tvg_lightning.advantage import RewardScale
 from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
+from tvg_lightning.modules.warm_start import WarmStartSettings
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.presets import PresetName, Scorer
@@ -94,6 +95,7 @@ class GRPOSettings:
     clip_dual, max_log_ratio: bounds of the loss of bad tokens, and of the ratio; null for none.
     oracle: the annotation as one more row of every group, and pruning of rows (OraRL); null for neither. It has its own
     advantages, hence scale_rewards "none"; no KL and no replacing of constant groups, which teach with it.
+    warm_start: completions begin with captions of the video in the first epochs (TaRO); null for never.
     """
 
     generation: GenerationSettings = field(default_factory=GenerationSettings)
@@ -114,6 +116,7 @@ class GRPOSettings:
     clip_dual: float | None = None
     max_log_ratio: float | None = None
     oracle: OracleSettings | None = None
+    warm_start: WarmStartSettings | None = None
 
     @property
     def kept_reference(self) -> ReferenceName | None:
@@ -156,6 +159,10 @@ class GRPOSettings:
     def _check_oracle(self, oracle: OracleSettings) -> None:
         """Refuse what the annotation as a row cannot go together with."""
         oracle.check_group(self.num_generations)
+        if self.warm_start is not None:
+            raise ValueError(
+                "grpo.oracle and grpo.warm_start each have advantages of their own: set one of them to null"
+            )
         if self.scale_rewards != "none":
             raise ValueError(
                 "grpo.oracle has its own advantages, which no deviation divides: set grpo.scale_rewards to "
@@ -275,7 +282,9 @@ class StageSettings:
         except ValueError as error:
             raise ValueError(f'stages: "{self.name}": {error}') from error
         if self.grpo is not None:
-            check_oracle(self.grpo, form, self.mixture, f'stages: "{self.name}": ')
+            where = f'stages: "{self.name}": '
+            check_oracle(self.grpo, form, self.mixture, where)
+            check_warm_start(self.grpo, form, where)
         if self.harvest_from is not None and not form.has_anchors:
             raise ValueError(
                 f'stages: "{self.name}" learns a harvest, whose rule asks for anchors: only thoughts of data.method '
@@ -324,6 +333,15 @@ def check_oracle(grpo: GRPOSettings, form: AnswerFormat, mixture: Mixture, where
         )
     if any(share > 0 for task, share in asdict(mixture).items() if task != Task.TVG):
         raise ValueError(f"{where}grpo.oracle is for grounding alone: set all other shares of the mixture to 0")
+
+
+def check_warm_start(grpo: GRPOSettings, form: AnswerFormat, where: str = "") -> None:
+    """Refuse captions at the beginning of a thought where answers have none."""
+    if grpo.warm_start is not None and not form.has_thought:
+        raise ValueError(
+            f"{where}grpo.warm_start begins the thought before an answer, and data.method {form.method} asks for none "
+            "here: set data.thought to true, or grpo.warm_start to null"
+        )
 
 
 def check_rewarded(mixture: Mixture, reward: RewardWeights, where: str) -> None:

@@ -82,6 +82,10 @@ class StagedModule(GroundingModule):
         return any(stage.grpo is not None for stage in self.stages)
 
     @property
+    def needs_captions(self) -> bool:  # type: ignore[override]
+        return any(stage.grpo is not None and stage.grpo.warm_start is not None for stage in self.stages)
+
+    @property
     def needs_targets(self) -> bool:  # type: ignore[override]
         return any(stage.sft and stage.harvest_from is None for stage in self.stages)
 

@@ -20,6 +20,7 @@ class StepContext:
     step: int = 0  # batches of the run before this one
     epoch: int = 0
     world_size: int = 1
+    epoch_of_stage: int = 0  # a stage of a staged run is one epoch
 
     def uniforms(self, positions: list[int], num_generations: int, length: int) -> Tensor:
         """One number in [0, 1) for every token that may be sampled, (B * G, length), float64.
@@ -41,6 +42,10 @@ class StepContext:
         True
         """
         return Random(f"{self.seed} {self.stage} {position} {number}")
+
+    def captions(self, position: int, number: int) -> Random:
+        """The numbers by which captions are chosen to begin completion ``number`` of a prompt; as ``shuffle``."""
+        return Random(f"captions {self.seed} {self.stage} {position} {number}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,15 @@ from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.policy.sharding import gathered
 from tvg_lightning.policy.split_attention import row_layout
 
+Prefixes = Sequence[Sequence[Sequence[int]]]  # B lists of G: the tokens with which a completion begins, perhaps none
+
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """One sampled completion: its ids (the end token included when it was reached), its text, its log-probs."""
+    """One sampled completion: its ids (the end token included when it was reached), its text, its log-probs.
+
+    A prefix that was given is part of all three, its log-probs the policy's.
+    """
 
     token_ids: tuple[int, ...]
     text: str
@@ -31,7 +36,10 @@ class Completion:
 
 
 class RolloutEngine(Protocol):
-    """Generates completions: ``generate``, or an engine of your own that gives the policy's log-probs with them."""
+    """Generates completions: ``generate``, or an engine of your own that gives the policy's log-probs with them.
+
+    It is given ``prefixes`` by name, and only where there are some (``grpo.warm_start``).
+    """
 
     def __call__(
         self,
@@ -41,6 +49,7 @@ class RolloutEngine(Protocol):
         num_generations: int,
         generation: GenerationSettings,
         uniform_RT: Tensor | None = None,
+        prefixes: Prefixes | None = None,
     ) -> list[list[Completion]]: ...
 
 
@@ -63,13 +72,18 @@ def generate(
     num_generations: int,
     generation: GenerationSettings,
     uniform_RT: Tensor | None = None,
+    prefixes: Prefixes | None = None,
 ) -> list[list[Completion]]:
-    """G completions of each prompt. ``uniform_RT`` (B * G, max_new_tokens) are the random numbers; None when greedy."""
+    """G completions of each prompt. ``uniform_RT`` (B * G, max_new_tokens) are the random numbers; None when greedy.
+
+    A completion that has a prefix goes on from it; its tokens count towards ``max_new_tokens``.
+    """
     was_training = policy.training
     policy.eval()  # with gradient checkpointing, a training model would run its layers as checkpoints
     # gathered once for all tokens: ranks with longer answers take more turns without waiting
     with gathered(policy), cast_once(policy) as head_VH:
-        rows = _generate(policy, head_VH, prompts, features, num_generations, generation, uniform_RT)
+        given = [prefix for group in prefixes or () for prefix in group]
+        rows = _generate(policy, head_VH, prompts, features, num_generations, generation, uniform_RT, given)
     policy.train(was_training)
     return [rows[i : i + num_generations] for i in range(0, len(rows), num_generations)]
 
@@ -82,6 +96,7 @@ def _generate(
     num_generations: int,
     generation: GenerationSettings,
     uniform_RT: Tensor | None,
+    prefixes: Sequence[Sequence[int]],
 ) -> list[Completion]:
     state = _prefill(policy, head_VH, prompts, features, num_generations, generation)
     ids: list[list[int]] = [[] for _ in range(len(prompts) * num_generations)]
@@ -94,6 +109,9 @@ def _generate(
             asked = [prompts[row // num_generations].input_ids for row in state.rows]
             chosen_from_RV = penalised(state.logits_RV, asked, [ids[row] for row in state.rows], generation)
         token_R = choose_tokens(chosen_from_RV, generation, uniform_R)
+        for number, row in enumerate(state.rows if prefixes else ()):
+            if t < len(prefixes[row]):
+                token_R[number] = prefixes[row][t]
         logp_R = state.logits_RV.gather(1, token_R[:, None])[:, 0] - state.logits_RV.logsumexp(1)
         for row, token, logp in zip(state.rows, token_R.tolist(), logp_R.tolist(), strict=True):
             ids[row].append(token)

@@ -14,6 +14,7 @@ from tvg_lightning.data.moving_shapes.queries import (
     Ordinal,
     Query,
     Relation,
+    captions_of,
     query_wordings,
     true_windows,
     words_apart,
@@ -84,6 +85,15 @@ def test_ordinals_by_hand(ordinal: Ordinal, red: Span, blue: Span | None) -> Non
 def test_relations_by_hand(relation: Relation, action: str, windows: tuple[Span, ...]) -> None:
     query = Query("relation", RED, "spin", relation=relation, other=Deed(BLUE, action))
     assert true_windows(SCENE, query) == windows
+
+
+def test_captions_say_what_happens_in_order_of_time() -> None:
+    assert captions_of(SCENE)[:3] == [
+        "1.0 to 4.0: red square spins",
+        "4.0 to 9.0: blue circle grows",
+        "9.0 to 12.0: red square spins",
+    ]
+    assert len(captions_of(SCENE)) == len(SCENE.events)
 
 
 def test_another_deed_that_is_done_twice_can_leave_two_answers() -> None:

@@ -83,6 +83,15 @@ def deed_of(scene: Scene, event: Event) -> Deed:
     return Deed(scene.actors[event.actor].subject, event.action)
 
 
+def captions_of(scene: Scene) -> list[str]:
+    """What happens, each event with its times, in order of time: "2.0 to 5.5: red square spins"."""
+    return [
+        f"{event.window.start_s:.1f} to {event.window.end_s:.1f}: {deed.subject} {FORMS[deed.action][0]}"
+        for event in scene.events
+        for deed in [deed_of(scene, event)]
+    ]
+
+
 def words_apart(deed: Deed, other: Deed) -> int:
     """The number of words, 0 to 3, in which two deeds differ: colour, shape, action.
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from tvg_lightning.data.moving_shapes.drawing import CANVAS_PX, draw_frame
 from tvg_lightning.data.moving_shapes.kinds import AskedScene, draw_scene_for
-from tvg_lightning.data.moving_shapes.queries import KINDS, Kind, query_wordings
+from tvg_lightning.data.moving_shapes.queries import KINDS, Kind, captions_of, query_wordings
 from tvg_lightning.data.moving_shapes.shares import PLAIN, KindShares
 from tvg_lightning.data.moving_shapes.world import Pairs, Scene
 from tvg_lightning.files import atomic_write, read_json, read_jsonl
@@ -30,7 +30,7 @@ _X264 = {
     "crf": "20",
     "x264-params": "threads=1:lookahead-threads=1:sync-lookahead=0:rc-lookahead=0:mbtree=0:no-psy=1",
 }
-VERSION = 4  # raise when the world changes: rendered folders of another version are drawn anew
+VERSION = 5  # raise when the world changes: rendered folders of another version are drawn anew
 _STAMP, _BEGUN = "rendered.json", "rendering.json"  # of a finished folder, and of one that is being written
 SPLITS: dict[str, Pairs] = {"train": "seen", "held_out": "seen", "compositional": "unseen"}
 
@@ -113,6 +113,7 @@ def annotate(drawn: AskedScene, video: str, rng: random.Random) -> list[str]:
                 "query": rng.choice(query_wordings(asked.query)),
                 "windows": [list(window) for window in asked.windows],
                 "kind": asked.query.kind,
+                "captions": captions_of(drawn.scene),
             }
         )
         for number, asked in enumerate(drawn.asked)
@@ -168,7 +169,7 @@ def _is_ours(annotations: Path) -> bool:
     except (ValueError, OSError):
         return False
     return bool(lines) and all(
-        given.keys() - {"kind"} == {"id", "video", "duration", "query", "windows"}
+        given.keys() - {"kind", "captions"} == {"id", "video", "duration", "query", "windows"}
         and given.get("kind", "plain") in KINDS  # earlier renderings do not say it
         and re.fullmatch(rf"{annotations.stem}_\d{{5,}}\.mp4", str(given["video"])) is not None
         and re.fullmatch(rf"{Path(given['video']).stem}_\d+", str(given["id"])) is not None
