@@ -1,6 +1,7 @@
 """Rules of the layout that a machine can hold: floors, empty __init__ files, no prints, small pieces, tests."""
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -180,6 +181,23 @@ def security_faults(module: str, source: str) -> list[str]:
     return faults
 
 
+# what only the files of families may know; beside them the makers of the packaged policy, which is of one family
+FAMILY_NAME = re.compile(r"qwen_?\d|model_type", re.IGNORECASE)
+KNOWS_FAMILIES = ("tvg_lightning.policy.families.", "tvg_lightning.policy.tiny_arch", "tvg_lightning.tools.pretrain_")
+
+
+def family_faults(module: str, source: str) -> list[str]:
+    """Where a module that all families share imports from one of them, or asks which one it has."""
+    if module.startswith(KNOWS_FAMILIES):
+        return []
+    faults: list[str] = []
+    for node in ast.walk(ast.parse(source)):
+        may_tell = isinstance(node, ast.Import | ast.ImportFrom | ast.Compare | ast.Match)
+        if may_tell and FAMILY_NAME.search(ast.unparse(node)):
+            faults.append(f"{module}:{node.lineno} knows a family: {ast.unparse(node)}")
+    return faults
+
+
 def call_faults(call: ast.Call) -> Iterator[str]:
     """What is wrong with a call, judged by its name and its keywords."""
     name, keywords = ast.unparse(call.func), {k.arg: ast.unparse(k.value) for k in call.keywords}
@@ -281,6 +299,13 @@ def test_pieces_are_small_and_quiet() -> None:
     assert not faults, "\n".join(faults)
 
 
+def test_families_are_told_apart_in_their_folder_alone() -> None:
+    faults: list[str] = []
+    for path in [*sources(), *ROOT.glob("train.py")]:
+        faults += family_faults(module_of(path), path.read_text(encoding="utf-8"))
+    assert not faults, "\n".join(faults)
+
+
 def test_nothing_in_data_is_run() -> None:
     faults: list[str] = []
     for path in [
@@ -363,6 +388,22 @@ def test_style_faults_are_found(source: str, fault: str) -> None:
 def test_security_faults_are_found(source: str, fault: str) -> None:
     (found,) = security_faults("tvg_lightning.traces", source)
     assert fault in found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from transformers import Qwen2_5_VLConfig",
+        "import transformers.models.qwen3_vl",
+        "from tvg_lightning.policy.families.qwen3_vl import QWEN3_VL",
+        "x = 1 if policy.family.model_type == other else 2",
+        "if family == 'qwen3_vl':\n    pass",
+    ],
+)
+def test_modules_that_know_a_family_are_found(source: str) -> None:
+    (found,) = family_faults("tvg_lightning.policy.backbone", source)
+    assert "knows a family" in found
+    assert family_faults("tvg_lightning.policy.families.qwen3_vl", source) == []
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ from benchmarks.sides.work import (
     tell,
     threads_from,
 )
-from tvg_lightning.policy.chat import DEFAULT_SYSTEM
+from tvg_lightning.policy.families.qwen2_5_vl import DEFAULT_SYSTEM
 
 # the chat template of tvg_lightning.policy.chat, with a picture in the place of the video
 CHAT_TEMPLATE = (

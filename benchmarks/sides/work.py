@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Qwen2_5_VLTextConfig
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+from transformers import AutoTokenizer, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, token_id
+from tvg_lightning.policy.families.qwen2_5_vl import QWEN2_5_VL
 from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.loading import TINY_FOLDER
 
@@ -144,12 +144,9 @@ def measured_peak(threads: int, dtype: str, size: int = 2048, tries: int = 10) -
 def least_operations(work: Work, prompt_tokens: int) -> StepFlops:
     """The operations that one step of this work needs at least, however it is done."""
     config = model_config()
-    assert isinstance(config.text_config, Qwen2_5_VLTextConfig)
-    assert isinstance(config.vision_config, Qwen2_5_VLVisionConfig)
     return step_flops(
         config.text_config,
-        config.vision_config,
-        [(1, 2 * work.side, 2 * work.side)],
+        QWEN2_5_VL.tower_flops(config.vision_config, (1, 2 * work.side, 2 * work.side)),
         [prompt_tokens],
         [[work.new_tokens] * work.num_generations],
     )

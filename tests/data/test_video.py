@@ -22,7 +22,7 @@ from tvg_lightning.data.video import (
     sampled_fps,
     smart_size,
 )
-from tvg_lightning.policy.mrope import video_position_ids
+from tvg_lightning.policy.families.qwen2_5_vl import video_position_ids
 from tvg_lightning.schema import Span
 
 TWO_FPS = FrameSettings()

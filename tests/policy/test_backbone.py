@@ -126,7 +126,7 @@ def test_other_texts_to_learn_have_the_ids_they_had(tiny: PolicyBackbone) -> Non
 
 def test_half_an_emoji_reaches_no_tokenizer(tiny: PolicyBackbone) -> None:
     assert tiny.text_to_ids("a \ud83d b\0") == tiny.text_to_ids("a � b�")
-    assert chat_ids(tiny.tokenizer, Prompt("a \ud83d"), 1) == chat_ids(tiny.tokenizer, Prompt("a �"), 1)
+    assert chat_ids(tiny.tokenizer, Prompt("a \ud83d"), "", None) == chat_ids(tiny.tokenizer, Prompt("a �"), "", None)
 
 
 def test_a_later_tokenizer_keeps_its_added_tokens(shared: Path) -> None:

@@ -49,8 +49,8 @@ def checkpoint_of(policy: PolicyBackbone, path: Path, **changes: Any) -> Path:
 @torch.no_grad()
 def our_logits(policy: PolicyBackbone, prompt: EncodedPrompt) -> Tensor:
     layout = row_layout([len(prompt.input_ids)])
-    embeds_1NH = policy.embed(prompt.input_ids[None], policy.video_features([prompt]))
-    return policy.hidden_states(embeds_1NH, prompt.position_ids[:, None], layout) @ policy.head.T
+    embedded = policy.embed(prompt.input_ids[None], policy.video_features([prompt]))
+    return policy.hidden_states(embedded, prompt.position_ids[:, None], layout) @ policy.head.T
 
 
 @torch.no_grad()
@@ -59,7 +59,7 @@ def dense_logits(policy: PolicyBackbone, prompt: EncodedPrompt, features: Tensor
     num_tokens = len(prompt.input_ids)
     causal_11NN = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()[None, None]
     read = policy.model.model.language_model(
-        inputs_embeds=policy.embed(prompt.input_ids[None], [features]),
+        inputs_embeds=policy.embed(prompt.input_ids[None], [features]).tokens_1NH,
         position_ids=prompt.position_ids[:, None],
         attention_mask={"full_attention": causal_11NN},
     )

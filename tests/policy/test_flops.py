@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from transformers import Qwen2_5_VLTextConfig
+from transformers import Qwen2_5_VLTextConfig, Qwen3VLTextConfig
 
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.flops import head_flops, row_flops, step_flops, tower_flops
+from tvg_lightning.policy.flops import head_flops, head_size, row_flops, step_flops
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.split_attention import DenseAttention, dense_mask
 
@@ -26,15 +26,25 @@ def test_a_row_by_hand() -> None:
     assert head_flops(TEXT, 3) == 240
 
 
-def test_a_step_by_hand(tiny: PolicyBackbone) -> None:
+def test_heads_may_be_wider_than_their_share_of_the_hidden_size() -> None:
+    """Query and output 32 each, key and value 16 each, MLP 72: 168, for 3 tokens 1008; 6 pairs of 32 each: 192."""
+    text = Qwen3VLTextConfig(
+        vocab_size=10, hidden_size=4, intermediate_size=6, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=1, head_dim=4,
+    )  # fmt: skip
+    assert (head_size(TEXT), head_size(text)) == (2, 4)
+    assert row_flops(text, 2, [1]) == 1008 + 192
+
+
+def test_a_step_by_hand() -> None:
     """A prompt of 2 tokens and two completions of 2, of which one is read while writing."""
-    step = step_flops(TEXT, tiny.vision_config, [], [2], [[2, 2]])
+    step = step_flops(TEXT, 0.0, [2], [[2, 2]])
     assert step.prefill == 2 * 240 + 3 * 16 + 80
     assert step.decode == 2 * 240 + 2 * 3 * 16 + 2 * 80
     assert step.loss == 6 * 240 + (3 + 2 * (4 + 3)) * 16 + 4 * 80
     assert step.backward == 2 * step.loss and step.vision == 0
     assert step.total == step.rollout + 3 * step.loss
-    assert step_flops(TEXT, tiny.vision_config, [], [2], [[2, 2]], "lora", num_forwards=2).backward == step.loss
+    assert step_flops(TEXT, 0.0, [2], [[2, 2]], "lora", num_forwards=2).backward == step.loss
 
 
 def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
@@ -53,14 +63,16 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     text, vision = tiny.text_config, tiny.vision_config
     one_token = row_flops(text, 1, []) - 4 * text.num_hidden_layers * text.hidden_size
     pairs = vision.depth * prompt.grid_thw[0] * (prompt.grid_thw[1] * prompt.grid_thw[2]) ** 2
-    tower = tower_flops(vision, prompt.grid_thw) - 4 * vision.hidden_size * pairs  # a frame is one window here
+    tower = (
+        tiny.family.tower_flops(vision, prompt.grid_thw) - 4 * vision.hidden_size * pairs
+    )  # a frame is one window here
     assert num_patches == 12
     assert products == pytest.approx(one_token * num_tokens + tower)
 
 
 def test_known_features_cost_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     known = replace(prompts[0], features=tiny.video_features(prompts[:1])[0])
-    assert tiny.flops([prompts[0]], [[[20]]]).vision == tower_flops(tiny.vision_config, prompts[0].grid_thw)
-    assert tiny.flops([known, prompts[1]], [[[20]], [[20]]]).vision == tower_flops(
+    assert tiny.flops([prompts[0]], [[[20]]]).vision == tiny.family.tower_flops(tiny.vision_config, prompts[0].grid_thw)
+    assert tiny.flops([known, prompts[1]], [[[20]], [[20]]]).vision == tiny.family.tower_flops(
         tiny.vision_config, prompts[1].grid_thw
     )

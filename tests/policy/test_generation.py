@@ -84,7 +84,7 @@ def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[E
         ids, features = prompt.input_ids.tolist(), tiny.video_features([prompt])
         positions = prompt.position_ids
         for expected in group[0].token_ids:
-            embeds = tiny.embed(torch.tensor([ids]), features)
+            embeds = tiny.embed(torch.tensor([ids]), features).tokens_1NH
             with torch.no_grad():
                 logits = tiny.model(inputs_embeds=embeds, position_ids=positions[:, None]).logits[0, -1]
             logits[tiny.suppressed_ids] = float("-inf")
@@ -104,7 +104,7 @@ def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[
         assert group[0].token_ids == group[1].token_ids
         cache, found = DynamicCache(config=tiny.text_config), []
         embeds, positions = (
-            tiny.embed(prompt.input_ids[None], tiny.video_features([prompt])),
+            tiny.embed(prompt.input_ids[None], tiny.video_features([prompt])).tokens_1NH,
             prompt.position_ids[:, None],
         )
         for _ in range(150):
@@ -113,7 +113,7 @@ def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[
                     inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
                 ).logits[0, -1]
             found.append(int(logits.index_fill(0, tiny.suppressed_ids, float("-inf")).argmax()))
-            embeds = tiny.embed(torch.tensor([found[-1:]]), ())
+            embeds = tiny.embed(torch.tensor([found[-1:]]), ()).tokens_1NH
             positions = positions.max().expand(3, 1, 1) + 1
         assert group[0].token_ids == tuple(found)
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """Keys and values of a rollout: each new token sees its prompt and its own row, as through one mask."""
 
+from collections.abc import Sequence
+
 import pytest
 import torch
 from torch import Tensor
@@ -18,9 +20,9 @@ def made_up(num_N: int) -> tuple[Tensor, Tensor, Tensor]:
     return query, key, value
 
 
-def prefilled(num_layers: int = 1) -> PrefillAttention:
+def prefilled(layers: Sequence[int] = (0,)) -> PrefillAttention:
     prefill = PrefillAttention(row_layout(LENGTHS))
-    for layer in range(num_layers):
+    for layer in layers:
         prefill.attend(layer, *made_up(sum(LENGTHS)), SCALING)
     return prefill
 
@@ -39,14 +41,17 @@ def test_prefill_is_causal_in_each_prompt_and_keeps_what_it_read() -> None:
         keys, values = (x[:, seen[token]] for x in inputs[1:])
         torch.testing.assert_close(found[:, token], over(inputs[0][:, token], keys, values))
     assert torch.equal(prefill.keys[0], inputs[1]) and torch.equal(prefill.values[0], inputs[2])
-    with pytest.raises(AssertionError, match="layers read in order, once"):
+    with pytest.raises(AssertionError, match="a layer reads a row once"):
         prefill.attend(0, *inputs, SCALING)
 
 
 @pytest.mark.parametrize("num_tokens", [3, 70])  # with 70, the room for 64 has to grow
 def test_rows_see_their_prompt_and_themselves(num_tokens: int) -> None:
-    """Row 2 ends after the second token: the others go on as they were, also when only one prompt is left."""
-    prefill = prefilled(num_layers=2)
+    """Row 2 ends after the second token: the others go on as they were, also when only one prompt is left.
+
+    Layers 3 and 7 attend; those between them may do something else.
+    """
+    prefill = prefilled(layers=(3, 7))
     decode = DecodeAttention(prefill, NUM_G)
     prompt_of_row = [slice(0, 5), slice(0, 5), slice(5, 8), slice(5, 8)]
     own: dict[tuple[int, int], list[tuple[Tensor, Tensor]]] = {}
@@ -59,7 +64,7 @@ def test_rows_see_their_prompt_and_themselves(num_tokens: int) -> None:
             decode.keep([1])  # of what is left
             rows = [1]
         decode.make_room()
-        for layer in range(2):
+        for layer in (3, 7):
             query, key, value = made_up(len(rows))
             found = decode.attend(layer, query, key, value, SCALING)
             for number, row in enumerate(rows):

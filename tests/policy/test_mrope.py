@@ -3,11 +3,11 @@
 import math
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tvg_lightning.policy.mrope import prompt_position_ids, timed_position_ids, video_position_ids
+from tvg_lightning.policy.families.qwen2_5_vl import video_position_ids
+from tvg_lightning.policy.mrope import grid_block, prompt_position_ids
 
 VIDEO = 9
 
@@ -44,34 +44,24 @@ def test_agrees_with_counting_by_hand(
 ) -> None:
     num_video = grid[0] * (grid[1] // 2) * (grid[2] // 2)
     ids = [1] * before + [VIDEO] * num_video + [1] * after
-    found = prompt_position_ids(ids, VIDEO, grid, seconds_per_grid, per_second)
+    found = prompt_position_ids(ids, VIDEO, [video_position_ids(grid, seconds_per_grid, per_second)])
     assert found.tolist() == reference(ids, grid, seconds_per_grid, per_second)
 
 
 def test_text_after_a_long_video_starts_behind_its_last_second() -> None:
     """Ten grids of 2 s at 2 ids a second end at 36; transformers would put the text at max(h, w) / 2 = 1."""
     ids = [1, *[VIDEO] * 10, 2, 3]
-    found = prompt_position_ids(ids, VIDEO, (10, 2, 2), seconds_per_grid=2.0, tokens_per_second=2)
+    found = prompt_position_ids(ids, VIDEO, [video_position_ids((10, 2, 2), 2.0, 2)])
     assert found[0].tolist() == [0, *range(1, 40, 4), 38, 39]
     assert found[1].tolist() == [0, *[1] * 10, 38, 39]
 
 
-def test_a_rate_that_is_not_a_binary_fraction_does_not_lose_an_index() -> None:
-    """At 3 frames a second, grid 3 lies at exactly 2 s: its index is 4, though 2 / 3 is rounded."""
-    found = video_position_ids((4, 2, 2), seconds_per_grid=2 / 3.0000000001, tokens_per_second=2)
-    assert found[0].tolist() == [0, 1, 2, 4]
-
-
 def test_a_prompt_that_does_not_match_its_grid_is_our_fault() -> None:
     with pytest.raises(AssertionError, match="grid"):
-        prompt_position_ids([1, VIDEO, 2], VIDEO, (2, 2, 2), 1.0, 2)
-    assert torch.equal(video_position_ids((1, 2, 2), 1.0, 2), torch.zeros(3, 1, dtype=torch.long))
-
-
-def test_a_video_that_begins_late_is_told_so() -> None:
-    """Three pairs of frames at 2.5, 3.5 and 4.5 s, two ids a second; the text goes on behind the last."""
-    found = prompt_position_ids([1, VIDEO, VIDEO, VIDEO, 2], VIDEO, (3, 2, 2), 1.0, 2, start_s=2.5)
-    assert found[0].tolist() == [0, 6, 8, 10, 11] and found[1].tolist() == [0, 1, 1, 1, 11]
+        prompt_position_ids([1, VIDEO, 2], VIDEO, [grid_block([0, 1], 1, 1)])
+    for blocks in ([], [grid_block([0], 1, 1)] * 2):
+        with pytest.raises(AssertionError, match="grid"):
+            prompt_position_ids([1, VIDEO, 2], VIDEO, blocks)
 
 
 @given(
@@ -80,11 +70,11 @@ def test_a_video_that_begins_late_is_told_so() -> None:
     width=st.sampled_from([2, 4, 8]),
     words=st.integers(1, 4),
 )
-def test_times_between_the_frames_are_counted_as_text(pairs: int, height: int, width: int, words: int) -> None:
+def test_runs_between_words_are_counted_one_after_the_other(pairs: int, height: int, width: int, words: int) -> None:
     """Pair k begins after k pairs, each as long as its longer side, and all words before it."""
     tokens = (height // 2) * (width // 2)
     ids = [1, 1, *([1] * words + [VIDEO] * tokens) * pairs, 1]
-    found = timed_position_ids(ids, VIDEO, (pairs, height, width))
+    found = prompt_position_ids(ids, VIDEO, [grid_block([0], height // 2, width // 2)] * pairs)
     side, at = max(height, width) // 2, 2
     expected = [[0] * 3, [1] * 3]
     for _ in range(pairs):
@@ -93,8 +83,3 @@ def test_times_between_the_frames_are_counted_as_text(pairs: int, height: int, w
         expected += [[at, at + k // (width // 2), at + k % (width // 2)] for k in range(tokens)]
         at += side
     assert found.T.tolist() == [*expected, [at] * 3]
-
-
-def test_a_run_that_is_no_pair_is_our_fault() -> None:
-    with pytest.raises(AssertionError, match="grid"):
-        timed_position_ids([1, VIDEO, VIDEO, 2], VIDEO, (2, 2, 2))

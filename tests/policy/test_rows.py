@@ -8,8 +8,8 @@ from torch import Tensor
 
 from tests.policy.conftest import clip
 from tvg_lightning.modules.step import StepContext
-from tvg_lightning.policy import loading
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.lean_modules import LeanNorm
 from tvg_lightning.policy.rows import EncodedPrompt, pack
@@ -38,7 +38,9 @@ def _alone(policy: PolicyBackbone, prompt: EncodedPrompt, completion: list[int],
     after = torch.arange(len(completion)).expand(3, -1) + next_id
     positions = torch.cat((prompt.position_ids, after), dim=1)[:, None]
     hidden = policy.model.model.language_model(
-        inputs_embeds=policy.embed(ids, policy.video_features([prompt])), position_ids=positions, use_cache=False
+        inputs_embeds=policy.embed(ids, policy.video_features([prompt])).tokens_1NH,
+        position_ids=positions,
+        use_cache=False,
     ).last_hidden_state
     logits = (hidden @ policy.head.T).float()[0, len(prompt.input_ids) - 1 : -1] / temperature
     logp = logits.index_fill(1, policy.suppressed_ids, float("-inf")).log_softmax(1)
@@ -67,7 +69,8 @@ def test_a_packed_row_equals_separate_rows(
     settings = VISION_TOO if tuning == "full" else PolicySettings(tuning=tuning, lora_rank=4)
     settings = replace(settings, attention=attention, gradient_checkpointing=gradient_checkpointing)
     policy = PolicyBackbone(settings)
-    monkeypatch.setattr(loading, "make_lean", lambda model: None)
+    family = policy.family
+    monkeypatch.setitem(FAMILIES, family.model_type, replace(family, make_lean=lambda model: None))
     stock = PolicyBackbone(settings)
     assert not any(isinstance(module, LeanNorm) for module in stock.modules())
     _awaken_adapters(policy)

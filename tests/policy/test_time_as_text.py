@@ -54,7 +54,7 @@ def test_a_packed_row_gives_the_log_probs_of_separate_ones(tiny: PolicyBackbone,
                 row = torch.cat([prompt.input_ids, torch.tensor(ids)])
                 after = prompt.next_position + torch.arange(len(ids)).expand(3, -1)
                 positions = torch.cat([prompt.position_ids, after], dim=1)[:, None]
-                embeds = tiny.embed(row[None], tiny.video_features([prompt]))
+                embeds = tiny.embed(row[None], tiny.video_features([prompt])).tokens_1NH
                 logits = tiny.model(inputs_embeds=embeds, position_ids=positions).logits[0, -len(ids) - 1 : -1]
                 logits[:, tiny.suppressed_ids] = float("-inf")
                 alone = logits.log_softmax(1).gather(1, torch.tensor(ids)[:, None])[:, 0]

@@ -6,22 +6,21 @@ what is added up give (``stream_bytes``), which is e unless float32 weights are 
 its input and one float32 number a token.
 """
 
-from transformers import Qwen2_5_VLTextConfig
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
+from typing import Any
 
 from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.flops import head_size
 
 _FLOAT = 4
 PATCH_NUMBERS = 3 * 2 * 14 * 14  # colours, frames, pixels
 
 
-def key_value_width(text: Qwen2_5_VLTextConfig) -> int:
+def key_value_width(text: Any) -> int:
     """Numbers of a token's key and value in one layer: 2 K D."""
-    assert text.num_key_value_heads is not None
-    return 2 * text.num_key_value_heads * (text.hidden_size // text.num_attention_heads)
+    return int(2 * text.num_key_value_heads * head_size(text))
 
 
-def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+def decoder_layer(text: Any, settings: PlanSettings) -> float:
     """Bytes that one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
@@ -43,7 +42,7 @@ def decoder_layer(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
     return float(num_tokens * per_token + copied * width * e)
 
 
-def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+def decoder_layer_backward(text: Any, settings: PlanSettings) -> float:
     """The most transient bytes in the backward pass of one layer, at its MLP: N (e (4 I + H) + s H).
 
     act(gate), computed again, and the gradients of the product and both its factors; the gradient that comes
@@ -54,7 +53,7 @@ def decoder_layer_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -
     return float(settings.row_tokens * per_token)
 
 
-def decoder(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+def decoder(text: Any, settings: PlanSettings) -> float:
     """Bytes that the language model keeps of a row: layers, or with checkpointing their inputs, N H s each; and ends.
 
     The ends: the last norm's input (N H s), the states that predict (M H e), M tokens of completions.
@@ -65,24 +64,24 @@ def decoder(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
     return float(text.num_hidden_layers * layer + ends)
 
 
-def logits_forward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+def logits_forward(text: Any, settings: PlanSettings) -> float:
     """Logits of one chunk of n completion tokens in float32, and as many numbers while they are summed: 8 n V."""
     return 2.0 * _FLOAT * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size
 
 
-def logits_backward(text: Qwen2_5_VLTextConfig, settings: PlanSettings) -> float:
+def logits_backward(text: Any, settings: PlanSettings) -> float:
     """The same logits, which become their gradient in place; where e is 2, cast for the products: 4 n V, or 6 n V."""
     per_number = _FLOAT if settings.compute_bytes == _FLOAT else _FLOAT + settings.compute_bytes
     return float(per_number * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size)
 
 
-def prefill(text: Qwen2_5_VLTextConfig, num_tokens: int, settings: PlanSettings) -> float:
+def prefill(text: Any, num_tokens: int, settings: PlanSettings) -> float:
     """The most that a pass without gradient holds, at an MLP: N (e 4 I + s 3 H)."""
     per_token = settings.compute_bytes * 4 * text.intermediate_size + settings.stream_bytes * 3 * text.hidden_size
     return float(num_tokens * per_token)
 
 
-def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
+def tower_block(vision: Any, settings: PlanSettings) -> float:
     """Bytes that one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
 
     i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. The
@@ -94,7 +93,7 @@ def tower_block(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float
     return float(settings.patches * (e * numbers + _FLOAT * (vision.num_heads + 2)))
 
 
-def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
+def tower(vision: Any, settings: PlanSettings) -> float:
     """Bytes that the vision side keeps of all videos: none where it is frozen; its merger N H 4 e, and the tower."""
     if not settings.features_need_grad:
         return 0.0
@@ -107,7 +106,7 @@ def tower(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
     return settings.batch_size * kept
 
 
-def vision_pass(vision: Qwen2_5_VLVisionConfig, settings: PlanSettings) -> float:
+def vision_pass(vision: Any, settings: PlanSettings) -> float:
     """The most transient bytes of the tower: patches in float32 three times (12 a number), or, if more, an MLP.
 
     At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each.

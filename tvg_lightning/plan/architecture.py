@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
-from transformers import Qwen2_5_VLTextConfig
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.families.family import Family
 from tvg_lightning.policy.loading import ARCHITECTURES, TINY_FOLDER
 from tvg_lightning.policy.settings import PolicySettings
 
@@ -22,8 +22,9 @@ NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)
 class Architecture:
     """A policy in numbers. Counts are of parameters; one that is used twice (a tied head) counts once."""
 
-    text: Qwen2_5_VLTextConfig
-    vision: Qwen2_5_VLVisionConfig
+    text: Any  # the configs of the language model and the vision tower, of the family's classes
+    vision: Any
+    family: Family
     total: int
     trained: int
     quantized: int  # held in 4 bits
@@ -69,6 +70,7 @@ def _count(settings: PolicySettings, quantized: bool) -> Architecture:
     return Architecture(
         policy.text_config,
         policy.vision_config,
+        policy.family,
         total=_numbers(policy),
         trained=_numbers(policy, trained=True),
         quantized=adapted if quantized else 0,
@@ -82,7 +84,7 @@ def _count(settings: PolicySettings, quantized: bool) -> Architecture:
         matrices=_matrices(language_model.layers),
         matrices_kept=_matrices(language_model.layers, but="down_proj"),
         tower_matrices_kept=_matrices(visual.blocks, but="down_proj"),
-        merger_matrices=_matrices(visual.merger),
+        merger_matrices=sum(_matrices(merger) for merger in policy.family.mergers(visual)),
     )
 
 

@@ -51,8 +51,7 @@ def step_work(architecture: Architecture, settings: PlanSettings) -> Work:
     num_prompts = settings.batch_size
     flops = step_flops(
         architecture.text,
-        architecture.vision,
-        [settings.grid_thw] * num_prompts,
+        num_prompts * architecture.family.tower_flops(architecture.vision, settings.grid_thw),
         [settings.prompt_tokens] * num_prompts,
         [[settings.max_new_tokens] * settings.num_generations] * num_prompts,
         settings.tuning,
@@ -71,7 +70,7 @@ def _shuffled(architecture: Architecture, settings: PlanSettings) -> float:
     """A forward pass over every completion with a prompt of its own, for each sees other features."""
     num = settings.batch_size * settings.num_generations
     prompts, completions = [settings.prompt_tokens] * num, [[settings.max_new_tokens]] * num
-    return step_flops(architecture.text, architecture.vision, [], prompts, completions, settings.tuning).loss
+    return step_flops(architecture.text, 0.0, prompts, completions, settings.tuning).loss
 
 
 def decoding_seconds(architecture: Architecture, settings: PlanSettings, gpu: GPU) -> float:

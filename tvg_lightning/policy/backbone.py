@@ -9,26 +9,27 @@ hidden, V vocabulary.
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
-from transformers import Qwen2_5_VLTextConfig
-from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 
 from tvg_lightning.data.caches.feature_cache import ClipFeatures
-from tvg_lightning.data.video import TEMPORAL_PATCH, VideoClip
+from tvg_lightning.data.video import VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
 from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, plain_ids, token_id
+from tvg_lightning.policy.families.family import PromptVideo
+from tvg_lightning.policy.families.known import family_of
 from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.identity import weights_identity
 from tvg_lightning.policy.lean_modules import row_angles
 from tvg_lightning.policy.loading import load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
-from tvg_lightning.policy.mrope import MERGE, prompt_position_ids, timed_position_ids
+from tvg_lightning.policy.mrope import prompt_position_ids
 from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import PolicySettings
@@ -38,8 +39,17 @@ from tvg_lightning.schema import Prompt
 Weights = dict[str, Tensor]
 
 
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A row as the language model's layers take it: the embeddings, and what is added after each of the first ones."""
+
+    tokens_1NH: Tensor
+    video_V: Tensor | None = None  # the places of the video tokens, where something is added
+    added: tuple[Tensor, ...] = ()  # to the video tokens after layer 0, 1, …, (V, H) each
+
+
 class PolicyBackbone(nn.Module):
-    """A Qwen2.5-VL policy: fully tuned, or with LoRA or QLoRA adapters on its language model."""
+    """A policy of one of the known families: fully tuned, or with LoRA or QLoRA adapters on its language model."""
 
     suppressed_ids: Tensor  # (n,) never sampled: vision tokens, and rows of the head without a token
 
@@ -49,6 +59,7 @@ class PolicyBackbone(nn.Module):
         self.tokenizer = load_tokenizer(settings)
         self.model = load_model(settings)
         self.model.config.use_cache = False
+        self.family = family_of(self.model.config.model_type, settings.checkpoint)
         if settings.gradient_checkpointing:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self._choose_trainable()
@@ -66,16 +77,19 @@ class PolicyBackbone(nn.Module):
         return self.suppressed_ids.device  # weights may wait in main memory
 
     @property
-    def text_config(self) -> Qwen2_5_VLTextConfig:
-        config = self.model.config.text_config
-        assert isinstance(config, Qwen2_5_VLTextConfig)
-        return config
+    def text_config(self) -> Any:
+        """The language model's config, of the family's class."""
+        return self.model.config.text_config
 
     @property
-    def vision_config(self) -> Qwen2_5_VLVisionConfig:
-        config = self.model.config.vision_config
-        assert isinstance(config, Qwen2_5_VLVisionConfig)
-        return config
+    def vision_config(self) -> Any:
+        """The vision tower's config, of the family's class."""
+        return self.model.config.vision_config
+
+    @property
+    def side(self) -> int:
+        """Pixels of a video token's side: frames are multiples of it, high and wide."""
+        return self.family.geometry.side
 
     @property
     def head(self) -> Tensor:
@@ -123,35 +137,30 @@ class PolicyBackbone(nn.Module):
             return
         visual = self.model.model.visual
         visual.requires_grad_(self.settings.train_vision_tower)
-        visual.merger.requires_grad_(self.settings.train_merger)
+        for merger in self.family.mergers(visual):
+            merger.requires_grad_(self.settings.train_merger)
 
     # ---- from prompt and clip to log-probabilities
 
     def encode(self, prompt: Prompt, clip: VideoClip | ClipFeatures) -> EncodedPrompt:
         """Tokens, positions and patches of one prompt about one clip; its features, where they are known."""
+        family, g = self.family, self.family.geometry
         if isinstance(clip, ClipFeatures):
             patches, grid_thw, features, keep = torch.empty(0, dtype=torch.uint8), clip.grid_thw, clip.features, None
         else:
-            patches, grid = patchify(clip.frames)
+            patches, grid = patchify(clip.frames, g.patch, g.temporal, g.merge)
             num_t, num_h, num_w = grid.tolist()
             grid_thw, features, keep = (num_t, num_h, num_w), None, clip.keep
-        num_t, num_h, num_w = grid_thw
-        times_s = clip.times_s[::TEMPORAL_PATCH] if prompt.time_as_text else ()
-        ids = chat_ids(self.tokenizer, prompt, num_t * (num_h // MERGE) * (num_w // MERGE), times_s)
-        positions = self._position_ids(ids, clip, grid_thw, prompt.time_as_text)
+        video = PromptVideo(grid_thw, clip.times_s, clip.seconds_per_grid, clip.start_s, prompt.time_as_text)
+        ids = chat_ids(self.tokenizer, prompt, family.video_text(video), family.default_system)
+        blocks = family.video_blocks(video, self.vision_config)
+        positions = prompt_position_ids(ids, self.model.config.video_token_id, blocks)
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
-
-    def _position_ids(
-        self, ids: list[int], clip: VideoClip | ClipFeatures, grid_thw: tuple[int, int, int], time_as_text: bool
-    ) -> Tensor:
-        video_id, per_second = self.model.config.video_token_id, self.vision_config.tokens_per_second
-        if time_as_text:
-            return timed_position_ids(ids, video_id, grid_thw)
-        return prompt_position_ids(ids, video_id, grid_thw, clip.seconds_per_grid, per_second, clip.start_s)
 
     def video_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
         """The features of every prompt's video tokens, (tokens, H) each: one pass of the tower for all that follows.
 
+        Where a family adds features in its first k layers, too, they stand beside those: (tokens, (1 + k) * H).
         Without gradient unless tower or merger are trained. Features from a cache are not computed; those that go
         into one are computed for each video alone, so that they do not depend on the batch.
         """
@@ -173,29 +182,34 @@ class PolicyBackbone(nn.Module):
         return features
 
     def _compute_features(self, prompts: Sequence[EncodedPrompt]) -> list[Tensor]:
-        visual = self.model.model.visual
+        visual, g = self.model.model.visual, self.family.geometry
         patches = torch.cat([prompt.patches for prompt in prompts]).to(self.device)
         grids = torch.tensor([prompt.grid_thw for prompt in prompts], device=self.device)
         with torch.set_grad_enabled(self.features_need_grad and torch.is_grad_enabled()):
-            features = visual(normalise(patches, self.head.dtype), grid_thw=grids).pooler_output
-        lengths = [t * (h // MERGE) * (w // MERGE) for t, h, w in (prompt.grid_thw for prompt in prompts)]
-        return list(features.split(lengths))
+            features = self.family.video_features(visual, normalise(patches, self.head.dtype, g.mean, g.std), grids)
+        return list(features.split([g.num_tokens(prompt.grid_thw) for prompt in prompts]))
 
-    def embed(self, ids_1N: Tensor, features: Sequence[Tensor]) -> Tensor:
-        """Token embeddings (1, N, H), with the video tokens' features in their places."""
+    def embed(self, ids_1N: Tensor, features: Sequence[Tensor]) -> Embedded:
+        """Token embeddings of a row, with the video tokens' features in their places."""
         embeds_1NH = self.model.model.language_model.embed_tokens(ids_1N)
         if not features:
-            return embeds_1NH
-        is_video_1N1 = (ids_1N == self.model.config.video_token_id)[..., None]
-        return embeds_1NH.masked_scatter(is_video_1N1, torch.cat(list(features)).to(embeds_1NH.dtype))
+            return Embedded(embeds_1NH)
+        is_video_1N = ids_1N == self.model.config.video_token_id
+        first_VH, *added = torch.cat(list(features)).to(embeds_1NH.dtype).split(embeds_1NH.shape[2], dim=1)
+        tokens_1NH = embeds_1NH.masked_scatter(is_video_1N[..., None], first_VH)
+        return Embedded(tokens_1NH, is_video_1N[0].nonzero()[:, 0] if added else None, tuple(added))
 
-    def hidden_states(self, embeds_1NH: Tensor, positions_31N: Tensor, row: RowAttention) -> Tensor:
+    def hidden_states(self, embedded: Embedded, positions_31N: Tensor, row: RowAttention) -> Tensor:
         """The language model's last hidden states (N, H) of one row; ``row`` decides which token sees which."""
         language_model = self.model.model.language_model
-        angles = row_angles(language_model.rotary_emb, embeds_1NH, positions_31N)
-        hidden_1NH = embeds_1NH
-        for layer in language_model.layers:
-            hidden_1NH = layer(hidden_1NH, row=row, angles=angles)
+        hidden_1NH = embedded.tokens_1NH
+        angles = row_angles(language_model.rotary_emb, hidden_1NH, positions_31N)
+        for number, layer in enumerate(language_model.layers):
+            hidden_1NH = layer(hidden_1NH, position_embeddings=angles, row=row)
+            if number < len(embedded.added):
+                assert embedded.video_V is not None
+                added_1VH = embedded.added[number][None].to(hidden_1NH.dtype)
+                hidden_1NH = hidden_1NH.index_add(1, embedded.video_V, added_1VH)
         return language_model.norm(hidden_1NH)[0]
 
     def logp(
@@ -211,10 +225,10 @@ class PolicyBackbone(nn.Module):
         """
         row = pack(prompts, completions)
         features = self._video_features(prompts) if features is None else features
-        embeds_1NH = self.embed(row.input_ids_1N.to(self.device), features)
+        embedded = self.embed(row.input_ids_1N.to(self.device), features)
         is_split = self.settings.attention == "split"
         attention = row.layout if is_split else DenseAttention(dense_mask(row.layout).to(self.device))
-        hidden_NH = self.hidden_states(embeds_1NH, row.position_ids_31N.to(self.device), attention)
+        hidden_NH = self.hidden_states(embedded, row.position_ids_31N.to(self.device), attention)
         logp_M = token_logp(
             row.predictors(hidden_NH),
             self.head,
@@ -231,11 +245,10 @@ class PolicyBackbone(nn.Module):
 
         Videos whose features came from a cache need none of the tower.
         """
-        settings = self.settings
+        settings, vision = self.settings, self.vision_config
         return step_flops(
             self.text_config,
-            self.vision_config,
-            [prompt.grid_thw for prompt in prompts if prompt.features is None],
+            sum(self.family.tower_flops(vision, prompt.grid_thw) for prompt in prompts if prompt.features is None),
             [len(prompt.input_ids) for prompt in prompts],
             [[len(completion) for completion in group] for group in completions],
             settings.tuning,

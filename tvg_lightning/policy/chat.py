@@ -1,6 +1,5 @@
 """Qwen's chat template around one video and one question, as token ids."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from transformers import PreTrainedTokenizerBase
@@ -8,33 +7,35 @@ from transformers import PreTrainedTokenizerBase
 from tvg_lightning.files import plain_text
 from tvg_lightning.schema import Prompt
 
-DEFAULT_SYSTEM = "You are a helpful assistant."  # what Qwen's own template says when there is no system turn
 END_OF_TURN = "<|im_end|>"
 VIDEO_TOKEN = "<|video_pad|>"
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", VIDEO_TOKEN)
 
 
-def chat_text(prompt: Prompt, num_video_tokens: int, times_s: Sequence[float] = ()) -> str:
+def video_run(num_tokens: int) -> str:
+    """Video tokens between their start and end.
+
+    >>> video_run(2)
+    '<|vision_start|><|video_pad|><|video_pad|><|vision_end|>'
+    """
+    return f"<|vision_start|>{VIDEO_TOKEN * num_tokens}<|vision_end|>"
+
+
+def chat_text(prompt: Prompt, video: str, default_system: str | None) -> str:
     """The whole prompt as text, up to the point where the assistant begins to speak.
 
-    ``times_s``: of every pair of frames, written in seconds with one decimal before the tokens of the pair, which then
-    are a video of their own (TimeLens, arXiv 2512.14698, whose exact text is not public); () writes none.
+    ``video``: the text of the video, special tokens included, as the policy's family writes it. ``default_system``:
+    what the family's template says where the prompt has no system turn; None leaves the turn out.
     """
-    each = num_video_tokens // max(1, len(times_s))
-    times = [f"{time_s:.1f}" for time_s in times_s] or [""]
-    video = "".join(f"{time}<|vision_start|>{VIDEO_TOKEN * each}<|vision_end|>" for time in times)
+    system = prompt.system or default_system
+    turn = f"<|im_start|>system\n{system}{END_OF_TURN}\n" if system else ""
     user = f"{video}{prompt.user}" if prompt.video_first else f"{prompt.user}{video}"
-    return (
-        f"<|im_start|>system\n{prompt.system or DEFAULT_SYSTEM}{END_OF_TURN}\n"
-        f"<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n"
-    )
+    return f"{turn}<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n"
 
 
-def chat_ids(
-    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, num_video_tokens: int, times_s: Sequence[float] = ()
-) -> list[int]:
+def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, video: str, default_system: str | None) -> list[int]:
     """Token ids of ``chat_text``. Special tokens that the user's words spell out stay plain text."""
-    return list(tokenizer(chat_text(_defused(prompt), num_video_tokens, times_s))["input_ids"])
+    return list(tokenizer(chat_text(_defused(prompt), video, default_system))["input_ids"])
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
@@ -47,10 +48,10 @@ def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:
 
 
 def token_id(tokenizer: PreTrainedTokenizerBase, token: str) -> int:
-    """The id of one special token; a checkpoint without it is not a Qwen2.5-VL."""
+    """The id of one special token; a checkpoint without it is none of a known family."""
     found = tokenizer.convert_tokens_to_ids(token)
     if not isinstance(found, int):
-        raise ValueError(f"policy.checkpoint: its tokenizer has no token {token}; give a Qwen2.5-VL checkpoint")
+        raise ValueError(f"policy.checkpoint: its tokenizer has no token {token}; give a Qwen-VL checkpoint")
     return found
 
 

@@ -16,12 +16,12 @@ from peft import LoraConfig
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import GenerationConfig, Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
+from transformers import GenerationConfig
 
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.four_bit import Linear4bit, dequantize_4bit
 from tvg_lightning.policy.identity import base_fingerprint, base_folder
-from tvg_lightning.policy.loading import LORA_TARGETS
+from tvg_lightning.policy.loading import LORA_TARGETS, checkpoint_family
 from tvg_lightning.policy.settings import PolicySettings
 
 # what a base has beside its weights and its config: the tokenizer, and what turns pictures into patches
@@ -100,8 +100,9 @@ def check_base(trained: Trained) -> None:
 def write_model(weights: Weights, checkpoint: str, out: Path) -> None:
     """A folder as published models have it, with the base's config, tokenizer and processor."""
     base = base_folder(checkpoint, [*_CONFIGS, *_COMPANIONS])
+    family = checkpoint_family(str(base))
     with torch.device("meta"):
-        model = Qwen2_5_VLForConditionalGeneration._from_config(Qwen2_5_VLConfig.from_pretrained(base))
+        model = family.model_class._from_config(family.config_class.from_pretrained(base))
     try:
         model.load_state_dict(weights, assign=True)
     except RuntimeError as error:

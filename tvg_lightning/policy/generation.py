@@ -167,7 +167,7 @@ def _decode_step(
         state.rows = [state.rows[number] for number in stay]
         state.position_R, token_R = state.position_R[stay], token_R[stay]
     state.attention.make_room()
-    embeds_1RH = policy.embed(token_R[None], ())
-    hidden_RH = policy.hidden_states(embeds_1RH, state.position_R.expand(3, 1, -1), state.attention)
+    embedded = policy.embed(token_R[None], ())
+    hidden_RH = policy.hidden_states(embedded, state.position_R.expand(3, 1, -1), state.attention)
     state.position_R = state.position_R + 1
     state.logits_RV = policy_logits(hidden_RH, state.head_VH, policy.suppressed_ids, generation.temperature)

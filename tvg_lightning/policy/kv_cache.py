@@ -23,14 +23,18 @@ class PrefillAttention:
     """Attention over the prompts in prefill, keeping the keys and values of every layer."""
 
     layout: RowLayout
-    keys: list[Tensor] = field(default_factory=list)  # (K, N, D) a layer
-    values: list[Tensor] = field(default_factory=list)
+    keys: dict[int, Tensor] = field(default_factory=dict)  # (K, N, D) by layer; not every layer need have some
+    values: dict[int, Tensor] = field(default_factory=dict)
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
-        assert layer == len(self.keys), "layers read in order, once"
-        self.keys.append(key_KND.contiguous())
-        self.values.append(value_KND.contiguous())
+        assert layer not in self.keys, "a layer reads a row once"
+        self.keys[layer] = key_KND.contiguous()
+        self.values[layer] = value_KND.contiguous()
         return self.layout.attend(layer, query_KNgD, key_KND, value_KND, scaling)
+
+    @property
+    def device(self) -> torch.device:
+        return next(iter(self.keys.values())).device
 
 
 @dataclass(slots=True)
@@ -38,8 +42,8 @@ class _PromptBatch:
     """Prompts of about one length, and the rows that still decode their completions."""
 
     numbers: tuple[int, ...]
-    keys: list[Tensor]  # (K * P, S, D) a layer
-    values: list[Tensor]
+    keys: dict[int, Tensor]  # (K * P, S, D) by layer
+    values: dict[int, Tensor]
     seen_QS: Tensor | None
     rows: RaggedIndex | None = None  # None when all have ended
 
@@ -48,20 +52,23 @@ class DecodeAttention:
     """Attention of one new token a row: over its prompt and over the row's own tokens so far."""
 
     def __init__(self, prompts: PrefillAttention, num_generations: int) -> None:
-        num_K, _, num_D = prompts.keys[0].shape
+        num_K, _, num_D = next(iter(prompts.keys.values())).shape
         self._num_rows = [num_generations for _ in prompts.layout.prompts]
         shape = (num_K, sum(self._num_rows), _FIRST_TOKENS, num_D)
-        self._keys, self._values = ([x.new_empty(shape) for x in parts] for parts in (prompts.keys, prompts.values))
-        self._num_tokens = 0
+        self._keys, self._values = (
+            {layer: x.new_empty(shape) for layer, x in parts.items()} for parts in (prompts.keys, prompts.values)
+        )
+        self._num_tokens, self._device = 0, prompts.device
         self._batches = [_prompt_batch(prompts, numbers) for numbers in prompts.layout.batches]
         self._find_rows()
 
     def make_room(self) -> None:
         """Make room for one token more a row; called before every new token."""
         self._num_tokens += 1
-        if self._num_tokens > self._keys[0].shape[2]:
-            for parts in (self._keys, self._values):
-                parts[:] = [torch.cat((x, torch.empty_like(x)), dim=2) for x in parts]
+        for parts in (self._keys, self._values):
+            for layer, x in parts.items():
+                if self._num_tokens > x.shape[2]:
+                    parts[layer] = torch.cat((x, torch.empty_like(x)), dim=2)
 
     def keep(self, stay: Sequence[int]) -> None:
         """Drop the rows that have ended; ``stay``: the numbers of the others, in order."""
@@ -69,9 +76,10 @@ class DecodeAttention:
         self._num_rows = [
             sum(end - num <= number < end for number in stay) for end, num in zip(ends, self._num_rows, strict=True)
         ]
-        index = torch.tensor(stay, device=self._keys[0].device)
+        index = torch.tensor(stay, device=self._device)
         for parts in (self._keys, self._values):
-            parts[:] = [x.index_select(1, index) for x in parts]
+            for layer, x in parts.items():
+                parts[layer] = x.index_select(1, index)
         self._find_rows()
 
     def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
@@ -109,12 +117,12 @@ class DecodeAttention:
         ends = list(accumulate(self._num_rows))
         for batch in self._batches:
             rows = [range(ends[b] - self._num_rows[b], ends[b]) for b in batch.numbers]
-            batch.rows = RaggedIndex.of(rows, self._keys[0].device) if any(rows) else None
+            batch.rows = RaggedIndex.of(rows, self._device) if any(rows) else None
 
 
 def _prompt_batch(prompts: PrefillAttention, numbers: tuple[int, ...]) -> _PromptBatch:
-    key = prompts.keys[0]
     ranges = [range(prompts.layout.prompts[b].start, prompts.layout.prompts[b].stop) for b in numbers]
-    index = RaggedIndex.of(ranges, key.device)
-    keys, values = ([index.batch(x) for x in parts] for parts in (prompts.keys, prompts.values))
-    return _PromptBatch(numbers, keys, values, index.real(len(key)))
+    index = RaggedIndex.of(ranges, prompts.device)
+    keys, values = ({layer: index.batch(x) for layer, x in parts.items()} for parts in (prompts.keys, prompts.values))
+    num_K = len(next(iter(prompts.keys.values())))
+    return _PromptBatch(numbers, keys, values, index.real(num_K))

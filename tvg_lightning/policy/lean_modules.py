@@ -1,4 +1,4 @@
-"""Modules of the published architecture, with the same parameters under the same names, in less time and memory.
+"""Modules of the published architectures, with the same parameters under the same names, in less time and memory.
 
 Shape suffixes: N tokens, H hidden, h heads, K key heads, g query heads of each, D head dimension.
 """
@@ -9,15 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.utils.checkpoint import checkpoint
-from transformers import Qwen2_5_VLForConditionalGeneration
-from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import (
-    Qwen2_5_VisionPatchEmbed,
-    Qwen2_5_VLAttention,
-    Qwen2_5_VLMLP,
-    Qwen2_5_VLRMSNorm,
-    Qwen2_5_VLRotaryEmbedding,
-    Qwen2MLP,
-)
 
 from tvg_lightning.policy.attention import RowAttention
 
@@ -27,7 +18,7 @@ Angles = tuple[Tensor, Tensor]  # cosine, and sine with the sign of its term, (N
 class LeanNorm(nn.Module):
     """x / rms(x) * weight, keeping only x and one number a token for the backward pass."""
 
-    def __init__(self, norm: Qwen2_5_VLRMSNorm) -> None:
+    def __init__(self, norm: Any) -> None:
         super().__init__()
         self.weight, self.eps = norm.weight, norm.variance_epsilon
 
@@ -67,32 +58,50 @@ def _unit(x_NH: Tensor, scale_N1: Tensor) -> Tensor:
     return (x_NH * scale_N1).to(x_NH.dtype)
 
 
-class LeanAttention(Qwen2_5_VLAttention):
-    """Attention of the language model, where a row decides which token sees which; without a row, the published one."""
+class LeanAttention(nn.Module):
+    """Attention of a language model, where a row decides which token sees which; without a row, the published one.
 
-    def forward(  # type: ignore[override]  # what it has more than the published one comes by name
+    A family puts it before its published class: ``class Lean(LeanAttention, Published)``.
+    """
+
+    q_proj: nn.Linear
+    k_proj: nn.Linear
+    v_proj: nn.Linear
+    o_proj: nn.Linear
+    head_dim: int
+    scaling: float
+    layer_idx: int | None
+
+    def forward(
         self,
         hidden_states: Tensor,
+        position_embeddings: Any = None,
         row: RowAttention | None = None,
-        angles: Angles | None = None,
         **others: Any,
     ) -> tuple[Tensor, Tensor | None]:
-        """hidden_states (1, N, H) -> (1, N, H), and None for weights. A ``row`` comes with its ``angles``."""
+        """hidden_states (1, N, H) -> (1, N, H), and None for weights. With a ``row`` the embeddings are ``Angles``."""
         if row is None:
-            return super().forward(hidden_states, **others)[:2]
-        assert angles is not None and self.layer_idx is not None
+            found = super().forward(hidden_states, position_embeddings=position_embeddings, **others)
+            return found[0], found[1]
+        angles: Angles = position_embeddings
+        assert self.layer_idx is not None
         query_NhD, key_NKD, value_NKD = (
             projection(hidden_states[0]).unflatten(1, (-1, self.head_dim))
             for projection in (self.q_proj, self.k_proj, self.v_proj)
         )
+        query_NhD, key_NKD = self.normed(query_NhD, key_NKD)
         query_NKgD = rotated(query_NhD, angles).unflatten(1, (key_NKD.shape[1], -1))
         key_NKD = rotated(key_NKD, angles)
         query_KNgD, key_KND, value_KND = (x.transpose(0, 1) for x in (query_NKgD, key_NKD, value_NKD))
         found_KNgD = row.attend(self.layer_idx, query_KNgD, key_KND, value_KND, self.scaling)
         return self.o_proj(found_KNgD.transpose(0, 1).flatten(1))[None], None
 
+    def normed(self, query_NhD: Tensor, key_NKD: Tensor) -> tuple[Tensor, Tensor]:
+        """Queries and keys before their rotation, in their own dtype; as they come unless the family has norms."""
+        return query_NhD, key_NKD
 
-def row_angles(rotary: Qwen2_5_VLRotaryEmbedding, embeds_1NH: Tensor, positions_31N: Tensor) -> Angles:
+
+def row_angles(rotary: nn.Module, embeds_1NH: Tensor, positions_31N: Tensor) -> Angles:
     """Cosine and sine of every token's angles for ``rotated``, (N, 1, D) each: the same for all layers and heads."""
     cos_1ND, sin_1ND = rotary(embeds_1NH, positions_31N)
     sin_1Nd, _ = sin_1ND.chunk(2, dim=2)  # the second half is the same once more
@@ -114,7 +123,7 @@ class LeanMLP(nn.Module):
     recomputation ends as soon as the last projection has its input.
     """
 
-    def __init__(self, mlp: Qwen2MLP | Qwen2_5_VLMLP) -> None:
+    def __init__(self, mlp: Any) -> None:
         super().__init__()
         self.gate_proj, self.up_proj, self.down_proj = mlp.gate_proj, mlp.up_proj, mlp.down_proj
         self.act_fn = mlp.act_fn
@@ -132,24 +141,18 @@ class LeanMLP(nn.Module):
 class LeanPatchEmbedding(nn.Module):
     """A convolution whose stride is its kernel is one matrix product over the patches."""
 
-    def __init__(self, patch_embed: Qwen2_5_VisionPatchEmbed) -> None:
+    def __init__(self, patch_embed: Any) -> None:
         super().__init__()
         self.proj = patch_embed.proj
 
     def forward(self, patches_ND: Tensor) -> Tensor:
         weight_HD = self.proj.weight.flatten(1)
-        return linear(patches_ND.to(weight_HD.dtype), weight_HD)
+        return linear(patches_ND.to(weight_HD.dtype), weight_HD, self.proj.bias)
 
 
-def make_lean(model: Qwen2_5_VLForConditionalGeneration) -> None:
-    """Put these modules into a model; weights are shared, not copied."""
-    tower, layers = model.model.visual, model.model.language_model.layers
-    tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
-    for layer in (*tower.blocks, *layers):
-        layer.mlp = LeanMLP(layer.mlp)
-    for layer in layers:
-        layer.self_attn.__class__ = LeanAttention  # the same module but for its forward
+def make_norms_lean(model: nn.Module, published: type[nn.Module]) -> None:
+    """A ``LeanNorm`` in the place of every norm of the published class; weights are shared, not copied."""
     for parent in list(model.modules()):
         for name, module in parent.named_children():
-            if isinstance(module, Qwen2_5_VLRMSNorm):
+            if isinstance(module, published):
                 setattr(parent, name, LeanNorm(module))

@@ -1,5 +1,6 @@
 """A model and its tokenizer from settings: the packaged tiny policy, a checkpoint, or an architecture alone."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,12 @@ from transformers import (
     AutoTokenizer,
     BitsAndBytesConfig,
     PretrainedConfig,
+    PreTrainedModel,
     PreTrainedTokenizerBase,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
 )
 
-from tvg_lightning.policy.lean_modules import make_lean
+from tvg_lightning.policy.families.family import Family
+from tvg_lightning.policy.families.known import FAMILIES, family_of
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
 
@@ -25,20 +26,20 @@ ARCHITECTURES = Path(__file__).parent / "architectures"  # of published checkpoi
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
 
 
-def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
+def load_model(settings: PolicySettings) -> PreTrainedModel:
     """The model with its adapters, all else as published; which weights train is decided by ``PolicyBackbone``.
 
     A checkpoint that ends in .json is an architecture: the model is built with random weights (on the meta
     device where the caller asks for that), for plans, tests and benchmarks.
     """
-    dtype = getattr(torch, settings.dtype)
+    dtype, family = getattr(torch, settings.dtype), checkpoint_family(settings.checkpoint)
     if settings.checkpoint.endswith(".json"):
         model = architecture_model(Path(settings.checkpoint), dtype)
     else:
-        model = _pretrained(settings, dtype)
+        model = _pretrained(settings, family, dtype)
     # not asked for at loading, where any name with "flash" in it sends transformers to look for a kernel
     model.model.visual.config._attn_implementation = WINDOWED_ATTENTION
-    make_lean(model)
+    family.make_lean(model)
     if settings.tuning != "full":
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
@@ -50,20 +51,43 @@ def load_model(settings: PolicySettings) -> Qwen2_5_VLForConditionalGeneration:
     return model
 
 
-def architecture_model(path: Path, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
+def architecture_model(path: Path, dtype: torch.dtype) -> PreTrainedModel:
     """A model of the architecture in a config.json, with random weights."""
-    if not path.is_file():
-        raise ValueError(f"policy.checkpoint: there is no architecture file {path}")
-    config = Qwen2_5_VLConfig.from_json_file(str(path))
-    return Qwen2_5_VLForConditionalGeneration._from_config(config, dtype=dtype, attn_implementation="sdpa")
+    family = checkpoint_family(str(path))
+    config = family.config_class.from_json_file(str(path))
+    model: PreTrainedModel = family.model_class._from_config(config, dtype=dtype, attn_implementation="sdpa")
+    return model
+
+
+def checkpoint_family(checkpoint: str) -> Family:
+    """The family of a checkpoint, by the ``model_type`` of its config.json, before any weight is read.
+
+    Adapters and other architectures are refused.
+    """
+    if checkpoint.endswith(".json"):
+        file = Path(checkpoint)
+        if not file.is_file():
+            raise ValueError(f"policy.checkpoint: there is no architecture file {file}")
+        return family_of(json.loads(file.read_text(encoding="utf-8")).get("model_type"), checkpoint)
+    source = _source(checkpoint)
+    if (Path(source) / "adapter_config.json").is_file():
+        raise ValueError(
+            f"policy.checkpoint: {source} holds adapters, no whole model: export with --merge, or go on from the run's "
+            "checkpoint with --ckpt_path"
+        )
+    try:
+        config, _ = PretrainedConfig.get_config_dict(source)
+    except OSError as error:
+        raise _cannot_load(checkpoint, error) from error
+    return family_of(config.get("model_type"), checkpoint)
 
 
 def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     """The checkpoint's own tokenizer; an architecture alone has none and uses the tiny policy's."""
     if settings.checkpoint.endswith(".json"):
         return AutoTokenizer.from_pretrained(TINY_FOLDER)
-    _check_model_type(settings)
-    source = _source(settings)
+    checkpoint_family(settings.checkpoint)
+    source = _source(settings.checkpoint)
     folder = Path(source)
     if folder.is_dir() and not any((folder / name).is_file() for name in ("tokenizer.json", "vocab.json")):
         # transformers would make an empty one without an error
@@ -71,11 +95,10 @@ def load_tokenizer(settings: PolicySettings) -> PreTrainedTokenizerBase:
     try:
         return AutoTokenizer.from_pretrained(source)
     except OSError as error:
-        raise _cannot_load(settings, error) from error
+        raise _cannot_load(settings.checkpoint, error) from error
 
 
-def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForConditionalGeneration:
-    _check_model_type(settings)
+def _pretrained(settings: PolicySettings, family: Family, dtype: torch.dtype) -> PreTrainedModel:
     quantization = None
     if settings.tuning == "qlora":
         quantization = BitsAndBytesConfig(
@@ -86,8 +109,8 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
             llm_int8_skip_modules=["model.visual", "lm_head"],
         )
     try:
-        loaded: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
-            _source(settings),
+        loaded: Any = family.model_class.from_pretrained(
+            _source(settings.checkpoint),
             dtype=dtype,
             attn_implementation="sdpa",
             quantization_config=quantization,
@@ -95,8 +118,8 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
             output_loading_info=True,
         )
     except (OSError, SafetensorError) as error:
-        raise _cannot_load(settings, error) from error
-    model: Qwen2_5_VLForConditionalGeneration = loaded[0]
+        raise _cannot_load(settings.checkpoint, error) from error
+    model: PreTrainedModel = loaded[0]
     missing = sorted(loaded[1]["missing_keys"])
     if missing:  # transformers would make them up
         raise ValueError(
@@ -106,29 +129,12 @@ def _pretrained(settings: PolicySettings, dtype: torch.dtype) -> Qwen2_5_VLForCo
     return model
 
 
-def _check_model_type(settings: PolicySettings) -> None:
-    """Refuse adapters and other architectures, before any weight is read."""
-    source = _source(settings)
-    if (Path(source) / "adapter_config.json").is_file():
-        raise ValueError(
-            f"policy.checkpoint: {source} holds adapters, no whole model: export with --merge, or go on from the run's "
-            "checkpoint with --ckpt_path"
-        )
-    try:
-        config, _ = PretrainedConfig.get_config_dict(source)
-    except OSError as error:
-        raise _cannot_load(settings, error) from error
-    found, known = config.get("model_type"), Qwen2_5_VLConfig.model_type
-    if found != known:
-        raise ValueError(f"policy.checkpoint: {settings.checkpoint} is of the architecture {found}; known is {known}")
-
-
-def _cannot_load(settings: PolicySettings, error: Exception) -> ValueError:
+def _cannot_load(checkpoint: str, error: Exception) -> ValueError:
     return ValueError(
-        f'policy.checkpoint: cannot load "{settings.checkpoint}" ({error}). '
-        'Give "tiny", a folder with config.json and safetensors, or the name of a Qwen2.5-VL model on the hub'
+        f'policy.checkpoint: cannot load "{checkpoint}" ({error}). Give "tiny", a folder with config.json and '
+        f"safetensors, or the name of a model on the hub; known architectures are {', '.join(FAMILIES)}"
     )
 
 
-def _source(settings: PolicySettings) -> str:
-    return str(TINY_FOLDER) if settings.checkpoint == "tiny" else settings.checkpoint
+def _source(checkpoint: str) -> str:
+    return str(TINY_FOLDER) if checkpoint == "tiny" else checkpoint

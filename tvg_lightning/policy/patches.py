@@ -1,14 +1,52 @@
-"""Frames to the rows that the Qwen2-VL vision tower reads, kept as bytes until they are on the device.
+"""Frames to the rows that a Qwen vision tower reads, kept as bytes until they are on the device.
 
 Shape suffixes: T frames, H x W pixels, N patches, D = 3 * temporal * patch * patch numbers a patch.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-# What the released vision towers were trained with, by channel R, G, B (CLIP's statistics).
-CHANNEL_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CHANNEL_STD = (0.26862954, 0.26130258, 0.27577711)
+Grid = tuple[int, int, int]  # pairs of frames, rows of patches, patches of a row
+Colour = tuple[float, float, float]  # R, G, B
+
+# CLIP's statistics, which the towers of Qwen2-VL and Qwen2.5-VL were trained with
+CHANNEL_MEAN: Colour = (0.48145466, 0.4578275, 0.40821073)
+CHANNEL_STD: Colour = (0.26862954, 0.26130258, 0.27577711)
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """The shape of a vision tower's input: pixels of a patch, patches of a token, frames of a group; its colours."""
+
+    patch: int  # pixels of a patch's side
+    merge: int  # patches of a token's side
+    temporal: int  # frames that are read as one
+    mean: Colour
+    std: Colour
+
+    @property
+    def side(self) -> int:
+        """Pixels of a token's side; frames are multiples of it."""
+        return self.patch * self.merge
+
+    @property
+    def numbers(self) -> int:
+        """Numbers of one patch: colours, frames and pixels.
+
+        >>> Geometry(14, 2, 2, CHANNEL_MEAN, CHANNEL_STD).numbers
+        1176
+        """
+        return 3 * self.temporal * self.patch**2
+
+    def num_tokens(self, grid_thw: Grid) -> int:
+        """Language tokens of a video whose grid counts patches.
+
+        >>> Geometry(14, 2, 2, CHANNEL_MEAN, CHANNEL_STD).num_tokens((3, 4, 6))
+        18
+        """
+        return grid_thw[0] * (grid_thw[1] // self.merge) * (grid_thw[2] // self.merge)
 
 
 def patchify(frames_THW3: Tensor, patch: int = 14, temporal: int = 2, merge: int = 2) -> tuple[Tensor, Tensor]:
@@ -32,13 +70,13 @@ def patchify(frames_THW3: Tensor, patch: int = 14, temporal: int = 2, merge: int
     return rows, torch.tensor(grid)
 
 
-def normalise(patches_ND: Tensor, dtype: torch.dtype) -> Tensor:
+def normalise(patches_ND: Tensor, dtype: torch.dtype, mean: Colour = CHANNEL_MEAN, std: Colour = CHANNEL_STD) -> Tensor:
     """(x / 255 - mean) / std by channel in float32, then cast; on the device, so that only bytes travel.
 
     >>> normalise(torch.full((1, 6), 255, dtype=torch.uint8), torch.float32)[0, 0].item()  # 0.5185 / 0.2686
     1.9303361177444458
     """
-    mean_31 = torch.tensor(CHANNEL_MEAN, device=patches_ND.device)[:, None]
-    std_31 = torch.tensor(CHANNEL_STD, device=patches_ND.device)[:, None]
+    mean_31 = torch.tensor(mean, device=patches_ND.device)[:, None]
+    std_31 = torch.tensor(std, device=patches_ND.device)[:, None]
     by_channel_N3d = patches_ND.reshape(len(patches_ND), 3, -1).float() / 255
     return ((by_channel_N3d - mean_31) / std_31).reshape(patches_ND.shape).to(dtype)

@@ -20,7 +20,7 @@ class EncodedPrompt:
 
     input_ids: Tensor  # (L,) long
     position_ids: Tensor  # (3, L) long
-    patches: Tensor  # (N, 1176) uint8, the video as the tower reads it
+    patches: Tensor  # (N, numbers of a patch) uint8, the video as the tower reads it
     grid_thw: tuple[int, int, int]  # in patches
     features: Tensor | None = None  # the video's, from a cache; then there are no patches
     keep: Callable[[Tensor], None] | None = None  # takes the features into the cache

@@ -50,7 +50,7 @@ from tvg_lightning.files import atomic_write
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.parsing import read_windows
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.chat import DEFAULT_SYSTEM
+from tvg_lightning.policy.families.qwen2_5_vl import DEFAULT_SYSTEM
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings

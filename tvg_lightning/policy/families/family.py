@@ -1,0 +1,51 @@
+"""Description of an architecture: all that the policy must know of one and not of another.
+
+A family is one file beside this one that ends with a ``Family``; ``known`` lists them. Shape suffixes as in
+``backbone``; V video tokens of all prompts, n tokens of one run of them.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, nn
+
+from tvg_lightning.policy.patches import Geometry, Grid
+
+
+@dataclass(frozen=True, slots=True)
+class PromptVideo:
+    """A video as a prompt has it: the size of its grid, and the times of its frames in seconds.
+
+    ``time_as_text`` asks for the time before each pair of frames where the family does not write it anyway.
+    """
+
+    grid_thw: Grid
+    times_s: Sequence[float]  # of every frame, from time zero of the clip
+    seconds_per_grid: float  # from one pair of frames to the next
+    start_s: float  # of the first pair
+    time_as_text: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One architecture, known by the ``model_type`` of its config.json.
+
+    ``video_text`` is the video in a prompt, its special tokens included; ``video_blocks`` has one tensor (3, n) of
+    position ids for each run of video tokens in that text, counted from 0. ``video_features`` takes normalised patches
+    and grids (B, 3) and gives (V, (1 + k) * H): what stands in the tokens' places, and, where k > 0, what is added to
+    them after each of the first k layers. ``make_lean`` puts lean modules into a model, in place; it may also give
+    layers another ``forward``, as long as they are called as ``layer(hidden, position_embeddings=angles, row=row)``.
+    """
+
+    model_type: str
+    config_class: type[Any]
+    model_class: type[Any]
+    geometry: Geometry
+    default_system: str | None  # the template's own where none is given; None: no system turn then
+    video_text: Callable[[PromptVideo], str]
+    video_blocks: Callable[[PromptVideo, Any], list[Tensor]]  # with the vision tower's config
+    video_features: Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a vision tower
+    mergers: Callable[[Any], Sequence[nn.Module]]  # of a vision tower: what ``train_merger`` trains
+    make_lean: Callable[[Any], None]
+    tower_flops: Callable[[Any, Grid], float]  # of a tower's config: one forward pass, mergers included
