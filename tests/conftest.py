@@ -67,6 +67,16 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session", params=["qwen2_5_vl", "qwen3_vl"])  # all of ``FAMILIES``, without an import
+def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A small checkpoint of every family: ``policy.checkpoint`` of the packaged policy, or of a random one."""
+    from tests.families import PACKAGED, random_checkpoint
+
+    if request.param == PACKAGED:
+        return "tiny"
+    return random_checkpoint(request.param, tmp_path_factory.mktemp(request.param))
+
+
 @pytest.fixture(scope="session")
 def staged_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
     """The folder of a run of three stages that nothing interrupted."""

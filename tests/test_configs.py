@@ -18,6 +18,7 @@ from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.filter import TVGR1Rule, split_by_teacher
 from tvg_lightning.parsing import read_strict
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.loading import ARCHITECTURES
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.rewards.weights import RewardWeights
@@ -57,6 +58,14 @@ LEARN_TARGETS = [
 ]
 OVERLAYS = [name for name in FILES if name.split("/")[0] in ("data", "eval", "policy", "strategy", "tuning")]
 WARM_START = "taro/warm_start.yaml"  # laid over TaRO's recipe alone
+POLICIES = {
+    "qwen2_5_vl_3b": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "qwen2_5_vl_7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen3_vl_2b": "Qwen/Qwen3-VL-2B-Instruct",
+    "qwen3_vl_4b": "Qwen/Qwen3-VL-4B-Instruct",
+    "qwen3_vl_8b": "Qwen/Qwen3-VL-8B-Instruct",
+    "qwen3_vl_32b": "Qwen/Qwen3-VL-32B-Instruct",
+}
 TEACHER = CONFIGS / "tvg_r1/tiny/teacher.jsonl"
 
 # All that a twin may have of its own: sizes, the machine, the data, and a learning rate to match.
@@ -129,14 +138,18 @@ def test_a_twin_differs_from_its_recipe_in_size_alone(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_is_of_7b_and_an_overlay_makes_it_3b(recipe: str) -> None:
+def test_a_recipe_is_of_7b_and_an_overlay_makes_it_another(recipe: str) -> None:
     """Nothing but the checkpoint changes: what is trained of the vision side stays the recipe's."""
     checkpoint = ("model", "init_args", "policy", "checkpoint")
     large = dict(leaves(resolved(recipe)))
-    small = dict(leaves(resolved(recipe, "policy/qwen2_5_vl_3b.yaml")))
     if recipe not in ("tar_tvg/3_refine.yaml", "tvg_r1/rl.yaml"):  # they go on from the stage before
-        assert large[checkpoint] == "Qwen/Qwen2.5-VL-7B-Instruct"
-    assert small == large | {checkpoint: "Qwen/Qwen2.5-VL-3B-Instruct"}
+        assert large[checkpoint] == POLICIES["qwen2_5_vl_7b"]
+    for overlay, name in POLICIES.items():
+        assert dict(leaves(resolved(recipe, f"policy/{overlay}.yaml"))) == large | {checkpoint: name}, overlay
+
+
+def test_every_architecture_has_its_overlay() -> None:
+    assert sorted(POLICIES) == sorted(file.stem for file in ARCHITECTURES.glob("*.json"))
 
 
 @pytest.mark.parametrize("recipe", RECIPES)

@@ -13,18 +13,35 @@ from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import PolicySettings, Tuning
 from tvg_lightning.schema import Prompt
 
+SIZES = {  # billions of parameters in all; millions of the tower and its mergers, of adapters of rank 16
+    "qwen2_5_vl_3b": (3.755, 668.7, 29.9),
+    "qwen2_5_vl_7b": (8.292, 676.6, 40.4),
+    "qwen3_vl_2b": (2.128, 407.0, 17.4),
+    "qwen3_vl_4b": (4.438, 415.3, 33.0),
+    "qwen3_vl_8b": (8.767, 576.4, 43.6),
+    "qwen3_vl_32b": (33.357, 595.3, 134.2),
+}
 
-@pytest.mark.parametrize(("name", "billions"), [("qwen2_5_vl_3b", 3.75), ("qwen2_5_vl_7b", 8.29)])
-def test_published_architectures_have_their_parameters(name: str, billions: float) -> None:
+
+def test_every_architecture_is_counted() -> None:
+    assert SIZES.keys() == {file.stem for file in ARCHITECTURES.glob("*.json")}
+
+
+@pytest.mark.parametrize("name", SIZES)
+def test_published_architectures_have_their_parameters(name: str) -> None:
+    settings = PolicySettings(checkpoint=str(ARCHITECTURES / f"{name}.json"), dtype="bfloat16", tuning="lora")
     with torch.device("meta"):
-        policy = PolicyBackbone(PolicySettings(checkpoint=str(ARCHITECTURES / f"{name}.json"), dtype="bfloat16"))
+        policy = PolicyBackbone(settings)
     assert policy.head.is_meta
-    assert round(sum(p.numel() for p in policy.parameters()) / 1e9, 2) == billions
+    adapters = sum(p.numel() for p in policy.parameters() if p.requires_grad)
+    total = sum(p.numel() for p in policy.parameters()) - adapters
+    tower = sum(p.numel() for p in policy.model.model.visual.parameters())
+    assert (round(total / 1e9, 3), round(tower / 1e6, 1), round(adapters / 1e6, 1)) == SIZES[name]
 
 
 @pytest.mark.parametrize("tuning", ["lora", "qlora"])
-def test_adapters_train_the_language_model_only(tuning: Tuning, prompts: list[EncodedPrompt]) -> None:
-    policy = PolicyBackbone(PolicySettings(tuning=tuning, lora_rank=4))
+def test_adapters_train_the_language_model_only(tuning: Tuning, checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning=tuning, lora_rank=4))
     trained = {name for name, p in policy.named_parameters() if p.requires_grad}
     assert trained and all("lora_" in name and ".language_model." in name for name in trained)
     frozen = {n: p.detach().clone() for n, p in policy.named_parameters() if n not in trained}
@@ -38,8 +55,8 @@ def test_adapters_train_the_language_model_only(tuning: Tuning, prompts: list[En
     assert all(torch.equal(p, frozen[n]) for n, p in policy.named_parameters() if n in frozen)
 
 
-def test_4_bit_weights_train_after_an_evaluation(prompts: list[EncodedPrompt]) -> None:
-    policy = PolicyBackbone(PolicySettings(tuning="qlora", lora_rank=4)).eval()
+def test_4_bit_weights_train_after_an_evaluation(checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning="qlora", lora_rank=4)).eval()
     with torch.no_grad():
         evaluated = policy.logp(prompts, [[[20, 21]]] * 3)[0]
     trained = policy.train().logp(prompts, [[[20, 21]]] * 3)[0]
@@ -47,23 +64,24 @@ def test_4_bit_weights_train_after_an_evaluation(prompts: list[EncodedPrompt]) -
     torch.testing.assert_close(trained, evaluated)
 
 
-def test_fresh_adapters_change_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    policy = PolicyBackbone(PolicySettings(tuning="lora")).eval()
+def test_fresh_adapters_change_nothing(tiny: PolicyBackbone, checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning="lora")).eval()
     with torch.no_grad():
         assert torch.equal(policy.logp(prompts, [[[20]]] * 3)[0], tiny.logp(prompts, [[[20]]] * 3)[0])
 
 
-def test_full_tuning_leaves_the_vision_side_alone_unless_asked() -> None:
-    policy = PolicyBackbone(PolicySettings())
+def test_full_tuning_leaves_the_vision_side_alone_unless_asked(checkpoint: str) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint))
     assert not any(p.requires_grad for p in policy.model.model.visual.parameters())
     assert all(p.requires_grad for p in policy.model.model.language_model.parameters())
-    merger = PolicyBackbone(PolicySettings(train_merger=True)).model.model.visual
-    assert {n.split(".")[0] for n, p in merger.named_parameters() if p.requires_grad} == {"merger"}
+    visual = PolicyBackbone(PolicySettings(checkpoint, train_merger=True)).model.model.visual
+    trained = {name for name, p in visual.named_parameters() if p.requires_grad}
+    assert trained == {name for name, _ in visual.named_parameters() if "merger" in name}, "those of deepstack, too"
 
 
-def test_gradient_checkpointing_changes_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    plain = PolicyBackbone(PolicySettings()).train()
-    thrifty = PolicyBackbone(PolicySettings(gradient_checkpointing=True)).train()
+def test_gradient_checkpointing_changes_nothing(checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    plain = PolicyBackbone(PolicySettings(checkpoint)).train()
+    thrifty = PolicyBackbone(PolicySettings(checkpoint, gradient_checkpointing=True)).train()
     for policy in (plain, thrifty):
         policy.logp(prompts, [[[20, 21], [22]]] * 3)[0].sum().backward()
     for (name, ours), theirs in zip(plain.named_parameters(), thrifty.parameters(), strict=True):
@@ -71,8 +89,8 @@ def test_gradient_checkpointing_changes_nothing(tiny: PolicyBackbone, prompts: l
             torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
 
 
-def test_being_the_reference_for_a_while(prompts: list[EncodedPrompt]) -> None:
-    policy = PolicyBackbone(PolicySettings(tuning="lora"))
+def test_being_the_reference_for_a_while(checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning="lora"))
     start = policy.trainable_weights()
     with torch.no_grad():
         before = policy.logp(prompts, [[[20]]] * 3)[0]
@@ -91,9 +109,9 @@ def test_any_text_goes_through_the_tokenizer(tiny: PolicyBackbone) -> None:
         assert tiny.ids_to_text(tiny.text_to_ids(text)) == text
 
 
-def test_rotary_frequencies_keep_their_precision() -> None:
+def test_rotary_frequencies_keep_their_precision(checkpoint: str) -> None:
     """Lightning's bf16-true casts the whole module; a bfloat16 frequency puts far positions elsewhere."""
-    policy = PolicyBackbone(PolicySettings())
+    policy = PolicyBackbone(PolicySettings(checkpoint))
     exact = {name: buffer.clone() for name, buffer in policy.named_buffers() if name.endswith("inv_freq")}
     assert len(exact) >= 2, "of the language model and of the tower"
     shell = torch.nn.ModuleDict({"policy": policy}).to(torch.bfloat16)

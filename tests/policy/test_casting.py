@@ -16,8 +16,8 @@ from tvg_lightning.policy.casting import cast_once
 from tvg_lightning.policy.settings import PolicySettings, Tuning
 
 
-def test_matrices_are_cast_for_a_while_and_nothing_else() -> None:
-    policy = PolicyBackbone(PolicySettings(tuning="lora"))
+def test_matrices_are_cast_for_a_while_and_nothing_else(checkpoint: str) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning="lora"))
     before = {name: (p.dtype, p.data_ptr()) for name, p in policy.named_parameters()}
     with torch.autocast("cpu", torch.bfloat16), cast_once(policy) as head_VH:
         cast = {name for name, p in policy.named_parameters() if p.dtype == torch.bfloat16}

@@ -14,20 +14,20 @@ from safetensors import safe_open
 from torch import Tensor
 from transformers import AutoModelForImageTextToText, AutoTokenizer
 
+from tests.policy.conftest import published_modules, stock_inputs
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.export import check_base, merged_weights, read_trained, write_adapters, write_model
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.loading import TINY_FOLDER
-from tvg_lightning.policy.patches import normalise
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings, Tuning
 from tvg_lightning.policy.split_attention import row_layout
 from tvg_lightning.schema import Task
 
 
-def trained_policy(tuning: Tuning = "full") -> PolicyBackbone:
-    """The tiny policy after something like training."""
-    policy = PolicyBackbone(PolicySettings(tuning=tuning, train_merger=tuning == "full"))
+def trained_policy(tuning: Tuning = "full", checkpoint: str = "tiny") -> PolicyBackbone:
+    """A small policy after something like training."""
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning, train_merger=tuning == "full"))
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in policy.parameters():
@@ -53,90 +53,83 @@ def our_logits(policy: PolicyBackbone, prompt: EncodedPrompt) -> Tensor:
     return policy.hidden_states(embedded, prompt.position_ids[:, None], layout) @ policy.head.T
 
 
-@torch.no_grad()
-def dense_logits(policy: PolicyBackbone, prompt: EncodedPrompt, features: Tensor) -> Tensor:
-    """Our modules with transformers' own attention, on features from elsewhere: the same operations in its order."""
-    num_tokens = len(prompt.input_ids)
-    causal_11NN = torch.ones(num_tokens, num_tokens, dtype=torch.bool).tril()[None, None]
-    read = policy.model.model.language_model(
-        inputs_embeds=policy.embed(prompt.input_ids[None], [features]).tokens_1NH,
-        position_ids=prompt.position_ids[:, None],
-        attention_mask={"full_attention": causal_11NN},
-    )
-    return read.last_hidden_state[0] @ policy.head.T
-
-
-def stock_inputs(prompt: EncodedPrompt) -> dict[str, Tensor]:
-    return {
-        "input_ids": prompt.input_ids[None],
-        "attention_mask": torch.ones_like(prompt.input_ids)[None],
-        "position_ids": prompt.position_ids[:, None],
-        "pixel_values_videos": normalise(prompt.patches, torch.float32),
-        "video_grid_thw": torch.tensor([prompt.grid_thw]),
-    }
-
-
 def assert_same_logits(model: Any, policy: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
     for prompt in prompts:
         with torch.no_grad():
-            found = model.eval()(**stock_inputs(prompt)).logits[0]
+            found = model.eval()(**stock_inputs(policy, prompt)).logits[0]
         # the tower's windows in one call move its features by some 5e-7, and those move logits around 13
         torch.testing.assert_close(found, our_logits(policy, prompt), atol=1e-4, rtol=0)
 
 
-def test_a_fully_tuned_policy_in_stock_transformers(prompts: list[EncodedPrompt], tmp_path: Path) -> None:
-    policy = trained_policy()
+def test_a_fully_tuned_policy_in_stock_transformers(
+    checkpoint: str, prompts: list[EncodedPrompt], tmp_path: Path
+) -> None:
+    policy = trained_policy(checkpoint=checkpoint)
     trained = read_trained(checkpoint_of(policy, tmp_path / "x.ckpt"))
     write_model(trained.weights, trained.settings.checkpoint, tmp_path / "out")
     model = AutoModelForImageTextToText.from_pretrained(tmp_path / "out")
     assert_same_logits(model, policy, prompts)
+    with published_modules(policy):  # the same weights by another way, in the same modules
+        same = PolicyBackbone(policy.settings).eval()
+    same.load_state_dict(policy.state_dict())
+    same.model.model.visual.config._attn_implementation = "sdpa"
     for prompt in prompts:
-        inputs = stock_inputs(prompt)
+        inputs = stock_inputs(policy, prompt)
         with torch.no_grad():
-            features = model.model.visual(inputs["pixel_values_videos"], inputs["video_grid_thw"]).pooler_output
-            assert torch.equal(model(**inputs).logits[0], dense_logits(policy, prompt, features)), "to the last bit"
+            assert torch.equal(model(**inputs).logits, same.model(**inputs).logits), "to the last bit"
     assert AutoTokenizer.from_pretrained(tmp_path / "out")("3.5 to 4.5") == policy.tokenizer("3.5 to 4.5")
     greedy = GenerationSettings(max_new_tokens=8, temperature=0.0)
     prompt = prompts[0]
     expected = generate(policy, [prompt], policy.video_features([prompt]), 1, greedy)[0][0].token_ids
-    found = model.generate(**stock_inputs(prompt), max_new_tokens=8, do_sample=False)[0, len(prompt.input_ids) :]
+    found = model.generate(
+        **stock_inputs(policy, prompt),
+        max_new_tokens=8,
+        do_sample=False,
+        suppress_tokens=policy.suppressed_ids.tolist(),
+    )[0, len(prompt.input_ids) :]
     assert tuple(found.tolist())[: len(expected)] == expected
 
 
-def test_the_folder_is_a_base_for_us_and_nothing_of_ours_is_in_it(tmp_path: Path) -> None:
-    policy = trained_policy()
-    write_model(read_trained(checkpoint_of(policy, tmp_path / "x.ckpt")).weights, "tiny", tmp_path / "out")
+def test_the_folder_is_a_base_for_us_and_nothing_of_ours_is_in_it(checkpoint: str, tmp_path: Path) -> None:
+    policy = trained_policy(checkpoint=checkpoint)
+    base = TINY_FOLDER if checkpoint == "tiny" else Path(checkpoint)
+    write_model(read_trained(checkpoint_of(policy, tmp_path / "x.ckpt")).weights, checkpoint, tmp_path / "out")
     again = PolicyBackbone(PolicySettings(checkpoint=str(tmp_path / "out")))
     for (name, ours), theirs in zip(policy.named_parameters(), again.parameters(), strict=True):
         assert torch.equal(ours, theirs), name
     config = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
-    published = json.loads((TINY_FOLDER / "config.json").read_text(encoding="utf-8"))
-    assert {**config, "use_cache": False} == published  # which stock models decide by themselves
-    files = [folder / "model.safetensors" for folder in (tmp_path / "out", TINY_FOLDER)]
+    published = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    assert {**config, "use_cache": False} == {
+        **published,
+        "use_cache": False,
+    }  # which stock models decide by themselves
+    files = [folder / "model.safetensors" for folder in (tmp_path / "out", base)]
     ours, theirs = (set(safe_open(file, "pt").keys()) for file in files)
     assert ours == theirs, "the tied head is written once"
 
 
 @pytest.mark.parametrize("tuning", ["lora", "qlora"])
-def test_merged_adapters_in_stock_transformers(tuning: Tuning, prompts: list[EncodedPrompt], tmp_path: Path) -> None:
-    policy = trained_policy(tuning)
+def test_merged_adapters_in_stock_transformers(
+    tuning: Tuning, checkpoint: str, prompts: list[EncodedPrompt], tmp_path: Path
+) -> None:
+    policy = trained_policy(tuning, checkpoint)
     trained = read_trained(checkpoint_of(policy, tmp_path / "x.ckpt"))
-    write_model(merged_weights(trained), "tiny", tmp_path / "out")
+    write_model(merged_weights(trained), checkpoint, tmp_path / "out")
     assert_same_logits(AutoModelForImageTextToText.from_pretrained(tmp_path / "out"), policy, prompts)
 
 
-def test_adapters_in_peft(prompts: list[EncodedPrompt], tmp_path: Path) -> None:
-    policy = trained_policy("lora")
+def test_adapters_in_peft(checkpoint: str, prompts: list[EncodedPrompt], tmp_path: Path) -> None:
+    policy, folder = trained_policy("lora", checkpoint), str(TINY_FOLDER) if checkpoint == "tiny" else checkpoint
     (tmp_path / "out").mkdir()
     write_adapters(read_trained(checkpoint_of(policy, tmp_path / "x.ckpt")), tmp_path / "out")
-    base = AutoModelForImageTextToText.from_pretrained(TINY_FOLDER)
+    base = AutoModelForImageTextToText.from_pretrained(folder)
     assert_same_logits(PeftModel.from_pretrained(base, tmp_path / "out"), policy, prompts)
     config = json.loads((tmp_path / "out" / "adapter_config.json").read_text(encoding="utf-8"))
-    assert config["base_model_name_or_path"] == str(TINY_FOLDER)
+    assert config["base_model_name_or_path"] == folder
     with safe_open(tmp_path / "out" / "adapter_model.safetensors", "pt") as file:
         assert len(file.metadata()["base_fingerprint"]) == 64
         names = set(file.keys())
-    assert len(names) == 4 * 7 * 2
+    assert len(names) == policy.text_config.num_hidden_layers * 7 * 2
     assert "base_model.model.model.language_model.layers.0.self_attn.q_proj.lora_A.weight" in names
 
 

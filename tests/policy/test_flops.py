@@ -61,7 +61,7 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     products = sum(n for op, n in counts.items() if "attention" not in str(op) and "bmm" not in str(op))
     num_tokens, num_patches = len(prompt.input_ids) + 3, len(prompt.patches)
     text, vision = tiny.text_config, tiny.vision_config
-    one_token = row_flops(text, 1, []) - 4 * text.num_hidden_layers * text.hidden_size
+    one_token = row_flops(text, 1, []) - 4 * text.num_hidden_layers * text.num_attention_heads * head_size(text)
     pairs = vision.depth * prompt.grid_thw[0] * (prompt.grid_thw[1] * prompt.grid_thw[2]) ** 2
     tower = (
         tiny.family.tower_flops(vision, prompt.grid_thw) - 4 * vision.hidden_size * pairs

@@ -30,6 +30,7 @@ from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.schema import Prompt, Sample, Span, Task
 
 COMPLETIONS = [[[20, 21, 22], [30]], [[23, 24], [40, 41, 42, 43]]]
+CLIP = VideoClip(torch.zeros(10, 28, 28, 3, dtype=torch.uint8), tuple(k / 2 for k in range(10)), 2.0, "made up")
 ORDERS = [[[2, 0, 1], [1, 2, 0]], [[4, 1, 2, 3, 0], [0, 1, 4, 2, 3]]]
 
 
@@ -40,7 +41,7 @@ def in_order(video: VideoClip, order: list[int]) -> VideoClip:
 
 
 def test_moving_features_is_moving_pairs_of_frames_before_the_tower(tiny: PolicyBackbone, tolerances: Any) -> None:
-    video, order = clip(8, 2.0, side=84), [3, 1, 0, 2]
+    video, order = clip(tiny, 8, 2.0, tokens=3), [3, 1, 0, 2]
     with torch.no_grad():
         known, moved = (tiny.video_features([tiny.encode(Prompt("?"), v)])[0] for v in (video, in_order(video, order)))
     torch.testing.assert_close(permuted_features(known, order), moved, atol=tolerances.logp, rtol=0)
@@ -48,7 +49,7 @@ def test_moving_features_is_moving_pairs_of_frames_before_the_tower(tiny: Policy
 
 
 def asked(tiny: PolicyBackbone, orders: Any = ORDERS) -> tuple[list[list[float] | None], list[VideoClip]]:
-    clips = [clip(6, 2.0), clip(10, 0.54, seed=1)]
+    clips = [clip(tiny, 6, 2.0), clip(tiny, 10, 0.54, seed=1)]
     prompts = [tiny.encode(Prompt("When does the red circle rise?"), one) for one in clips]
     with torch.no_grad():
         features = tiny.video_features(prompts)
@@ -175,7 +176,7 @@ def test_the_authors_mean_difference(shared: Path, tolerances: Any) -> None:
 def item(**changes: Any) -> Item:
     windows = changes.pop("windows", (Span(1.0, 2.0),))
     sample = Sample("s", "a.mp4", 5.0, "The red circle rises.", windows)
-    return replace(Item(sample, Task.TVG, Prompt("?"), clip(10, 2.0), (), position=0), **changes)
+    return replace(Item(sample, Task.TVG, Prompt("?"), CLIP, (), position=0), **changes)
 
 
 def test_orders_are_of_pairs_and_follow_from_the_random_numbers() -> None:

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
-from transformers import DynamicCache
 
-from tests.policy.conftest import clip
+from tests.policy.conftest import clip, published_modules, stock_inputs
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy import generation, split_attention
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -26,8 +25,8 @@ def uniforms(num_prompts: int, num_generations: int, length: int) -> torch.Tenso
 @pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
 def test_recorded_log_probs_are_those_of_the_loss(tiny: PolicyBackbone, fps: float) -> None:
     prompts = [
-        tiny.encode(Prompt("What happens?"), clip(8, fps)),
-        tiny.encode(Prompt("Who spins at all?"), clip(4, fps)),
+        tiny.encode(Prompt("What happens?"), clip(tiny, 8, fps)),
+        tiny.encode(Prompt("Who spins at all?"), clip(tiny, 5, fps)),
     ]
     settings = GenerationSettings(max_new_tokens=12, temperature=0.8)
     groups = generate(tiny, prompts, tiny.video_features(prompts), 3, settings, uniforms(2, 3, 12))
@@ -75,49 +74,29 @@ def test_prompts_apart_are_prompts_together(
     assert len({len(c.token_ids) for group in together for c in group}) > 2
 
 
-def test_greedy_is_transformers_own_greedy(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    """Without a cache and from full rows, one prompt at a time: nothing is shared with our way."""
-    ours = generate(
-        tiny, prompts, tiny.video_features(prompts), 1, GenerationSettings(max_new_tokens=16, temperature=0.0)
-    )
-    for prompt, group in zip(prompts, ours, strict=True):
-        ids, features = prompt.input_ids.tolist(), tiny.video_features([prompt])
-        positions = prompt.position_ids
-        for expected in group[0].token_ids:
-            embeds = tiny.embed(torch.tensor([ids]), features).tokens_1NH
-            with torch.no_grad():
-                logits = tiny.model(inputs_embeds=embeds, position_ids=positions[:, None]).logits[0, -1]
-            logits[tiny.suppressed_ids] = float("-inf")
-            assert int(logits.argmax()) == expected
-            ids.append(expected)
-            positions = torch.cat((positions, positions.max().expand(3, 1) + 1), dim=1)
+@pytest.mark.parametrize("fps", [0.5, 1.0, 2.0, 3.7])
+def test_greedy_is_stock_generate(tiny: PolicyBackbone, fps: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own model from pixels, its own cache; long enough that our room for keys grows; an odd number of frames too.
 
-
-def test_greedy_with_transformers_own_cache(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    """Long enough that the room for keys grows; the cached continuation is handed the same position ids."""
-    settings = GenerationSettings(max_new_tokens=150, temperature=0.0)
-    never = -1  # an end token that is not written, or the answers would be short
-    end_id, tiny.end_id = tiny.end_id, never
-    ours = generate(tiny, prompts, tiny.video_features(prompts), 2, settings)
-    tiny.end_id = end_id
+    Then the loss's pass, which knows no cache, gives the log-probs that were noted.
+    """
+    prompts = [
+        tiny.encode(Prompt("When does it rise?"), clip(tiny, 7, fps)),
+        tiny.encode(Prompt("Who spins at all?"), clip(tiny, 4, fps, tokens=2, seed=1)),
+    ]
+    num_new = 100
+    monkeypatch.setattr(tiny, "end_id", -1)  # an end token that is not written, or the answers would be short
+    ours = generate(tiny, prompts, tiny.video_features(prompts), 2, GenerationSettings(num_new, temperature=0.0))
+    with published_modules(tiny):
+        stock = PolicyBackbone(tiny.settings).eval()
     for prompt, group in zip(prompts, ours, strict=True):
-        assert group[0].token_ids == group[1].token_ids
-        cache, found = DynamicCache(config=tiny.text_config), []
-        embeds, positions = (
-            tiny.embed(prompt.input_ids[None], tiny.video_features([prompt])).tokens_1NH,
-            prompt.position_ids[:, None],
-        )
-        for _ in range(150):
-            with torch.no_grad():
-                logits = tiny.model(
-                    inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True
-                ).logits[0, -1]
-            found.append(int(logits.index_fill(0, tiny.suppressed_ids, float("-inf")).argmax()))
-            embeds = tiny.embed(torch.tensor([found[-1:]]), ()).tokens_1NH
-            positions = positions.max().expand(3, 1, 1) + 1
-        assert group[0].token_ids == tuple(found)
+        found = stock.model.generate(
+            **stock_inputs(tiny, prompt), do_sample=False, max_new_tokens=num_new, eos_token_id=-1, pad_token_id=0,
+            suppress_tokens=tiny.suppressed_ids.tolist(), use_cache=True,
+        )[0, len(prompt.input_ids) :]  # fmt: skip
+        assert group[0].token_ids == group[1].token_ids == tuple(found.tolist()) and len(found) == num_new
         with torch.no_grad():
-            logp_11C = tiny.logp([prompt], [[found]], temperature=0.0)[0]
+            logp_11C = tiny.logp([prompt], [[group[0].token_ids]], temperature=0.0)[0]
         torch.testing.assert_close(logp_11C[0, 0], torch.tensor(group[0].logp), rtol=1e-5, atol=1e-5)
 
 

@@ -14,9 +14,9 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.lean_modules import LeanMLP, LeanNorm, LeanPatchEmbedding, rotated, row_angles
 
 
-def published_mlp(tiny: PolicyBackbone) -> Qwen2_5_VLMLP:
+def published_mlp(packaged: PolicyBackbone) -> Qwen2_5_VLMLP:
     torch.manual_seed(0)
-    return Qwen2_5_VLMLP(tiny.vision_config, bias=True)
+    return Qwen2_5_VLMLP(packaged.vision_config, bias=True)
 
 
 def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
@@ -27,23 +27,23 @@ def gradients(module: nn.Module, x: Tensor) -> list[Tensor]:
     return [out.detach(), *torch.autograd.grad(loss, [x, *module.parameters()])]
 
 
-def test_the_mlp_is_the_published_one(tiny: PolicyBackbone) -> None:
-    mlp = published_mlp(tiny)
-    x = torch.randn(7, tiny.vision_config.hidden_size)
+def test_the_mlp_is_the_published_one(packaged: PolicyBackbone) -> None:
+    mlp = published_mlp(packaged)
+    x = torch.randn(7, packaged.vision_config.hidden_size)
     for ours, theirs in zip(gradients(LeanMLP(mlp), x), gradients(mlp, x), strict=True):
         assert torch.equal(ours, theirs)
     with torch.no_grad():
         assert torch.equal(LeanMLP(mlp)(x), mlp(x))
 
 
-def test_the_mlp_keeps_two_tensors_of_its_width(tiny: PolicyBackbone) -> None:
-    mlp, x = published_mlp(tiny), torch.randn(50, tiny.vision_config.hidden_size)
+def test_the_mlp_keeps_two_tensors_of_its_width(packaged: PolicyBackbone) -> None:
+    mlp, x = published_mlp(packaged), torch.randn(50, packaged.vision_config.hidden_size)
 
     def kept(module: nn.Module) -> int:
         found = {}
 
         def keep(tensor: Tensor) -> Tensor:
-            if len(tensor) == 50 and tensor.shape[1] == tiny.vision_config.intermediate_size:
+            if len(tensor) == 50 and tensor.shape[1] == packaged.vision_config.intermediate_size:
                 found[tensor.data_ptr()] = tensor
             return tensor
 
@@ -91,8 +91,8 @@ def test_the_norm_keeps_its_input_and_one_number_a_token() -> None:
     assert sorted(kept) == [1, 24, 50]  # x itself, the weight, the scales
 
 
-def test_the_rotation_is_the_published_one(tiny: PolicyBackbone) -> None:
-    rotary, head_dim = tiny.model.model.language_model.rotary_emb, 32
+def test_the_rotation_is_the_published_one(packaged: PolicyBackbone) -> None:
+    rotary, head_dim = packaged.model.model.language_model.rotary_emb, 32
     positions_31N = torch.tensor([[[0, 5, 9]], [[0, 7, 9]], [[0, 6, 9]]])
     embeds_1NH, x_NhD = torch.zeros(1, 3, 8), torch.randn(3, 4, head_dim, requires_grad=True)
     cos_1ND, sin_1ND = rotary(embeds_1NH, positions_31N)
@@ -114,11 +114,11 @@ def test_angles_in_float32_turn_bfloat16_as_near_as_it_can_say() -> None:
     assert torch.equal(found, rotated(x_NhD.float(), (angle_N1D.cos(), angle_N1D.sin())).bfloat16())
 
 
-def test_patches_as_one_product(tiny: PolicyBackbone) -> None:
+def test_patches_as_one_product(packaged: PolicyBackbone) -> None:
     embedding = Qwen2_5_VisionPatchEmbed(embed_dim=24)
     patches = torch.randn(9, 1176)
     ours, theirs = gradients(LeanPatchEmbedding(embedding), patches), gradients(embedding, patches)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-    names = {name for name in tiny.state_dict() if "patch_embed" in name}
+    names = {name for name in packaged.state_dict() if "patch_embed" in name}
     assert names == {"model.model.visual.patch_embed.proj.weight"}

@@ -91,7 +91,7 @@ def test_another_architecture_is_refused_before_a_weight_is_read(copied: Path) -
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     (copied / "config.json").write_text(json.dumps({**config, "model_type": "qwen2"}), encoding="utf-8")
     (copied / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"is of the architecture qwen2; known are qwen2_5_vl"):
+    with pytest.raises(ValueError, match=r"is of the architecture qwen2; known are qwen2_5_vl, qwen3_vl"):
         PolicyBackbone(PolicySettings(checkpoint=str(copied)))
 
 

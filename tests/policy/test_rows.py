@@ -6,12 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.policy.conftest import clip
+from tests.policy.conftest import clip, published_modules, stock_inputs
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.generation import generate
-from tvg_lightning.policy.lean_modules import LeanNorm
 from tvg_lightning.policy.rows import EncodedPrompt, pack
 from tvg_lightning.policy.settings import Attention, GenerationSettings, PolicySettings, Tuning
 from tvg_lightning.schema import Prompt
@@ -21,11 +19,14 @@ COMPLETIONS = [  # from one token to the longest
     [[50, 51], [52, 53, 54, 55], [56, 57, 58]],
     [[60], [61, 62], list(range(63, 103))],
 ]
-VISION_TOO = PolicySettings(train_vision_tower=True, train_merger=True)
+
+
+def vision_too(checkpoint: str) -> PolicySettings:
+    return PolicySettings(checkpoint, train_vision_tower=True, train_merger=True)
 
 
 def separate(policy: PolicyBackbone, prompts: list[EncodedPrompt], temperature: float = 1.0) -> list[list[Tensor]]:
-    """G full rows a prompt, one at a time, through transformers' own attention and masks."""
+    """G full rows a prompt, one at a time and from pixels, through transformers' own model."""
     return [
         [_alone(policy, prompt, completion, temperature) for completion in group]
         for prompt, group in zip(prompts, COMPLETIONS, strict=True)
@@ -33,18 +34,19 @@ def separate(policy: PolicyBackbone, prompts: list[EncodedPrompt], temperature: 
 
 
 def _alone(policy: PolicyBackbone, prompt: EncodedPrompt, completion: list[int], temperature: float) -> Tensor:
-    ids = torch.cat((prompt.input_ids, torch.tensor(completion)))[None]
-    next_id = prompt.position_ids.max() + 1
-    after = torch.arange(len(completion)).expand(3, -1) + next_id
-    positions = torch.cat((prompt.position_ids, after), dim=1)[:, None]
-    hidden = policy.model.model.language_model(
-        inputs_embeds=policy.embed(ids, policy.video_features([prompt])).tokens_1NH,
-        position_ids=positions,
-        use_cache=False,
-    ).last_hidden_state
-    logits = (hidden @ policy.head.T).float()[0, len(prompt.input_ids) - 1 : -1] / temperature
+    logits = policy.model(**stock_inputs(policy, prompt, completion), use_cache=False).logits.float()
+    logits = logits[0, len(prompt.input_ids) - 1 : -1] / temperature
     logp = logits.index_fill(1, policy.suppressed_ids, float("-inf")).log_softmax(1)
     return logp.gather(1, torch.tensor(completion)[:, None])[:, 0]
+
+
+def published(settings: PolicySettings, policy: PolicyBackbone) -> PolicyBackbone:
+    """The same policy without a module of ours, its tower as transformers has it."""
+    with published_modules(policy):
+        stock = PolicyBackbone(settings)
+    stock.model.model.visual.config._attn_implementation = "sdpa"
+    assert not any("lean" in type(module).__name__.lower() for module in stock.modules())
+    return stock
 
 
 def gradients(policy: PolicyBackbone, loss: Tensor) -> dict[str, Tensor]:
@@ -62,17 +64,14 @@ def test_a_packed_row_equals_separate_rows(
     tuning: Tuning,
     gradient_checkpointing: bool,
     attention: Attention,
+    checkpoint: str,
     prompts: list[EncodedPrompt],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """To 1e-5 of the largest log-prob, and of the largest entry of every gradient; against the published modules."""
-    settings = VISION_TOO if tuning == "full" else PolicySettings(tuning=tuning, lora_rank=4)
+    settings = vision_too(checkpoint) if tuning == "full" else PolicySettings(checkpoint, tuning, lora_rank=4)
     settings = replace(settings, attention=attention, gradient_checkpointing=gradient_checkpointing)
     policy = PolicyBackbone(settings)
-    family = policy.family
-    monkeypatch.setitem(FAMILIES, family.model_type, replace(family, make_lean=lambda model: None))
-    stock = PolicyBackbone(settings)
-    assert not any(isinstance(module, LeanNorm) for module in stock.modules())
+    stock = published(settings, policy)
     _awaken_adapters(policy)
     _awaken_adapters(stock)
     packed_BGC, mask_BGC = policy.logp(prompts, COMPLETIONS, temperature=0.7)
@@ -98,7 +97,8 @@ def test_a_packed_row_equals_separate_rows(
 def test_words_before_the_video_are_read_as_separate_rows_are(tiny: PolicyBackbone) -> None:
     """Packed log-probs, and those that a rollout notes, beside a prompt with the video first."""
     prompts = [
-        tiny.encode(Prompt("When does it rise?", video_first=first), clip(6, 2.0)) for first in (False, True, False)
+        tiny.encode(Prompt("When does it rise?", video_first=first), clip(tiny, 6, 2.0))
+        for first in (False, True, False)
     ]
     before = prompts[0].input_ids.tolist().index(tiny.model.config.video_token_id)
     assert before > prompts[1].input_ids.tolist().index(tiny.model.config.video_token_id)
@@ -124,10 +124,10 @@ def _awaken_adapters(policy: PolicyBackbone) -> None:
 
 
 def test_bfloat16_rows_are_as_near_the_truth_as_separate_ones(
-    tiny: PolicyBackbone, prompts: list[EncodedPrompt]
+    tiny: PolicyBackbone, checkpoint: str, prompts: list[EncodedPrompt]
 ) -> None:
     """In bfloat16 no two layouts agree to the last bit; the packed one is not further from float32 than the other."""
-    policy = PolicyBackbone(PolicySettings(dtype="bfloat16")).eval()
+    policy = PolicyBackbone(PolicySettings(checkpoint, dtype="bfloat16")).eval()
     with torch.no_grad():
         packed_BGC, mask_BGC = policy.logp(prompts, COMPLETIONS)
         exact = tiny.logp(prompts, COMPLETIONS)[0][mask_BGC]
@@ -136,13 +136,21 @@ def test_bfloat16_rows_are_as_near_the_truth_as_separate_ones(
     assert ours.mean() <= 1.25 * theirs.mean() + 1e-3
 
 
-def test_works_under_autocast(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
-    with torch.autocast("cpu", torch.bfloat16):
+def test_under_autocast_rows_are_as_near_the_truth_as_separate_ones(
+    tiny: PolicyBackbone, checkpoint: str, prompts: list[EncodedPrompt]
+) -> None:
+    """``bf16-mixed``: float32 weights, products in bfloat16. Norms of queries and keys must not widen them."""
+    stock = published(vision_too(checkpoint), tiny).eval()
+    with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         logp_BGC, mask_BGC = tiny.logp(prompts, COMPLETIONS)
         logp_BGC.sum().backward()
+        with torch.no_grad():
+            alone = torch.cat([logp for group in separate(stock, prompts) for logp in group])
+    assert all(p.grad is not None and bool(p.grad.isfinite().all()) for p in tiny.parameters())
     tiny.zero_grad()
-    exact_BGC = tiny.logp(prompts, COMPLETIONS)[0]
-    assert (logp_BGC - exact_BGC)[mask_BGC].abs().mean() < 0.1
+    exact = tiny.logp(prompts, COMPLETIONS)[0][mask_BGC]
+    ours, theirs = (logp_BGC[mask_BGC] - exact).abs(), (alone - exact).abs()
+    assert ours.mean() <= 1.25 * theirs.mean() + 1e-3 and ours.mean() < 0.1
 
 
 def test_a_completion_does_not_see_its_neighbours(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
@@ -184,14 +192,14 @@ def test_the_gradient_of_a_prompts_end_is_summed_in_a_fixed_order(prompts: list[
     assert sums[0][end].tolist() == pytest.approx(weight_MH[::12].sum(0).tolist(), abs=1e-5)
 
 
-def test_chunked_logits_change_nothing(tiny: PolicyBackbone, prompts: list[EncodedPrompt]) -> None:
+def test_chunked_logits_change_nothing(tiny: PolicyBackbone, checkpoint: str, prompts: list[EncodedPrompt]) -> None:
     whole = tiny.logp(prompts, COMPLETIONS)[0]
-    chunked = PolicyBackbone(replace(VISION_TOO, logits_chunk=3)).eval()
+    chunked = PolicyBackbone(replace(vision_too(checkpoint), logits_chunk=3)).eval()
     torch.testing.assert_close(chunked.logp(prompts, COMPLETIONS)[0], whole)
 
 
-def test_the_tower_runs_once_forward_and_once_backward(prompts: list[EncodedPrompt]) -> None:
-    policy = PolicyBackbone(VISION_TOO)
+def test_the_tower_runs_once_forward_and_once_backward(checkpoint: str, prompts: list[EncodedPrompt]) -> None:
+    policy = PolicyBackbone(vision_too(checkpoint))
     passes: list[str] = []
     block = policy.model.model.visual.blocks[0]
     block.register_forward_hook(lambda *_: passes.append("forward"))

@@ -10,7 +10,7 @@ from tvg_lightning.schema import Prompt
 
 def test_equals_the_loop_over_windows(tiny: PolicyBackbone) -> None:
     """Frames of one window, of several, and of windows cut short at the edge (84 = 56 + 28)."""
-    prompts = [tiny.encode(Prompt("x"), clip(4, 2.0, side)) for side in (28, 56, 84, 112)]
+    prompts = [tiny.encode(Prompt("x"), clip(tiny, 4, 2.0, tokens)) for tokens in (1, 2, 3, 4)]
     config = tiny.model.model.visual.config
     assert config._attn_implementation == WINDOWED_ATTENTION
     with torch.no_grad():

@@ -20,7 +20,7 @@ from tvg_lightning.data.caches.feature_cache import ClipFeatures
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
-from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, plain_ids, token_id
+from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, assistant_opening, chat_ids, plain_ids, token_id
 from tvg_lightning.policy.families.family import PromptVideo
 from tvg_lightning.policy.families.known import family_of
 from tvg_lightning.policy.flops import StepFlops, step_flops
@@ -64,6 +64,7 @@ class PolicyBackbone(nn.Module):
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self._choose_trainable()
         self.end_id = token_id(self.tokenizer, END_OF_TURN)
+        self.opening = assistant_opening(self.tokenizer, settings.thinking)
         vision_ids = [token_id(self.tokenizer, token) for token in VISION_TOKENS]
         without_token = range(len(self.tokenizer), self.text_config.vocab_size)
         suppressed = torch.tensor([*vision_ids, *without_token], device="cpu")
@@ -152,7 +153,7 @@ class PolicyBackbone(nn.Module):
             num_t, num_h, num_w = grid.tolist()
             grid_thw, features, keep = (num_t, num_h, num_w), None, clip.keep
         video = PromptVideo(grid_thw, clip.times_s, clip.seconds_per_grid, clip.start_s, prompt.time_as_text)
-        ids = chat_ids(self.tokenizer, prompt, family.video_text(video), family.default_system)
+        ids = chat_ids(self.tokenizer, prompt, family.video_text(video), family.default_system, self.opening)
         blocks = family.video_blocks(video, self.vision_config)
         positions = prompt_position_ids(ids, self.model.config.video_token_id, blocks)
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
@@ -256,11 +257,26 @@ class PolicyBackbone(nn.Module):
         )
 
     def text_to_ids(self, text: str) -> list[int]:
-        """A completion as the policy would have written it, the end of its turn included."""
+        """A completion as the policy would have written it, the end of its turn included.
+
+        The opening that stands in the prompt already is left out; a text without it cannot follow such a prompt.
+        """
+        if self.opening:
+            tag = self.opening.strip()
+            if not text.startswith(tag):
+                raise ValueError(
+                    f"policy.thinking: prompts of this policy end with {tag}, but a completion to learn does not begin "
+                    f"with it: {text[:40]!r}; set policy.thinking to false, or give completions with a thought"
+                )
+            text = text.removeprefix(tag).removeprefix("\n")
         return [*plain_ids(self.tokenizer, text), self.end_id]
 
     def ids_to_text(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
+
+    def completion_text(self, ids: Sequence[int]) -> str:
+        """A whole completion as it is parsed, scored and kept: with the opening that stands in the prompt."""
+        return self.opening + self.ids_to_text(ids)
 
     # ---- weights of other moments: the fresh base, the reference of a stage
 

@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from tvg_lightning.files import plain_text
 from tvg_lightning.schema import Prompt
 
 END_OF_TURN = "<|im_end|>"
+THINK_OPENING = "<think>\n"
 VIDEO_TOKEN = "<|video_pad|>"
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", VIDEO_TOKEN)
 
@@ -21,21 +23,43 @@ def video_run(num_tokens: int) -> str:
     return f"<|vision_start|>{VIDEO_TOKEN * num_tokens}<|vision_end|>"
 
 
-def chat_text(prompt: Prompt, video: str, default_system: str | None) -> str:
+def chat_text(prompt: Prompt, video: str, default_system: str | None, opening: str = "") -> str:
     """The whole prompt as text, up to the point where the assistant begins to speak.
 
     ``video``: the text of the video, special tokens included, as the policy's family writes it. ``default_system``:
-    what the family's template says where the prompt has no system turn; None leaves the turn out.
+    what the family's template says where the prompt has no system turn; None leaves the turn out. ``opening``: what
+    the assistant is made to begin with.
     """
     system = prompt.system or default_system
     turn = f"<|im_start|>system\n{system}{END_OF_TURN}\n" if system else ""
     user = f"{video}{prompt.user}" if prompt.video_first else f"{prompt.user}{video}"
-    return f"{turn}<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n"
+    return f"{turn}<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n{opening}"
 
 
-def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, video: str, default_system: str | None) -> list[int]:
+def chat_ids(
+    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, video: str, default_system: str | None, opening: str = ""
+) -> list[int]:
     """Token ids of ``chat_text``. Special tokens that the user's words spell out stay plain text."""
-    return list(tokenizer(chat_text(_defused(prompt), video, default_system))["input_ids"])
+    return list(tokenizer(chat_text(_defused(prompt), video, default_system, opening))["input_ids"])
+
+
+def assistant_opening(tokenizer: PreTrainedTokenizerBase, thinking: bool | None) -> str:
+    """The text that ends the prompt of a thinking policy, ``THINK_OPENING``; nothing for any other.
+
+    ``thinking`` None: as the chat template that comes with the tokenizer has it, so that a thinking checkpoint is known
+    by what it says itself. Thinking and instruct checkpoints of one size differ in nothing else.
+    """
+    if thinking is None and tokenizer.chat_template:
+        try:
+            turns = [{"role": "user", "content": "?"}]
+            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise ValueError(
+                f"policy.checkpoint: its chat template cannot be read ({error}): set policy.thinking to true where it "
+                "ends prompts with <think>, else to false"
+            ) from error
+        thinking = str(text).endswith(THINK_OPENING)
+    return THINK_OPENING if thinking else ""
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

@@ -121,7 +121,7 @@ def _generate(
             break
         _decode_step(policy, state, token_R, [not ended[row] for row in state.rows], generation)
     return [
-        Completion(tuple(row), policy.ids_to_text(row), tuple(logp), truncated=not done)
+        Completion(tuple(row), policy.completion_text(row), tuple(logp), truncated=not done)
         for row, logp, done in zip(ids, logps, ended, strict=True)
     ]
 

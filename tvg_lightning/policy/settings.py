@@ -21,7 +21,10 @@ class PolicySettings:
     weights.
     attention: "split" never pays for what completions of a prompt cannot see of each other; "dense" is the
     same through a mask as large as the row squared, for comparison.
-    train_vision_tower, train_merger: with "full" only; adapters never touch the vision side.
+    train_vision_tower, train_merger: with "full" only; adapters never touch the vision side. All mergers are trained,
+    where there are several.
+    thinking: whether prompts end with "<think>" and a new line, so that a completion begins inside its thought; null is
+    as the checkpoint's chat template has it.
     """
 
     checkpoint: str = "tiny"
@@ -36,6 +39,7 @@ class PolicySettings:
     cpu_offload: bool = False
     logits_chunk: int = 512  # completion tokens whose logits exist at one time
     seed: int = 0  # of fresh adapters
+    thinking: bool | None = None
 
     @property
     def trains_vision(self) -> bool:
