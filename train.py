@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -22,6 +23,7 @@ from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.strategies import strategy_of
+from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
 
 # in every run, in this order, each with its settings under its key; trainer.callbacks adds others
 STANDING_CALLBACKS: dict[str, type[Callback]] = {
@@ -40,8 +42,14 @@ _AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|
 class TrainParser(LightningArgumentParser):
     """A parser that says what is wrong in one line, without the list of all its options."""
 
+    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
+        """Check a config; of keys that were given up it says what to write."""
+        refuse_pixels(namespace.items())
+        super().validate(namespace, *args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """End the process; parsers within parsers only tell the outer one."""
+        refuse_pixel_options(message)
         if not self.exit_on_error:
             super().error(message, ex)
         self.exit(2, f"error: {one_line(message)}\n")

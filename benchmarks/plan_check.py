@@ -153,7 +153,7 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
 
 def compare(case: Case, config: Path) -> Compared:
     """A case in this process, above what it holds after a very small step of the same kind has loaded all the code."""
-    small = replace(case.settings, num_generations=2, max_new_tokens=2, frames=2, max_pixels=784)
+    small = replace(case.settings, num_generations=2, max_new_tokens=2, frames=2, max_tokens=1)
     measure(Case(_TINY, small), config_file(_TINY))
     gc.collect()
     start_peak(torch.device("cpu"))

@@ -56,8 +56,9 @@ from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.policy.patches import normalise, patchify
 
 NUM_FRAMES = 64
-PIXELS = 128 * 28 * 28
-FRAMES = FrameSettings(uniform_frames=NUM_FRAMES, max_pixels=PIXELS)
+SIDE = 28
+PIXELS = 128 * SIDE * SIDE
+FRAMES = FrameSettings(uniform_frames=NUM_FRAMES, max_tokens=128)
 RENDERED = {"rendered_30s.mp4": 1, "rendered_3min.mp4": 6, "rendered_10min.mp4": 20}  # times the first
 Turns = dict[str, list[float]]  # CPU seconds of each way, turn by turn
 PEER_ERRORS = (RuntimeError, ValueError, ImportError, AttributeError, OSError, KeyError, decord.DECORDError)
@@ -141,7 +142,7 @@ def whole(path: Path) -> torch.Tensor:
     """Every frame decoded from the first to the last, as a reader without jumps must."""
     index = replace(index_frames(path), exact_jumps=False)
     taken = sample_frames(index.times_s, FRAMES).taken
-    return av_frames(index, taken, partial(resize_frames, max_pixels=PIXELS))
+    return av_frames(index, taken, partial(resize_frames, side=SIDE, max_pixels=PIXELS))
 
 
 def frames_of(pool: ClipPool, request: ClipRequest) -> torch.Tensor:
@@ -153,9 +154,9 @@ def frames_of(pool: ClipPool, request: ClipRequest) -> torch.Tensor:
 
 def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[str, Callable[[], Any]]:
     """The functions to time for a file, by column of the tables."""
-    cold, request = folder / "cold", ClipRequest(str(path), FRAMES)
+    cold, request = folder / "cold", ClipRequest(str(path), FRAMES, side=SIDE)
     warm = ClipPool(0, cache=FrameCache(folder / "warm"))
-    num_frames = len(read_clip(path, FRAMES).times_s)
+    num_frames = len(read_clip(path, FRAMES, side=SIDE).times_s)
     frames_of(warm, request)
 
     def first_epoch() -> Any:
@@ -166,8 +167,8 @@ def ways_of(path: Path, folder: Path, peer: Callable[[Path, int], Any]) -> dict[
         "peer": lambda: peer(path, num_frames),
         "cold": first_epoch,
         "warm": lambda: patchify(frames_of(warm, request)),
-        "decord": lambda: patchify(read_clip(path, replace(FRAMES, decoder="decord")).frames),
-        "PyAV": lambda: patchify(read_clip(path, replace(FRAMES, decoder="pyav")).frames),
+        "decord": lambda: patchify(read_clip(path, replace(FRAMES, decoder="decord"), side=SIDE).frames),
+        "PyAV": lambda: patchify(read_clip(path, replace(FRAMES, decoder="pyav"), side=SIDE).frames),
         "every frame": lambda: patchify(whole(path)),
     }
 
@@ -197,7 +198,7 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
     report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "load_before": os.getloadavg(), "files": []}
     for path in tqdm([*render(rendered), *(video_files([videos]) if videos else ())], unit="file"):
         try:
-            index, backend = index_frames(path), read_clip(path, FRAMES).backend
+            index, backend = index_frames(path), read_clip(path, FRAMES, side=SIDE).backend
         except (UnreadableError, VideoError):
             continue
         if len(index.pts) < NUM_FRAMES:
@@ -206,7 +207,7 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
             turns = measure(ways_of(path, Path(folder), peer), repeats)
         about = {"file": path.name, "seconds": index.times_s[-1], "frames": len(index.pts), "backend": backend}
         report["files"].append({**about, "cpu_s": turns})
-        patches, _ = patchify(read_clip(path, FRAMES).frames)
+        patches, _ = patchify(read_clip(path, FRAMES, side=SIDE).frames)
         report["normalise_s"] = measure({"it": partial(normalise, patches, torch.bfloat16)}, repeats)["it"]
         report["load_after"] = os.getloadavg()
         out.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
@@ -270,16 +271,16 @@ def memory(num_clips: int, num_workers: int) -> None:
     Twenty files in turn, through a cache that holds half of them: all are decoded, stored, evicted, again and again.
     """
     with tempfile.TemporaryDirectory() as name:
-        folder, frames = Path(name), FrameSettings(max_pixels=16 * 784)
+        folder, frames = Path(name), FrameSettings(max_tokens=16)
         paths = [folder / f"{number}.mp4" for number in range(20)]
         for number, path in enumerate(paths):
             encode(path, num_frames=12 + number)
-        bytes_a_clip = frames_of(ClipPool(0), ClipRequest(str(paths[0]), frames)).numel()
+        bytes_a_clip = frames_of(ClipPool(0), ClipRequest(str(paths[0]), frames, side=SIDE)).numel()
         with ClipPool(num_workers, cache=FrameCache(folder / "cache", max_bytes=10 * bytes_a_clip)) as pool:
             write("| clips | main MiB | workers MiB |\n|---|---|---|")
             coming: deque[Future[Result]] = deque()
             for number in range(1, num_clips + 1):
-                coming.append(pool.submit(ClipRequest(str(paths[number % len(paths)]), frames)))
+                coming.append(pool.submit(ClipRequest(str(paths[number % len(paths)]), frames, side=SIDE)))
                 if len(coming) > 2 * num_workers:  # read ahead
                     coming.popleft().result()
                 if number == 100 or number % max(1, num_clips // 10) == 0:

@@ -90,7 +90,7 @@ def write_config(folder: Path, shapes: Path, **model: Any) -> Path:
             "val": [split],
             "test": [split],
             "predict": str(shapes / "held_out.jsonl"),
-            "frames": {"fps": 2.0, "max_frames": 8, "max_pixels": 784},
+            "frames": {"fps": 2.0, "max_frames": 8, "max_tokens": 1},
             "eval_tasks": ["tvg", "action_recognition"],
             "cache": str(shapes / "cache"),
         },

@@ -15,6 +15,7 @@ FLOORS = {
     "tvg_lightning.spans": 0,
     "tvg_lightning.span_sets": 0,
     "tvg_lightning.files": 0,
+    "tvg_lightning.old_keys": 0,
     "tvg_lightning.plain_english": 0,
     "tvg_lightning.timestrings": 0,
     "tvg_lightning.strict_formats": 0,

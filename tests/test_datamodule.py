@@ -34,6 +34,9 @@ class Module:
     def data_plan(self) -> DataPlan | None:
         return self.plan
 
+    def token_side(self) -> int:
+        return 32
+
 
 def trainer(stage: str = "fit", module: Module | None = None, **changes: Any) -> SimpleNamespace:
     """As much of a trainer as a datamodule looks at."""
@@ -407,6 +410,7 @@ def test_videos_that_lie_elsewhere_are_found_by_the_map(folder: Path, caplog: py
     data.setup("fit")
     assert "data.videos" not in caplog.text
     assert data._bad is not None and str(folder / "store" / "b.mkv") in data._bad.videos
+    assert data.reader().maker.side == 32, "as the policy says"
     assert data.reader().maker.video_map == {"b.mp4": str(folder / "store" / "b.mkv")}
     (folder / "store" / "b.mkv").unlink()
     with pytest.raises(ValueError, match=rf"^data\.video_map: {path}: 'b\.mp4': there is no file .*store/b\.mkv"):

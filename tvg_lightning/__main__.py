@@ -6,9 +6,11 @@ import sys
 from importlib import import_module
 from itertools import takewhile
 from json import dumps
-from typing import Any, get_origin
+from typing import Any, NoReturn, get_origin
 
-from jsonargparse import auto_cli
+from jsonargparse import ArgumentParser, Namespace, auto_cli
+
+from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
 
 # module and function of every command; imported when it is asked for, because some need torch and most do not
 COMMANDS: dict[str, str | dict[str, str]] = {
@@ -36,6 +38,18 @@ COMMANDS: dict[str, str | dict[str, str]] = {
 _TRUTHS = ("true", "false")  # what may follow a flag without being a file
 
 
+class CommandParser(ArgumentParser):
+    """A parser that says of keys that were given up what to write."""
+
+    def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
+        refuse_pixels(namespace.items())
+        super().validate(namespace, *args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        refuse_pixel_options(message)
+        super().error(message, ex)
+
+
 def main(args: list[str] | None = None) -> None:
     """Run one command; what a user can fix is said in one line."""
     logging.basicConfig(level=logging.INFO, format="%(message)s")
@@ -43,7 +57,11 @@ def main(args: list[str] | None = None) -> None:
     commands = {name: _loaded(COMMANDS[name]) for name in ([given[0]] if given and given[0] in COMMANDS else COMMANDS)}
     try:
         auto_cli(
-            commands, args=as_the_parser_wants(given, commands), as_positional=False, prog="python -m tvg_lightning"
+            commands,
+            args=as_the_parser_wants(given, commands),
+            as_positional=False,
+            parser_class=CommandParser,
+            prog="python -m tvg_lightning",
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")

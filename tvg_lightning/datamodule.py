@@ -84,6 +84,9 @@ class Planner(Protocol):
     def feature_identity(self) -> tuple[str, torch.dtype]:
         """The digest of the vision tower's weights and the dtype of its features, once they are loaded."""
 
+    def token_side(self) -> int:
+        """Pixels of a video token's side, to which frames are resized, once weights are loaded."""
+
 
 class TVGDataModule(L.LightningDataModule):
     """Mixes grounding and inversion tasks by probability; reads the project's own JSONL annotations.
@@ -369,11 +372,12 @@ class TVGDataModule(L.LightningDataModule):
     # ---- reading videos
 
     def reader(self) -> ItemReader:
-        """The reader of the run's videos: made when it is first needed, for it may ask the policy for its identity."""
+        """The reader of the run's videos: made when it is first needed, for it asks the policy what it reads."""
         if self._reader is None:
             assert self._bad is not None, "setup comes first"
-            words = (self.templates, self.video_first, self.clean_query, self.time_as_text)
-            maker = ItemMaker(self.videos, self.form, self.frames, *words, self.snap_windows, self._video_map)
+            planner: Planner = self.trainer.lightning_module  # type: ignore[assignment, union-attr]
+            words = (self.templates, self.video_first, self.clean_query, self.time_as_text, self.snap_windows)
+            maker = ItemMaker(self.videos, self.form, self.frames, *words, self._video_map, side=planner.token_side())
             self._reader = ItemReader(maker, self._pool(), self._bad, self.reading.prefetch)
         return self._reader
 

@@ -72,7 +72,7 @@ class OurStep:
         self.clip = VideoClip(torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1), (0.0, 0.5), 2.0, "noise")
         self.item = Item(sample, Task.TVG, Prompt(QUESTION), self.clip, (), position=0)
         form = AnswerFormat(Method.TIME_R1 if work.prune is None else Method.ORA_RL)
-        self._training_set = TrainingSet([sample], ItemReader.in_this_process(folder, form))
+        self._training_set = TrainingSet([sample], ItemReader.in_this_process(folder, form, side=self.policy.side))
         settings = GRPOSettings(
             generation=GenerationSettings(max_new_tokens=work.new_tokens),
             num_generations=work.num_generations,

@@ -79,9 +79,9 @@ EACH_CHANGED = [  # every field of the settings, one at a time
     FrameSettings(fps=1.0),
     FrameSettings(max_frames=64),
     FrameSettings(min_frames=4),
-    FrameSettings(max_pixels=784),
-    FrameSettings(min_pixels=1000),
-    FrameSettings(total_pixels=784),
+    FrameSettings(max_tokens=64),
+    FrameSettings(min_tokens=2),
+    FrameSettings(total_tokens=3),
     FrameSettings(uniform_frames=4),
     FrameSettings(decoder="pyav"),
 ]

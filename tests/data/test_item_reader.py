@@ -27,7 +27,7 @@ from tvg_lightning.schema import AnswerFormat, Method, Sample, Span, Task
 TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 CLIP = VideoClip(torch.full((2, 28, 28, 3), 7, dtype=torch.uint8), (0.0, 0.5), 2.0, "table")
-MAKER = ItemMaker(Path("v"), TAR_TVG, FrameSettings())
+MAKER = ItemMaker(Path("v"), TAR_TVG, FrameSettings(), side=28)
 
 
 class TablePool(ClipPool):

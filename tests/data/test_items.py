@@ -37,7 +37,7 @@ CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, 
 
 @pytest.fixture
 def maker() -> ItemMaker:
-    return ItemMaker(Path("videos"), TAR_TVG, FrameSettings())
+    return ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), side=28)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def maker() -> ItemMaker:
 def test_which_part_of_the_file_is_seen(maker: ItemMaker, sample: Sample, task: Task, segment: Span | None) -> None:
     mixture = Mixture(**{**dict.fromkeys(Task, 0.0), task: 1.0})
     question = TrainingQuestions([sample], mixture, seed=0)[Draw(0, 0, 0)]
-    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), FrameSettings(), segment)
+    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), FrameSettings(), segment, side=28)
 
 
 def test_inversion_sees_the_frames_of_the_true_segment(
@@ -62,11 +62,11 @@ def test_inversion_sees_the_frames_of_the_true_segment(
     """Frame k is shown at k / 4 s. The cut begins at 2 s, the window 1 s later: 3 to 5 s, frames 12 to 19."""
     write_video("a.mp4", [k / 4 for k in range(40)])
     sample = Sample("c", "a.mp4", 6.0, QUERY, (Span(1.0, 3.0),), cut=Span(2.0, 8.0))
-    maker = ItemMaker(tmp_path, TAR_TVG, FrameSettings(fps=2.0))
+    maker = ItemMaker(tmp_path, TAR_TVG, FrameSettings(fps=2.0), side=28)
 
     def clip(task: Task) -> VideoClip:
         request = maker.request(Question(sample, task, 0))
-        return read_clip(request.path, request.frames, request.segment)
+        return read_clip(request.path, request.frames, request.segment, side=request.side)
 
     assert shown(clip(Task.ACTION_RECOGNITION).frames) == [12, 14, 16, 18]
     assert clip(Task.ACTION_RECOGNITION).times_s == pytest.approx((0.0, 0.5, 1.0, 1.5))
@@ -126,21 +126,21 @@ def test_evaluation_asks_what_can_be_asked() -> None:
 
 def test_the_video_stands_where_it_is_asked_to_and_the_query_is_cleaned_as_asked() -> None:
     sample = Sample("s1", "a.mp4", 9.0, "..It rises.. ", (Span(1.0, 2.0),))
-    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_first=False, clean_query="dots")
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_first=False, clean_query="dots", side=28)
     for task in (Task.TVG, Task.ACTION_RECOGNITION):
         assert not maker.make(Question(sample, task, 0), CLIP).prompt.video_first
     assert '"It rises"' in maker.make(Question(sample, Task.TVG, 0), CLIP).prompt.user
 
 
 def test_a_video_that_lies_elsewhere_is_read_there() -> None:
-    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_map={"a.mp4": "part/a.mkv"})
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), video_map={"a.mp4": "part/a.mkv"}, side=28)
     assert maker.request(Question(PLAIN, Task.TVG, 0)).path == str(Path("videos/part/a.mkv"))
 
 
 def test_windows_are_snapped_to_frames_where_answers_are_rewarded() -> None:
     """And nowhere else: not in evaluation, not for inversion, not where the truth is unknown."""
     sample = Sample("s1", "a.mp4", 9.0, "It rises.", (Span(0.2, 0.9), Span(3.0, 8.0)))
-    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), snap_windows=True)
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), snap_windows=True, side=28)
     assert CLIP.times_s == (0.0, 0.5)
 
     def windows(task: Task, given: Sample, is_rewarded: bool) -> object:
@@ -155,8 +155,8 @@ def test_windows_are_snapped_to_frames_where_answers_are_rewarded() -> None:
 
 def test_times_as_text_are_for_grounding_and_said_in_front() -> None:
     sample = Sample("s1", "a.mp4", 9.0, "It rises.", (Span(1.0, 2.0),))
-    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), time_as_text=True)
-    plain = ItemMaker(Path("videos"), TAR_TVG, FrameSettings())
+    maker = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), time_as_text=True, side=28)
+    plain = ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), side=28)
     prompts = [one.make(Question(sample, Task.TVG, 0), CLIP).prompt for one in (maker, plain)]
     assert [prompt.time_as_text for prompt in prompts] == [True, False]
     assert prompts[0].user == f"Each number before frames of the video is their time in seconds. {prompts[1].user}"

@@ -78,7 +78,7 @@ def test_features_are_those_of_one_tower_on_one_device(tmp_path: Path, monkeypat
     def key(tower: str = "tower", device: str = "cpu", precision: str = "32-true") -> str:
         cache = settings.features(tower, torch.float32, torch.device(device), precision)
         assert cache.files.max_bytes == 2**28
-        return cache.key("digest", FrameSettings(), None)
+        return cache.key("digest", FrameSettings(), None, 28)
 
     keys = [key(), key("other"), key(device="meta"), key(precision="bf16-mixed")]
     assert key() == keys[0]

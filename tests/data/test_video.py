@@ -37,17 +37,19 @@ def test_settings_name_the_key_that_is_wrong() -> None:
         ("max_frames", 7),
         ("min_frames", 0),
         ("uniform_frames", 3),
-        ("max_pixels", 783),
-        ("min_pixels", 783),
-        ("total_pixels", 783),
+        ("max_tokens", 0),
+        ("min_tokens", 0),
+        ("total_tokens", 0),
         ("decoder", "ffmpeg"),
     ]:
         with pytest.raises(ValueError, match=f"frames.{key}"):
             FrameSettings(**{key: value})  # type: ignore[arg-type]
     with pytest.raises(ValueError, match=r"above frames\.max_frames"):
         FrameSettings(min_frames=8, max_frames=4)
-    with pytest.raises(ValueError, match=r"above frames\.max_pixels"):
-        FrameSettings(min_pixels=2000, max_pixels=1000)
+    with pytest.raises(ValueError, match=r"frames\.min_tokens, 3, is above frames\.max_tokens, 2$"):
+        FrameSettings(min_tokens=3, max_tokens=2)
+    with pytest.raises(ValueError, match=r"frames\.total_tokens, 15, is below frames\.min_tokens, 16, which one pair"):
+        FrameSettings(min_tokens=16, total_tokens=15)
 
 
 def test_sample_times_by_hand() -> None:
@@ -180,69 +182,89 @@ def test_rate_by_true_times() -> None:
 
 def test_smart_size_by_hand() -> None:
     budget = 128 * 784
-    assert smart_size(28, 28, budget) == (28, 28)
-    assert smart_size(1, 1, budget) == (28, 28)
-    assert smart_size(42, 14, budget) == (56, 28)  # 1.5 rounds to the even 2, 0.5 to 0 and up to 1
+    assert smart_size(28, 28, 28, budget) == (28, 28)
+    assert smart_size(1, 1, 28, budget) == (28, 28)
+    assert smart_size(42, 14, 28, budget) == (56, 28)  # 1.5 rounds to the even 2, 0.5 to 0 and up to 1
     # 480 x 640: beta = sqrt(307200 / 100352) = 1.7496; 480 / beta / 28 = 9.79, 640 / beta / 28 = 13.06
-    assert smart_size(480, 640, budget) == (252, 364)
-    assert smart_size(10, 100000, budget) == (28, 3584)  # 128 tokens in one row
+    assert smart_size(480, 640, 28, budget) == (252, 364)
+    assert smart_size(10, 100000, 28, budget) == (28, 3584)  # 128 tokens in one row
+    # the same with tokens of 32 x 32, 128 * 1024 pixels: beta = 1.5309; 480 / beta / 32 = 9.80, 640 / beta / 32 = 13.06
+    assert smart_size(480, 640, 32, 128 * 1024) == (9 * 32, 13 * 32)
+    assert smart_size(32, 50, 32, 128 * 1024, 4 * 1024) == (64, 96)  # grown by 1.6: 51.2 and 80, rounded up
 
 
-@given(height=st.integers(1, 4000), width=st.integers(1, 4000), tokens=st.integers(1, 2000))
-def test_smart_size_is_a_multiple_within_budget(height: int, width: int, tokens: int) -> None:
-    rows, columns = smart_size(height, width, tokens * 784)
-    assert rows % 28 == columns % 28 == 0 and min(rows, columns) >= 28 and rows * columns <= tokens * 784
+@given(
+    height=st.integers(1, 4000), width=st.integers(1, 4000), tokens=st.integers(1, 2000), side=st.sampled_from([28, 32])
+)
+def test_smart_size_is_a_multiple_within_budget(height: int, width: int, tokens: int, side: int) -> None:
+    rows, columns = smart_size(height, width, side, tokens * side**2)
+    assert rows % side == columns % side == 0 and min(rows, columns) >= side and rows * columns <= tokens * side**2
 
 
 @settings(deadline=None)  # the first call imports transformers
-@given(height=st.integers(56, 2000), width=st.integers(56, 2000), tokens=st.integers(64, 768))
-def test_smart_size_is_that_of_transformers(height: int, width: int, tokens: int) -> None:
+@given(
+    height=st.integers(64, 2000),
+    width=st.integers(64, 2000),
+    tokens=st.integers(64, 768),
+    side=st.sampled_from([28, 32]),
+)
+def test_smart_size_is_that_of_transformers(height: int, width: int, tokens: int, side: int) -> None:
     theirs = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl").smart_resize
-    rows, columns = theirs(height, width, factor=28, min_pixels=784, max_pixels=tokens * 784)
-    if rows * columns <= tokens * 784:  # theirs leaves the budget for ribbons
-        assert smart_size(height, width, tokens * 784) == (rows, columns)
+    rows, columns = theirs(height, width, factor=side, min_pixels=side**2, max_pixels=tokens * side**2)
+    if rows * columns <= tokens * side**2:  # theirs leaves the budget for ribbons
+        assert smart_size(height, width, side, tokens * side**2) == (rows, columns)
 
 
 @settings(deadline=None)
-@given(height=st.integers(8, 400), width=st.integers(8, 400), tokens=st.integers(2, 64))
-def test_small_frames_grow_as_in_transformers(height: int, width: int, tokens: int) -> None:
+@given(
+    height=st.integers(17, 400), width=st.integers(17, 400), tokens=st.integers(2, 64), side=st.sampled_from([28, 32])
+)
+def test_small_frames_grow_as_in_transformers(height: int, width: int, tokens: int, side: int) -> None:
     theirs = pytest.importorskip("transformers.models.qwen2_vl.image_processing_pil_qwen2_vl").smart_resize
-    rows, columns = theirs(max(height, 15), max(width, 15), 28, tokens * 784, 768 * 784)
-    assert smart_size(max(height, 15), max(width, 15), 768 * 784, tokens * 784) == (rows, columns)
+    rows, columns = theirs(height, width, side, tokens * side**2, 768 * side**2)
+    assert smart_size(height, width, side, 768 * side**2, tokens * side**2) == (rows, columns)
 
 
-def test_a_video_shares_its_pixels_among_its_frames(write_video: WriteVideo) -> None:
-    time_r1 = FrameSettings(max_frames=768, max_pixels=768 * 784, min_pixels=16 * 784, total_pixels=3584 * 784)
-    # pairs of frames count once, as in qwen-vl-utils: 3584 tokens over 32 pairs are 112 a frame
-    assert time_r1.frame_pixels(64) == 112 * 784
-    assert time_r1.frame_pixels(2) == 768 * 784  # no more than a frame may have
-    assert time_r1.frame_pixels(768) == 16 * 784 * 105 // 100  # no less than 1.05 of the least, even over the total
+def test_a_video_shares_its_tokens_among_its_frames(write_video: WriteVideo) -> None:
+    time_r1 = FrameSettings(max_frames=768, max_tokens=768, min_tokens=16, total_tokens=3584)
+    for area in (28 * 28, 32 * 32):
+        side = math.isqrt(area)
+        # pairs of frames count once, as in qwen-vl-utils: 3584 tokens over 32 pairs are 112 a pair
+        assert time_r1.pixel_limits(64, side) == (16 * area, 112 * area)
+        assert time_r1.pixel_limits(2, side)[1] == 768 * area  # no more than a frame may have
+        # no less than 1.05 of the least, even over the total; and 1024 frames would have 7 tokens each
+        assert time_r1.pixel_limits(768, side)[1] == time_r1.pixel_limits(1024, side)[1] == 16 * area * 105 // 100
+    assert FrameSettings().pixel_limits(64, 28) == (784, 128 * 784)
     path = write_video("long.mp4", [k / 10 for k in range(200)], size=(640, 480))
-    tight = FrameSettings(min_pixels=784, total_pixels=200 * 784)
-    clip = read_clip(path, tight)
+    clip = read_clip(path, FrameSettings(total_tokens=200), side=28)
     assert len(clip.frames) == 40 and clip.frames.shape[1:3] == (56, 84)  # 200 / 20 pairs = 10 tokens: 2 x 3
+    clip = read_clip(path, FrameSettings(total_tokens=200), side=32)
+    assert len(clip.frames) == 40 and clip.frames.shape[1:3] == (64, 96)  # as many tokens, of other pixels
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_the_decoder_does_not_change_the_frames(name: str, write_video: WriteVideo) -> None:
     path = write_video(name, [k / 25 for k in range(100)], "libx264", {"bf": "3"})
     for uniform_frames in (2, 8, 50):
-        by = [read_clip(path, FrameSettings(uniform_frames=uniform_frames, decoder=d)) for d in ("decord", "pyav")]
+        by = [
+            read_clip(path, FrameSettings(uniform_frames=uniform_frames, decoder=d), side=28)
+            for d in ("decord", "pyav")
+        ]
         assert [clip.backend for clip in by] == ["decord", "pyav"] and torch.equal(by[0].frames, by[1].frames)
 
 
 def test_resizing_is_antialiased_and_leaves_the_right_size_alone() -> None:
     stripes = torch.zeros(1, 560, 560, 3, dtype=torch.uint8)
     stripes[:, :, ::4] = 255  # their mean is 64 everywhere; the nearest few pixels give other numbers
-    small = resize_frames(stripes, 56 * 56)
+    small = resize_frames(stripes, 28, 56 * 56)
     assert small.shape == (1, 56, 56, 3) and small.dtype == torch.uint8
     assert (small[:, 5:-5, 5:-5].int() - 64).abs().max() <= 2
-    assert resize_frames(small, 56 * 56) is small
+    assert resize_frames(small, 28, 56 * 56) is small
 
 
 @pytest.mark.parametrize("rate", [3.0, 10.0, 25.0, 30.0])
 def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> None:
-    clip = read_clip(write_video("a.mp4", [k / rate for k in range(60)]), TWO_FPS)
+    clip = read_clip(write_video("a.mp4", [k / rate for k in range(60)]), TWO_FPS, side=28)
     numbers = shown(clip.frames)
     assert clip.backend == ("decord" if rate < 10 else "pyav")  # nearly every frame; every 5th, 12th, 15th
     assert clip.frames.shape[1:] == (56, 56, 3) and len(numbers) % 2 == 0
@@ -254,7 +276,7 @@ def test_a_constant_rate(rate: float, write_video: WriteVideo, shown: Shown) -> 
 
 def test_a_variable_rate_is_seen_as_a_player_shows_it(write_video: WriteVideo, shown: Shown) -> None:
     times_s = [0.0, 0.1, 0.2, 0.3, 2.0, 4.0, 4.1, 4.2, 6.0]
-    clip = read_clip(write_video("vfr.mp4", times_s), FrameSettings(fps=1.0))
+    clip = read_clip(write_video("vfr.mp4", times_s), FrameSettings(fps=1.0), side=28)
     assert shown(clip.frames) == [0, 3, 4, 4, 5, 7]
     assert clip.times_s == pytest.approx([0, 1, 2, 3, 4, 5], abs=0.1)
 
@@ -275,26 +297,26 @@ def test_a_screen_that_stands_still_is_told_right(
 ) -> None:
     """Ten frames a second for 10 s, none for 20 s, ten a second for 10 s: as screen recorders write."""
     times_s = [k / 10 for k in range(100)] + [30.2 + k / 10 for k in range(97)]
-    clip = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder))
+    clip = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder), side=28)
     numbers = shown(clip.frames)
     told = video_position_ids((len(numbers) // 2, 2, 2), clip.seconds_per_grid, 2, clip.start_s)[0] / 2
     assert clip.backend == decoder and numbers[-1] >= 190 and numbers.count(99) in (40, 41)
     for k, number in enumerate(numbers):
         assert times_s[number] - 2e-3 <= clip.times_s[k] <= (*times_s[1:], 40.0)[number] + 2e-3
         assert abs(told[k // 2] - clip.times_s[k]) <= 1.0
-    part = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder), Span(15.0, 25.0))
+    part = read_clip(write_video(name, times_s), FrameSettings(decoder=decoder), Span(15.0, 25.0), side=28)
     assert shown(part.frames) == [99] * 20 and part.times_s == pytest.approx([k / 2 for k in range(20)])
 
 
 def test_a_screencast(shared: Path) -> None:
-    clip = read_clip(shared / "faults" / "vfr_screencast.mp4", TWO_FPS)
+    clip = read_clip(shared / "faults" / "vfr_screencast.mp4", TWO_FPS, side=28)
     told = video_position_ids((len(clip.frames) // 2, 2, 2), clip.seconds_per_grid, 2, clip.start_s)[0] / 2
     assert told.tolist() == pytest.approx(list(clip.times_s[::2]), abs=0.51) and clip.times_s[-1] > 39
 
 
 @pytest.mark.parametrize("name", ["late.mp4", "late.mkv", "late.ts"])
 def test_time_starts_at_the_first_frame(name: str, write_video: WriteVideo, shown: Shown) -> None:
-    clip = read_clip(write_video(name, [1.5 + k / 10 for k in range(50)]), TWO_FPS)
+    clip = read_clip(write_video(name, [1.5 + k / 10 for k in range(50)]), TWO_FPS, side=28)
     assert shown(clip.frames) == list(range(0, 50, 5))
     assert clip.times_s == pytest.approx([k / 2 for k in range(10)], abs=1e-3)
     assert clip.fps == pytest.approx(2.0, abs=1e-3)
@@ -322,10 +344,10 @@ def test_frames_are_those_asked_for_where_decord_would_miss(
     name: str, codec: str, options: dict[str, str], write_video: WriteVideo, shown: Shown
 ) -> None:
     path = write_video(name, [k / 25 for k in range(100)], codec, options)
-    whole = read_clip(path, TWO_FPS)
+    whole = read_clip(path, TWO_FPS, side=28)
     assert whole.backend == "pyav"
     assert shown(whole.frames) == [0, 12, 25, 37, 50, 62, 75, 87]
-    segment = read_clip(path, TWO_FPS, Span(2.0, 3.0))
+    segment = read_clip(path, TWO_FPS, Span(2.0, 3.0), side=28)
     assert shown(segment.frames) == [50, 62]
     assert segment.times_s == pytest.approx([0.0, 0.48], abs=2e-3)
 
@@ -333,17 +355,17 @@ def test_frames_are_those_asked_for_where_decord_would_miss(
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_a_segment_counts_from_its_own_start(name: str, write_video: WriteVideo, shown: Shown) -> None:
     path = write_video(name, [k / 10 for k in range(100)])
-    clip = read_clip(path, TWO_FPS, Span(2.95, 5.0))
+    clip = read_clip(path, TWO_FPS, Span(2.95, 5.0), side=28)
     assert clip.backend == "pyav" and shown(clip.frames) == [30, 35, 40, 45]
     assert clip.times_s == pytest.approx([0.05, 0.55, 1.05, 1.55], abs=1e-3)
-    short = read_clip(path, TWO_FPS, Span(4.01, 4.02))
+    short = read_clip(path, TWO_FPS, Span(4.01, 4.02), side=28)
     assert shown(short.frames) == [40, 41] and short.times_s == pytest.approx([-0.01, 0.09], abs=1e-3)
     with pytest.raises(VideoError, match=name + r": Span\(start_s=30"):
-        read_clip(path, TWO_FPS, Span(30.0, 40.0))
+        read_clip(path, TWO_FPS, Span(30.0, 40.0), side=28)
 
 
 def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
-    clip = read_clip(write_video("one.mp4", [0.0]), TWO_FPS)
+    clip = read_clip(write_video("one.mp4", [0.0]), TWO_FPS, side=28)
     assert clip.times_s == (0.0, 0.0) and clip.fps == 2.0 and torch.equal(clip.frames[0], clip.frames[1])
 
 
@@ -352,7 +374,7 @@ def test_one_frame_is_shown_twice(write_video: WriteVideo) -> None:
 def test_rotation_is_applied_by_both(name: str, degrees: int, corner: tuple[int, int], write_video: WriteVideo) -> None:
     options = OPEN if "open" in name else {}
     path = write_video(name, [k / 10 for k in range(30)], "libx264", options, (112, 56), rotation=degrees)
-    clip = read_clip(path, FrameSettings(decoder="decord"))
+    clip = read_clip(path, FrameSettings(decoder="decord"), side=28)
     assert clip.backend == ("pyav" if options else "decord")
     assert clip.frames.shape[1:3] == ((56, 112) if degrees == 180 else (112, 56))
     first = clip.frames[0].float().mean(2)
@@ -366,16 +388,16 @@ def test_a_file_cut_short_is_refused_wherever_the_cut_is(write_video: WriteVideo
     for share in (0.02, 0.07, 0.3, 0.6, 0.95):
         path.write_bytes(content[: int(len(content) * share)])
         with pytest.raises(VideoError, match=r"cut\.mp4: cannot be read .* Download it again"):
-            read_clip(path, TWO_FPS)
+            read_clip(path, TWO_FPS, side=28)
 
 
 def test_a_file_that_cannot_be_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A name longer than any may be; a file that is gone between two looks."""
     with pytest.raises(VideoError, match=r"cannot be read .*too long"):
-        read_clip(tmp_path / f"{'x' * 300}.mp4", TWO_FPS)
+        read_clip(tmp_path / f"{'x' * 300}.mp4", TWO_FPS, side=28)
     monkeypatch.setattr(Path, "is_file", lambda _: True)
     with pytest.raises(VideoError, match=r"absent\.mp4: cannot be read"):
-        read_clip(tmp_path / "absent.mp4", TWO_FPS)
+        read_clip(tmp_path / "absent.mp4", TWO_FPS, side=28)
 
 
 def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
@@ -384,8 +406,8 @@ def test_damage_inside_is_refused(write_video: WriteVideo) -> None:
     content[len(content) * 3 // 4 :] = b"\xff" * (len(content) - len(content) * 3 // 4)
     path.write_bytes(bytes(content))
     with pytest.raises(SegmentError, match=r"hurt\.mp4: cannot be read \(pyav: .*; decord: "):
-        read_clip(path, TWO_FPS)
-    assert len(read_clip(path, TWO_FPS, Span(0.0, 2.0)).times_s) == 4, "what lies before it can be read"
+        read_clip(path, TWO_FPS, side=28)
+    assert len(read_clip(path, TWO_FPS, Span(0.0, 2.0), side=28).times_s) == 4, "what lies before it can be read"
 
 
 @pytest.mark.parametrize("content", [b"", b"not a video\n" * 50])
@@ -393,9 +415,9 @@ def test_what_is_not_a_video_is_refused(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "text.mp4"
     path.write_bytes(content)
     with pytest.raises(VideoError, match=r"text\.mp4: cannot be read"):
-        read_clip(path, TWO_FPS)
+        read_clip(path, TWO_FPS, side=28)
     with pytest.raises(VideoError, match="no such file"):
-        read_clip(tmp_path / "absent.mp4", TWO_FPS)
+        read_clip(tmp_path / "absent.mp4", TWO_FPS, side=28)
 
 
 # name, backend, number of frames at 2 fps, (height, width), seconds from the first to the last frame taken
@@ -415,7 +437,7 @@ REAL = [
 
 @pytest.mark.parametrize(("name", "backend", "num", "size", "length_s"), REAL)
 def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], length_s: float, shared: Path) -> None:
-    clip = read_clip(shared / "data" / "videos" / name, FrameSettings(decoder="decord"))
+    clip = read_clip(shared / "data" / "videos" / name, FrameSettings(decoder="decord"), side=28)
     assert (clip.backend, tuple(clip.frames.shape)) == (backend, (num, *size, 3))
     assert clip.times_s[-1] - clip.times_s[0] == pytest.approx(length_s, abs=1e-3)
     steps_s = [after - before for before, after in zip(clip.times_s, clip.times_s[1:], strict=False)]
@@ -425,11 +447,11 @@ def test_real_files(name: str, backend: str, num: int, size: tuple[int, int], le
 @pytest.mark.parametrize("name", ["decord/corrupted.mp4", "moviepy/result.webm"])
 def test_real_files_that_are_broken(name: str, shared: Path) -> None:
     with pytest.raises(VideoError, match="cannot be read"):
-        read_clip(shared / "data" / "videos" / name, TWO_FPS)
+        read_clip(shared / "data" / "videos" / name, TWO_FPS, side=28)
 
 
 def test_the_overlay_leaves_no_key_to_the_recipe() -> None:
-    """What it does not set would stay the recipe's: TVG-R1's 64 frames, Time-R1's pixels of a whole video."""
+    """What it does not set would stay the recipe's: TVG-R1's 64 frames, Time-R1's tokens of a whole video."""
     overlay = Path(__file__).resolve().parents[2] / "configs" / "data" / "qwen_2fps.yaml"
     keys = yaml.safe_load(overlay.read_text(encoding="utf-8"))["data"]["frames"]
     assert keys.keys() == {field.name for field in fields(FrameSettings)} and FrameSettings(**keys) == FrameSettings()

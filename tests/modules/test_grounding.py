@@ -48,6 +48,7 @@ def test_half_precision_is_refused(precision: str) -> None:
 def test_features_are_known_by_the_tower_and_the_dtype(dtype: Any) -> None:
     module = SFTModule(PolicySettings(dtype=dtype))
     module.configure_model()
+    assert module.token_side() == 28
     before = module.feature_identity()
     assert before == (module.policy.vision_identity(), getattr(torch, dtype))
     with torch.no_grad():

@@ -22,7 +22,7 @@ TEXT = Qwen2_5_VLTextConfig(
 )
 # a prompt of 3 + 1 tokens and 2 completions of 2: a row of 8
 ROW = PlanSettings(
-    device="cpu", precision="32-true", text_tokens=3, frames=2, max_pixels=784, num_generations=2, max_new_tokens=2
+    device="cpu", precision="32-true", text_tokens=3, frames=2, max_tokens=1, num_generations=2, max_new_tokens=2
 )
 
 
@@ -100,7 +100,7 @@ def autocast(settings: PlanSettings) -> torch.autocast:
 def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> None:
     settings = PlanSettings(
         device="cpu", precision=precision, tuning=tuning, num_generations=4, max_new_tokens=16, frames=32,
-        max_pixels=784,
+        max_tokens=1,
     )  # fmt: skip
     policy = PolicyBackbone(PolicySettings(tuning=tuning, dtype=settings.weight_dtype))
     if precision == "bf16-true":

@@ -44,7 +44,7 @@ def test_what_is_learned_stays_the_same_at_first(config: Path) -> None:
     """Two changes are so; and bfloat16 weights, which round steps away, are nowhere."""
     settings = PlanSettings(
         strategy="ddp", gpus=2, gpu_memory_gib=1.0, precision="32-true", logits_chunk=4096,
-        frames=2, max_pixels=784, max_new_tokens=600,
+        frames=2, max_tokens=1, max_new_tokens=600,
     )  # fmt: skip
     found = [suggestion.change for suggestion in suggestions(config, settings)]
     assert found[:3] == ["gradient_checkpointing", "logits_chunk 128", "fsdp over the 2 GPUs"]

@@ -34,7 +34,7 @@ def test_a_reference_only_where_there_is_a_kl() -> None:
 
 def test_the_head_by_hand() -> None:
     """Its gradient in float32, and of a chunk in bfloat16, beside the chunk's of logits; the head in bfloat16."""
-    long, chunk = replace(SEVEN_B, text_tokens=1, frames=2, max_pixels=784), 512 * 152_064
+    long, chunk = replace(SEVEN_B, text_tokens=1, frames=2, max_tokens=1), 512 * 152_064
     short = replace(long, max_new_tokens=64)
     assert phases(short)["backward begins"].temporary == (2 + 4 + 2) * HEAD + 6 * chunk
     assert phases(replace(long, logits_chunk=4096))["backward begins"].temporary == 8 * HEAD + 6 * 8 * chunk
@@ -50,7 +50,7 @@ def test_shards_are_summed_whole() -> None:
     row = activations.decoder_layer(text, cut) + activations.decoder_layer_backward(text, cut)
     assert found.copies == 2 * (2 * layer + architecture().root)
     assert found.temporary == row + 2 * HEAD + (2 + 4) * layer
-    short = phases(replace(cut, text_tokens=1, frames=2, max_pixels=784, max_new_tokens=1))["backward ends"]
+    short = phases(replace(cut, text_tokens=1, frames=2, max_tokens=1, max_new_tokens=1))["backward ends"]
     assert short.temporary == (2 + 4) * (2 * HEAD + 3584) and short.copies == 0
 
 
@@ -85,7 +85,7 @@ def test_a_trained_tower_is_kept_from_the_rollout_to_the_end_of_the_backward_pas
 
 def test_the_embeddings_gradient_stands_beside_the_heads_where_they_are_tied() -> None:
     """With one token a layer is small beside 1,024 x 128 numbers of 4 bytes."""
-    short = replace(SEVEN_B, frames=2, max_pixels=784, text_tokens=1, max_new_tokens=1)
+    short = replace(SEVEN_B, frames=2, max_tokens=1, text_tokens=1, max_new_tokens=1)
     tiny = read_architecture(config_file("tiny"), short)
     assert memory.phases(tiny, short)["backward ends"].temporary == 1024 * 128 * 4
     ddp = replace(short, strategy="ddp")

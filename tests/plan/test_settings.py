@@ -1,5 +1,6 @@
 """Lengths by hand, and what is refused."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,19 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 
 
 def test_lengths_by_hand() -> None:
-    """Four frames of 720 x 1280 in 128 * 784 pixels: 224 x 420, so 8 * 15 tokens a pair."""
+    """Four frames of 720 x 1280 in 128 tokens of 28 x 28: 224 x 420, so 8 * 15 tokens a pair."""
     settings = PlanSettings(batch_size=3, num_generations=2, max_new_tokens=5, text_tokens=7, frames=4)
     assert settings.patches == 2 * 16 * 30 and settings.video_tokens == 240
     assert settings.prompt_tokens == 247 and settings.completion_tokens == 30
     assert settings.row_tokens == 3 * 247 + 30
+
+
+def test_small_pictures_have_fewer_tokens_where_those_are_larger() -> None:
+    """720 x 1280 is 25.7 x 45.7 tokens of 28 x 28, more than 1,000; and 22.5 x 40 of 32 x 32."""
+    small = PlanSettings(frames=2, max_tokens=1000)
+    assert small.grid_thw == (1, 46, 84) and small.video_tokens == 23 * 42
+    large = replace(small, side=32)
+    assert large.grid_thw == (1, 44, 80) and large.video_tokens == 22 * 40
 
 
 @pytest.mark.parametrize(
@@ -24,7 +33,7 @@ def test_lengths_by_hand() -> None:
     [
         ({"gpus": 0}, "--gpus"),
         ({"frames": 3}, "--frames must be even"),
-        ({"max_pixels": 100}, "--max_pixels"),
+        ({"max_tokens": 0}, "--max_tokens"),
         ({"headroom": 1.0}, "--headroom"),
         ({"gpus": 2}, "--strategy single is one GPU"),
         ({"tuning": "lora", "train_merger": True}, "--train_merger"),

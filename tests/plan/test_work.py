@@ -48,7 +48,7 @@ def test_what_measuring_dependence_on_the_frames_costs() -> None:
 
 
 def test_decoding_reads_all_weights_for_every_token() -> None:
-    settings = PlanSettings(frames=2, max_pixels=784, text_tokens=9, num_generations=2, max_new_tokens=10)
+    settings = PlanSettings(frames=2, max_tokens=1, text_tokens=9, num_generations=2, max_new_tokens=10)
     architecture = read_architecture(config_file("tiny"), settings)
     keys = 4 * 2 * 2 * 32 * 2 * (9 + 1 + 2 * 10 / 2)
     expected = 10 * (2 * architecture.total + keys) / 1e12

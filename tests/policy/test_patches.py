@@ -97,7 +97,7 @@ def test_parity_with_their_resizing(usable_torchvision: None) -> None:
     size = {"shortest_edge": 784, "longest_edge": 128 * 784}
     processor = Qwen2VLVideoProcessor(cap_pixels_per_frame=False, size=size)
     theirs = processor(videos=[frames.permute(0, 3, 1, 2)], return_tensors="pt")
-    rows, grid_thw = patchify(resize_frames(frames, 128 * 784))
+    rows, grid_thw = patchify(resize_frames(frames, 28, 128 * 784))
     assert torch.equal(theirs["video_grid_thw"][0], grid_thw)
     step = 1 / 255 / min(CHANNEL_STD)
     assert (normalise(rows, torch.float32) - theirs["pixel_values_videos"]).abs().max() <= step * 1.001

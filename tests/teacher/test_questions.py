@@ -13,7 +13,7 @@ from tests.teacher.material import samples, write_video
 from tvg_lightning.data.video import FrameSettings, VideoError
 from tvg_lightning.prompts import grounding_prompt
 from tvg_lightning.schema import AnswerFormat, Method, Span
-from tvg_lightning.teacher.questions import fingerprint, make_body, make_question
+from tvg_lightning.teacher.questions import _answer_settings, fingerprint, make_body, make_question
 from tvg_lightning.teacher.settings import QuestionSettings
 
 TIME_R1 = AnswerFormat(Method.TIME_R1)
@@ -125,6 +125,13 @@ def test_what_makes_another_question(videos: Path, tmp_path: Path) -> None:
         make_question(SAMPLE, TVG_R1, videos, "m", replace(FRAMES, num_answers=2)).keys[1],
     ]
     assert len(set(keys)) == len(keys)
+
+
+def test_answers_are_known_by_the_pixels_that_they_were_paid_for(videos: Path) -> None:
+    """Budgets were once in pixels; what was paid for then, with 256 tokens of 28 x 28 a frame, is not asked anew."""
+    frames = FrameSettings(uniform_frames=4, min_tokens=2, max_tokens=256, total_tokens=3584)
+    given = _answer_settings(QuestionSettings(frames=frames))
+    assert given == {"frames": {"uniform_frames": 4, "min_pixels": 1568, "max_pixels": 200704, "total_pixels": 2809856}}
 
 
 def test_what_does_not(videos: Path, tmp_path: Path) -> None:

@@ -1,10 +1,12 @@
 """The report in words and as JSON."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tvg_lightning.__main__ import main
+from tvg_lightning.policy.loading import TINY_FOLDER
 
 
 def test_the_tiny_policy_fits_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
@@ -34,6 +36,17 @@ def test_json_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
     main(["plan", "--policy", "tiny", "--beta", "0", "--json"])
     without = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert found["phases"]["update"]["reference"] > without["phases"]["update"]["reference"] == 0
+
+
+def test_a_token_is_as_large_as_the_policys(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """128 frames of 720 x 1280 with 1,000 tokens at most: 64 pairs of 23 x 42, or 22 x 40 where patches are of 16."""
+    config = json.loads((TINY_FOLDER / "config.json").read_text(encoding="utf-8"))
+    config["vision_config"]["patch_size"] = 16
+    (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    for policy, tokens in (("tiny", 23 * 42), (str(tmp_path), 22 * 40)):
+        main(["plan", "--policy", policy, "--max_tokens", "1000", "--json"])
+        found = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert found["prompt_tokens"] == 300 + 64 * tokens
 
 
 def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

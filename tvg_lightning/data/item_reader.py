@@ -14,7 +14,7 @@ import torch
 from tvg_lightning.data.bad_videos import BadVideo, BadVideos
 from tvg_lightning.data.caches.tensor_store import TensorStore
 from tvg_lightning.data.items import Item, ItemMaker, Question
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
+from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.data.workers.pool import Clip, ClipPool
 from tvg_lightning.parallel import of_all_ranks
 from tvg_lightning.schema import AnswerFormat, Sample, Task
@@ -67,9 +67,14 @@ class ItemReader:
         self._contradicting: set[str] = set()  # videos of which it was said
 
     @classmethod
-    def in_this_process(cls, videos: str | Path, form: AnswerFormat, frames: FrameSettings | None = None) -> Self:
-        """A reader without workers, caches and log: for a notebook, where a video that hangs can be interrupted."""
-        maker = ItemMaker(Path(videos), form, frames or FrameSettings())
+    def in_this_process(
+        cls, videos: str | Path, form: AnswerFormat, frames: FrameSettings | None = None, *, side: int
+    ) -> Self:
+        """A reader without workers, caches and log: for a notebook, where a video that hangs can be interrupted.
+
+        ``side``: ``PolicyBackbone.side`` of the policy that the items are for.
+        """
+        maker = ItemMaker(Path(videos), form, frames or FrameSettings(), side=side)
         return cls(maker, ClipPool(0), BadVideos(None, ()), prefetch=0)
 
     def training(self, batches: Iterable[Sequence[Candidates]]) -> Iterator[list[Item]]:
@@ -191,7 +196,7 @@ class ItemReader:
         """An item that keeps its batch in step, and whose answer does not count."""
         bad = self._known(question)
         log.warning("sample %s counts as not answered: %s", question.sample.sample_id, _named(bad))
-        return self.maker.make(question, _PLACEHOLDER, bad.reason)
+        return self.maker.make(question, _placeholder(self.maker.side), bad.reason)
 
 
 def contradiction(sample: Sample, clip: Clip) -> str | None:
@@ -209,9 +214,9 @@ def contradiction(sample: Sample, clip: Clip) -> str | None:
     )
 
 
-_PLACEHOLDER = VideoClip(
-    torch.zeros(TEMPORAL_PATCH, SIDE_FACTOR, SIDE_FACTOR, 3, dtype=torch.uint8), (0.0, 1.0), 1.0, "none"
-)
+def _placeholder(side: int) -> VideoClip:
+    """A black clip of one video token."""
+    return VideoClip(torch.zeros(TEMPORAL_PATCH, side, side, 3, dtype=torch.uint8), (0.0, 1.0), 1.0, "none")
 
 
 def _together(parts: Sequence[_ReadingMetrics]) -> dict[str, float]:

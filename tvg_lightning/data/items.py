@@ -60,6 +60,7 @@ class ItemMaker:
     videos: Path
     form: AnswerFormat
     frames: FrameSettings
+    side: int = field(kw_only=True)  # of a video token, in pixels; the policy says it
     templates: PromptTemplates | None = None  # None: the format's own words
     video_first: bool = True  # before the words, or behind them
     clean_query: CleanQuery = "full_stop"
@@ -71,7 +72,8 @@ class ItemMaker:
         """Frames of the true segment for an inversion task, of the whole (possibly cut) video for grounding."""
         sample = question.sample
         segment = sample.cut if question.task == Task.TVG else _in_file(sample, true_segment(sample))
-        return ClipRequest(str(locate(self.videos, sample.video, self.video_map)), self.frames, segment)
+        path = str(locate(self.videos, sample.video, self.video_map))
+        return ClipRequest(path, self.frames, segment, side=self.side)
 
     def make(self, question: Question, clip: Clip, error: str | None = None) -> Item:
         """The item of a question whose clip has been read."""

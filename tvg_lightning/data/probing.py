@@ -7,10 +7,11 @@ from pathlib import Path
 from tvg_lightning.data.containers import UnreadableError, readable
 from tvg_lightning.data.decoders import index_frames, shown_as
 from tvg_lightning.data.frame_times import shown_until, spacing
-from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings, decode
+from tvg_lightning.data.video import FrameSettings, decode
 from tvg_lightning.files import VIDEO_SUFFIXES
 
-_PROBE_FRAMES = FrameSettings(uniform_frames=16, max_pixels=SIDE_FACTOR**2, decoder="decord")
+_PROBE_FRAMES = FrameSettings(uniform_frames=16, max_tokens=1, decoder="decord")
+_SIDE = 28  # any: nobody looks at the frames
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ def probe(path: Path) -> FileReport:
         index = index_frames(path)
         num_frames = len(index.pts)
         taken = sorted({round(k * (num_frames - 1) / 15) for k in range(16)})
-        _, backend = decode(index, taken, _PROBE_FRAMES)
+        _, backend = decode(index, taken, _PROBE_FRAMES, _SIDE)
         height, width, rotation = shown_as(index)
     except UnreadableError as error:
         return unreadable(str(path), str(error))

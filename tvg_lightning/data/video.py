@@ -35,7 +35,6 @@ from tvg_lightning.data.frame_times import (
 from tvg_lightning.schema import Span
 
 TEMPORAL_PATCH = 2  # the vision tower reads frames in pairs
-SIDE_FACTOR = 28  # 14 pixels a patch, 2 x 2 patches a language token
 DecoderName = Literal["auto", "decord", "pyav"]
 
 _DENSE = 4  # frames from one taken to the next up to which decord goes first; PyAV leaves out what lies between
@@ -54,9 +53,14 @@ class FrameSettings:
     """Settings of the frames: which are taken, how large they become, and the decoder that reads them.
 
     ``fps`` frames a second, at least ``min_frames`` and at most ``max_frames``, spread over the whole video
-    or segment; ``uniform_frames`` replaces all three by a fixed number (TVG-R1: 64). A frame gets ``min_pixels``
-    to ``max_pixels``. ``total_pixels`` bounds a whole video as qwen-vl-utils counts it, one frame of each pair
-    (pixels / 784 = language tokens); Time-R1: fps 2, total_pixels 3584 * 784, min_pixels 16 * 784.
+    or segment; ``uniform_frames`` replaces all three by a fixed number (TVG-R1: 64).
+
+    Sizes are in video tokens. A token covers side x side pixels of a frame, where side is the policy's (28 for
+    Qwen2.5-VL, 32 for Qwen3-VL), and stands for these of two frames: the tower reads frames in pairs. A frame of
+    rows * side x columns * side pixels has rows * columns tokens, which are also all tokens of its pair.
+    ``min_tokens`` and ``max_tokens`` bound these. ``total_tokens`` bounds the video tokens of a prompt, the sum over
+    its pairs; as in qwen-vl-utils, ``min_tokens`` goes before it. Time-R1: fps 2, min_tokens 16, total_tokens 3584.
+
     ``decoder`` goes first, the other after it; the frames are the same. auto: decord where the frames lie
     close, PyAV where they lie far apart.
     """
@@ -64,9 +68,9 @@ class FrameSettings:
     fps: float = 2.0
     max_frames: int = 128
     min_frames: int = 2
-    max_pixels: int = 128 * SIDE_FACTOR * SIDE_FACTOR
-    min_pixels: int = SIDE_FACTOR * SIDE_FACTOR
-    total_pixels: int | None = None
+    max_tokens: int = 128
+    min_tokens: int = 1
+    total_tokens: int | None = None
     uniform_frames: int | None = None
     decoder: DecoderName = "auto"
 
@@ -81,39 +85,43 @@ class FrameSettings:
                 raise ValueError(f"frames.{key} must be even and at least 2 (pairs of frames), got {count}")
         if self.min_frames > self.max_frames:
             raise ValueError(f"frames.min_frames, {self.min_frames}, is above frames.max_frames, {self.max_frames}")
-        pixels = {"max_pixels": self.max_pixels, "min_pixels": self.min_pixels}
-        if self.total_pixels is not None:
-            pixels["total_pixels"] = self.total_pixels
-        for key, count in pixels.items():
-            if count < SIDE_FACTOR**2:
-                raise ValueError(f"frames.{key} must be at least 784 (28 x 28), got {count}")
-        if self.min_pixels > self.max_pixels:
-            raise ValueError(f"frames.min_pixels, {self.min_pixels}, is above frames.max_pixels, {self.max_pixels}")
+        tokens = {"max_tokens": self.max_tokens, "min_tokens": self.min_tokens, "total_tokens": self.total_tokens}
+        for key, limit in tokens.items():
+            if limit is not None and limit < 1:
+                raise ValueError(f"frames.{key} must be at least 1, got {limit}")
+        if self.min_tokens > self.max_tokens:
+            raise ValueError(f"frames.min_tokens, {self.min_tokens}, is above frames.max_tokens, {self.max_tokens}")
+        if self.total_tokens is not None and self.total_tokens < self.min_tokens:
+            raise ValueError(
+                f"frames.total_tokens, {self.total_tokens}, is below frames.min_tokens, {self.min_tokens}, which one "
+                "pair of frames needs"
+            )
         if self.decoder not in get_args(DecoderName):
             raise ValueError(f"frames.decoder must be auto, decord or pyav, got {self.decoder}")
 
-    def frame_pixels(self, num_frames: int) -> int:
-        """The most pixels that each of ``num_frames`` gets: its share of the total, if there is one.
+    def pixel_limits(self, num_frames: int, side: int) -> tuple[int, int]:
+        """The fewest and the most pixels that each of ``num_frames`` gets, where a token covers side x side of them.
 
-        2 * total_pixels / num_frames, but at least 1.05 * min_pixels and at most max_pixels: qwen-vl-utils'
-        rule, where the least size of a frame goes before the total.
+        The most: max_tokens, or the frame's share of the total, 2 * total_tokens / num_frames, if that is less, but
+        at least 1.05 * min_tokens: qwen-vl-utils' rule, where the least size of a frame goes before the total.
 
-        >>> FrameSettings(total_pixels=3584 * 784, min_pixels=16 * 784).frame_pixels(128) // 784
-        56
-        >>> FrameSettings(total_pixels=3584 * 784, min_pixels=10_000).frame_pixels(1024)
-        10500
+        >>> [pixels / 28**2 for pixels in FrameSettings(total_tokens=3584, min_tokens=16).pixel_limits(128, side=28)]
+        [16.0, 56.0]
+        >>> [pixels / 32**2 for pixels in FrameSettings(total_tokens=3584, min_tokens=20).pixel_limits(1024, side=32)]
+        [20.0, 21.0]
         """
-        if self.total_pixels is None:
-            return self.max_pixels
-        share = TEMPORAL_PATCH * self.total_pixels // num_frames
-        return min(self.max_pixels, max(share, self.min_pixels * 105 // 100))
+        fewest, most = self.min_tokens * side**2, self.max_tokens * side**2
+        if self.total_tokens is None:
+            return fewest, most
+        share = TEMPORAL_PATCH * self.total_tokens * side**2 // num_frames
+        return fewest, min(most, max(share, fewest * 105 // 100))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VideoClip:
     """The frames that the policy sees, and their times.
 
-    ``frames`` is uint8 (T,H,W,3), T even, both sides multiples of 28. ``times_s`` counts from the start of
+    ``frames`` is uint8 (T,H,W,3), T even, H and W multiples of a token's side. ``times_s`` counts from the start of
     the segment, or of the file: at each of them its frame is on the screen, less than a step off an even
     rate of ``fps``. ``keep`` takes what a frozen vision tower makes of the frames, if that is kept for the next time.
     """
@@ -221,54 +229,60 @@ def sampled_fps(times_s: Sequence[float], default_fps: float) -> float:
     return (len(times_s) - 1) / (times_s[-1] - times_s[0]) if len(times_s) > 1 else default_fps
 
 
-def smart_size(height: int, width: int, max_pixels: int, min_pixels: int = SIDE_FACTOR**2) -> tuple[int, int]:
-    """(height, width) in multiples of 28 within ``max_pixels``, aspect kept: Qwen2-VL's rule.
+def smart_size(height: int, width: int, side: int, max_pixels: int, min_pixels: int = 0) -> tuple[int, int]:
+    """(height, width) in multiples of ``side`` within ``max_pixels``, aspect kept: Qwen2-VL's rule.
 
-    Each side is rounded to the nearest multiple; if that is over budget, both sides are divided by
+    Both are rounded to the nearest multiple; if that is over budget, both are divided by
     sqrt(area / max_pixels) and rounded down; if below ``min_pixels``, multiplied by sqrt(min_pixels / area)
-    and rounded up. A ribbon whose short side is at 28 loses length instead.
+    and rounded up. A ribbon whose short side is one token loses length instead.
 
-    >>> smart_size(240, 320, 128 * 28 * 28)
+    >>> smart_size(240, 320, 28, 128 * 28 * 28)
     (252, 308)
-    >>> smart_size(1080, 1920, 128 * 28 * 28)
+    >>> smart_size(1080, 1920, 28, 128 * 28 * 28)
     (224, 420)
-    >>> smart_size(60, 80, 128 * 28 * 28, min_pixels=16 * 28 * 28)
+    >>> smart_size(1080, 1920, 32, 128 * 32 * 32)
+    (256, 480)
+    >>> smart_size(60, 80, 28, 128 * 28 * 28, min_pixels=16 * 28 * 28)
     (112, 140)
     """
-    rows, columns = (max(1, round(side / SIDE_FACTOR)) for side in (height, width))
-    budget = max_pixels // SIDE_FACTOR**2
+    rows, columns = (max(1, round(length / side)) for length in (height, width))
+    budget = max_pixels // side**2
     if rows * columns > budget:
         shrink = math.sqrt(height * width / max_pixels)
-        rows, columns = (max(1, math.floor(side / shrink / SIDE_FACTOR)) for side in (height, width))
-    elif rows * columns * SIDE_FACTOR**2 < min_pixels:
+        rows, columns = (max(1, math.floor(length / shrink / side)) for length in (height, width))
+    elif rows * columns * side**2 < min_pixels:
         grow = math.sqrt(min_pixels / (height * width))
-        rows, columns = (math.ceil(side * grow / SIDE_FACTOR) for side in (height, width))
+        rows, columns = (math.ceil(length * grow / side) for length in (height, width))
     if rows * columns > budget:
         rows, columns = min(rows, budget // columns or 1), min(columns, budget // rows or 1)
-    return rows * SIDE_FACTOR, columns * SIDE_FACTOR
+    return rows * side, columns * side
 
 
 def resize_frames(
     frames: Tensor,
+    side: int,
     max_pixels: int,
-    min_pixels: int = SIDE_FACTOR**2,
+    min_pixels: int = 0,
     stretch: tuple[Fraction | int, Fraction | int] = (1, 1),
 ) -> Tensor:
     """uint8 (T,H,W,3) to the smart size: antialiased bicubic in torch's uint8 arithmetic, which rounds.
 
     ``stretch``: factors of height and width that make the pixels square.
     """
-    height, width = (max(1, round(side * by)) for side, by in zip(frames.shape[1:3], stretch, strict=True))
-    size = smart_size(height, width, max_pixels, min_pixels)
+    height, width = (max(1, round(length * by)) for length, by in zip(frames.shape[1:3], stretch, strict=True))
+    size = smart_size(height, width, side, max_pixels, min_pixels)
     if size == tuple(frames.shape[1:3]):
         return frames
     resized = F.interpolate(frames.permute(0, 3, 1, 2), size=size, mode="bicubic", antialias=True)
     return resized.permute(0, 2, 3, 1).contiguous()
 
 
-def read_clip(path: str | Path, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
-    """The frames of a file, or of a ``segment`` of it (seconds from the file's start), or VideoError."""
-    return clip_of(open_video(path), settings, segment)
+def read_clip(path: str | Path, settings: FrameSettings, segment: Span | None = None, *, side: int) -> VideoClip:
+    """The frames of a file, or of a ``segment`` of it (seconds from the file's start), or VideoError.
+
+    ``side``: of a video token, in pixels; the policy says it.
+    """
+    return clip_of(open_video(path), settings, segment, side)
 
 
 def open_video(path: str | Path) -> FrameIndex:
@@ -282,11 +296,11 @@ def open_video(path: str | Path) -> FrameIndex:
         raise VideoError(_cannot_be_read(file, error)) from error
 
 
-def clip_of(index: FrameIndex, settings: FrameSettings, segment: Span | None = None) -> VideoClip:
+def clip_of(index: FrameIndex, settings: FrameSettings, segment: Span | None, side: int) -> VideoClip:
     """The frames of an opened file, or of a ``segment`` of it, or SegmentError."""
     try:
         taken, times_s, fps = sample_frames(index.times_s, settings, segment, index.end_s)
-        frames, backend = decode(index, taken, settings)
+        frames, backend = decode(index, taken, settings, side)
     except UnreadableError as error:
         raise SegmentError(_cannot_be_read(index.path, error)) from error
     except SegmentError as error:
@@ -304,12 +318,12 @@ def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
     )
 
 
-def decode(index: FrameIndex, taken: list[int], settings: FrameSettings) -> tuple[Tensor, str]:
+def decode(index: FrameIndex, taken: list[int], settings: FrameSettings, side: int) -> tuple[Tensor, str]:
     """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
-    max_pixels = settings.frame_pixels(len(taken))
+    min_pixels, max_pixels = settings.pixel_limits(len(taken), side)
     distinct = sorted(set(taken))
     stretch = pixel_stretch(index)
-    resize = partial(resize_frames, max_pixels=max_pixels, min_pixels=settings.min_pixels, stretch=stretch)
+    resize = partial(resize_frames, side=side, max_pixels=max_pixels, min_pixels=min_pixels, stretch=stretch)
     decoders = [("decord", decord_frames), ("pyav", av_frames)]
     is_dense = distinct[-1] - distinct[0] <= _DENSE * (len(distinct) - 1)
     if settings.decoder == "pyav" or (settings.decoder == "auto" and not is_dense):

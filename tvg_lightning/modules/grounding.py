@@ -79,6 +79,10 @@ class GroundingModule(L.LightningModule):
         """Digest of the vision weights and dtype of the features, which a cache goes by; once weights are loaded."""
         return self.policy.vision_identity(), self.policy.head.dtype
 
+    def token_side(self) -> int:
+        """Pixels of a video token's side, to which frames are resized; once weights are loaded."""
+        return self.policy.side
+
     def datamodule(self) -> TVGDataModule:
         datamodule = self.trainer.datamodule  # type: ignore[attr-defined]
         if not isinstance(datamodule, TVGDataModule):

@@ -80,4 +80,4 @@ def _changes(settings: PlanSettings) -> Iterator[tuple[str, dict[str, Any]]]:
     yield "tuning qlora, whole on every GPU", {"tuning": "qlora", "strategy": "ddp", **_NO_VISION}
     # another question
     yield "half the frames", {"frames": max(2, settings.frames // 4 * 2)}
-    yield "half the pixels a frame", {"max_pixels": max(784, settings.max_pixels // 2)}
+    yield "half the video tokens a frame", {"max_tokens": max(1, settings.max_tokens // 2)}

@@ -25,6 +25,7 @@ class Architecture:
     text: Any  # the configs of the language model and the vision tower, of the family's classes
     vision: Any
     family: Family
+    side: int  # pixels of a video token's side
     total: int
     trained: int
     quantized: int  # held in 4 bits
@@ -71,6 +72,7 @@ def _count(settings: PolicySettings, quantized: bool) -> Architecture:
         policy.text_config,
         policy.vision_config,
         policy.family,
+        policy.side,
         total=_numbers(policy),
         trained=_numbers(policy, trained=True),
         quantized=adapted if quantized else 0,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, smart_size
+from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings, smart_size
 from tvg_lightning.policy.settings import Tuning
 
 Strategy = Literal["single", "ddp", "fsdp"]
@@ -11,10 +11,10 @@ PlannedOptimizer = Literal["adamw", "adamw_8bit"]
 Precision = Literal["32-true", "bf16-mixed", "bf16-true"]
 
 _PICTURE = (720, 1280)  # height and width of a usual video: only the shape of the frames follows from it
-_PATCH = 14
+_MERGE = 2  # patches along a token's side, in every family
 _COUNTS = (
-    "gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "lora_rank", "logits_chunk",
-    "accumulate_grad_batches",
+    "gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "max_tokens", "lora_rank",
+    "logits_chunk", "accumulate_grad_batches",
 )  # fmt: skip
 
 
@@ -26,7 +26,8 @@ class PlanSettings:
     what adapters lie on in bfloat16, as configs/tuning has it. bf16-true: all in bfloat16. batch_size: prompts a GPU.
     text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0), which keeps a copy of what
     is trained. frame_dependence: whether the reward of this name counts. headroom: the share of a GPU's memory to leave
-    free, for its context and for what lies between tensors.
+    free, for its context and for what lies between tensors. max_tokens: of a pair of frames. side: of a video token, in
+    pixels; the policy's, and no setting of a run.
     device: the engine is not quite the same on a CPU, where plans can be held against measurements.
     """
 
@@ -40,7 +41,7 @@ class PlanSettings:
     max_new_tokens: int = 512
     text_tokens: int = 300
     frames: int = 128
-    max_pixels: int = 128 * SIDE_FACTOR**2
+    max_tokens: int = FrameSettings.max_tokens
     precision: Precision = "bf16-mixed"
     optimizer: PlannedOptimizer = "adamw"
     gradient_checkpointing: bool = False
@@ -52,6 +53,7 @@ class PlanSettings:
     reference: bool = True
     frame_dependence: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
+    side: int = 28
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -59,8 +61,6 @@ class PlanSettings:
                 raise ValueError(f"--{name} must be at least 1, not {self.__dict__[name]}")
         if self.frames < TEMPORAL_PATCH or self.frames % TEMPORAL_PATCH:
             raise ValueError(f"--frames must be even and at least 2 (pairs of frames), not {self.frames}")
-        if self.max_pixels < SIDE_FACTOR**2:
-            raise ValueError(f"--max_pixels must be at least 784 (28 x 28), not {self.max_pixels}")
         if not self.gpu_memory_gib > 0 or not 0 <= self.headroom < 1:
             raise ValueError("--gpu_memory_gib must be positive and --headroom must lie in [0, 1)")
         if self.strategy == "single" and self.gpus > 1:
@@ -124,11 +124,11 @@ class PlanSettings:
     def grid_thw(self) -> tuple[int, int, int]:
         """Patches of one video.
 
-        >>> PlanSettings(frames=4, max_pixels=128 * 784).grid_thw  # 224 x 420 pixels
+        >>> PlanSettings(frames=4, max_tokens=128).grid_thw  # 224 x 420 pixels
         (2, 16, 30)
         """
-        height, width = smart_size(*_PICTURE, self.max_pixels)
-        return self.frames // TEMPORAL_PATCH, height // _PATCH, width // _PATCH
+        height, width = smart_size(*_PICTURE, self.side, self.max_tokens * self.side**2)
+        return self.frames // TEMPORAL_PATCH, _MERGE * height // self.side, _MERGE * width // self.side
 
     @property
     def patches(self) -> int:
@@ -137,7 +137,7 @@ class PlanSettings:
 
     @property
     def video_tokens(self) -> int:
-        return self.patches // 4
+        return self.patches // _MERGE**2
 
     @property
     def prompt_tokens(self) -> int:

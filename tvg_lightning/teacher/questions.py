@@ -20,6 +20,9 @@ from tvg_lightning.teacher.settings import QuestionSettings
 
 _LAYOUT = 1  # raise it when the same settings begin to make other requests, so that these are asked anew
 _EDGE_BYTES = 65536
+_SIDE = 28  # pixels of a token's side in question.frames: Qwen2.5-VL's, for a teacher's own is not known
+# budgets of frames stand in the keys in pixels, as when the first answers were paid for
+_IN_PIXELS = {"min_tokens": "min_pixels", "max_tokens": "max_pixels", "total_tokens": "total_pixels"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,8 @@ def make_body(question: Question, model: str, settings: QuestionSettings) -> byt
     if settings.input == "video":
         parts = [_video_part(question.file, settings.max_video_mb)]
     else:
-        parts = _frame_parts(read_clip(question.file, settings.frames, question.sample.cut), settings)
+        clip = read_clip(question.file, settings.frames, question.sample.cut, side=_SIDE)
+        parts = _frame_parts(clip, settings)
     messages: list[dict[str, Any]] = []
     if question.prompt.system is not None:
         messages.append({"role": "system", "content": question.prompt.system})
@@ -97,7 +101,11 @@ def _answer_settings(settings: QuestionSettings) -> dict[str, Any]:
     """
     plain = asdict(QuestionSettings(frames=FrameSettings()))
     given = asdict(settings)
-    given["frames"] = {key: value for key, value in given["frames"].items() if value != plain["frames"][key]}
+    given["frames"] = {
+        _IN_PIXELS.get(key, key): value * _SIDE**2 if key in _IN_PIXELS else value
+        for key, value in given["frames"].items()
+        if value != plain["frames"][key]
+    }
     idle = {"num_answers", "max_video_mb", "max_tokens", "max_tokens_key"}  # change no answer that is whole
     if settings.input == "video":
         idle |= {"frames", "jpeg_quality", "image_detail"}

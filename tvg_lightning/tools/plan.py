@@ -1,7 +1,7 @@
 """``python -m tvg_lightning plan``: what a step needs, before anything is rented."""
 
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from json import dumps
 
 from tvg_lightning.plan.advice import Suggestion, suggestions
@@ -17,7 +17,7 @@ _GIB = 2**30
 def main(
     policy: str = "qwen2_5_vl_7b", tuning: Tuning = "full", strategy: Strategy = "single", gpus: int = 1,
     gpu_memory_gib: float = 79.0, headroom: float = 0.1, batch_size: int = 1, num_generations: int = 8,
-    max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_pixels: int = 100352,
+    max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_tokens: int = 128,
     precision: Precision = "bf16-mixed", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
     train_vision_tower: bool = False, train_merger: bool = False, lora_rank: int = 16, logits_chunk: int = 512,
     accumulate_grad_batches: int = 1, beta: float = 0.04, frame_dependence: bool = False, mfu: float = 0.4,
@@ -37,7 +37,7 @@ def main(
         max_new_tokens: of a completion; all are taken to be so long.
         text_tokens: of a prompt beside its video.
         frames: of a video.
-        max_pixels: of a frame.
+        max_tokens: video tokens of a frame, which are those of its pair.
         precision: as in the trainer's settings: bf16-mixed (float32 weights, bfloat16 products), 32-true or bf16-true.
         optimizer: adamw, or adamw_8bit.
         gradient_checkpointing: as in the policy's settings.
@@ -57,7 +57,7 @@ def main(
         raise ValueError(f"--beta must be at least 0, not {beta}")
     settings = PlanSettings(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
-        frames, max_pixels, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
+        frames, max_tokens, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
         lora_rank=lora_rank, logits_chunk=logits_chunk, accumulate_grad_batches=accumulate_grad_batches,
         reference=beta > 0, frame_dependence=frame_dependence,
     )  # fmt: skip
@@ -68,6 +68,7 @@ def report(policy: str, settings: PlanSettings, gpu: GPU, as_json: bool) -> None
     """Plan, and write it down."""
     config = config_file(policy)
     architecture = read_architecture(config, settings)
+    settings = replace(settings, side=architecture.side)
     held, work = phases(architecture, settings), step_work(architecture, settings)
     peak = max(phase.total for phase in held.values())
     is_enough = fits(peak, settings)

@@ -62,7 +62,8 @@ Features = dict[tuple[int, Span | None], Tensor]  # of a scene's seed and the se
 KINDS = KindShares(plain=4, ordinal=2, relation=3, look_alike=1, every=1, absent=1)
 TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
 GREEDY = GenerationSettings(max_new_tokens=40, temperature=0.0)
-TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_pixels=28 * 28)
+TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_tokens=1)
+_SIDE = 28  # pixels of a video token's side: the tiny policy's
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,8 @@ def _draw_clip(scene: Scene, segment: Span | None) -> VideoClip:
     frame_times_s = [k / scene.fps for k in range(round(scene.duration_s * scene.fps))]
     taken, times_s, fps = sample_frames(frame_times_s, TINY_FRAMES, segment)
     drawn = np.stack([draw_frame(scene, frame_times_s[frame]) for frame in taken])
-    return VideoClip(resize_frames(torch.from_numpy(drawn), TINY_FRAMES.max_pixels), tuple(times_s), fps, "drawn")
+    _, max_pixels = TINY_FRAMES.pixel_limits(len(taken), _SIDE)
+    return VideoClip(resize_frames(torch.from_numpy(drawn), _SIDE, max_pixels), tuple(times_s), fps, "drawn")
 
 
 def pretrain(out: Path, settings: PretrainSettings) -> None:

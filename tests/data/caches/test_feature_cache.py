@@ -27,7 +27,7 @@ TWO_FPS = FrameSettings()
 def test_features_come_back_to_the_last_bit(dtype: torch.dtype, tmp_path: Path) -> None:
     clip = ClipFeatures(torch.randn(8, 3).to(dtype), (2, 4, 4), (0.0, 0.1, 0.2, 1 / 3), 2.0 / 3)
     cache = FeatureCache(tmp_path / "features", "tower", dtype)
-    key = cache.key("digest", TWO_FPS, None)
+    key = cache.key("digest", TWO_FPS, None, 28)
     assert cache.find(key) is None
     cache.store(key, clip)
     again = FeatureCache(tmp_path / "features", "tower", dtype).find(key)
@@ -38,12 +38,25 @@ def test_features_come_back_to_the_last_bit(dtype: torch.dtype, tmp_path: Path) 
 
 def test_the_key_changes_with_whatever_changes_the_features(tmp_path: Path) -> None:
     one = FeatureCache(tmp_path, "tower", torch.float32)
-    keys = [one.key("digest", frames, None) for frames in (TWO_FPS, *EACH_CHANGED)]
-    keys += [one.key("digest", TWO_FPS, segment) for segment in (Span(0.0, 1.0), Span(0.0, 2.0), Span(1.0, 2.0))]
-    keys.append(FeatureCache(tmp_path, "other tower", torch.float32).key("digest", TWO_FPS, None))
-    keys.append(FeatureCache(tmp_path, "tower", torch.bfloat16).key("digest", TWO_FPS, None))
-    keys.append(one.key("other", TWO_FPS, None))
+    keys = [one.key("digest", frames, None, 28) for frames in (TWO_FPS, *EACH_CHANGED)]
+    keys += [one.key("digest", TWO_FPS, segment, 28) for segment in (Span(0.0, 1.0), Span(0.0, 2.0), Span(1.0, 2.0))]
+    keys.append(FeatureCache(tmp_path, "other tower", torch.float32).key("digest", TWO_FPS, None, 28))
+    keys.append(FeatureCache(tmp_path, "tower", torch.bfloat16).key("digest", TWO_FPS, None, 28))
+    keys.append(one.key("other", TWO_FPS, None, 28))
+    keys.append(one.key("digest", TWO_FPS, None, 32))
     assert len(set(keys)) == len(keys)
+
+
+@pytest.mark.parametrize("side", [28, 32])
+def test_what_a_clip_keeps_has_the_grid_that_its_policy_sees(side: int, tmp_path: Path) -> None:
+    """Two pairs of frames, 3 tokens high and 1 wide, of 2 x 2 patches each."""
+    clip = VideoClip(torch.zeros(4, 3 * side, side, 3, dtype=torch.uint8), (0.0, 0.5, 1.0, 1.5), 2.0, "by hand")
+    cache = FeatureCache(tmp_path / "features", "tower", torch.float32)
+    keep = cache.keeping("k", clip, side).keep
+    assert keep is not None
+    keep(torch.ones(6, 5))
+    found = cache.find("k")
+    assert found is not None and found.grid_thw == (2, 6, 2) and found.features.shape == (6, 5)
 
 
 def test_the_bound_holds(tmp_path: Path) -> None:

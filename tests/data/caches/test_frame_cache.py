@@ -26,7 +26,7 @@ def same(a: VideoClip | None, b: VideoClip) -> bool:
 
 def test_a_clip_comes_back_to_the_last_bit(folder: Path) -> None:
     cache = FrameCache(folder)
-    key = cache.key("digest", TWO_FPS, Span(0.7, 2.3))
+    key = cache.key("digest", TWO_FPS, Span(0.7, 2.3), 28)
     assert cache.find(key) is None
     cache.store(key, CLIP)
     assert same(FrameCache(folder).find(key), CLIP)
@@ -36,17 +36,18 @@ def test_a_clip_comes_back_to_the_last_bit(folder: Path) -> None:
 
 def test_no_folder_keeps_nothing(tmp_path: Path) -> None:
     cache = FrameCache(None)
-    key = cache.key("digest", TWO_FPS, None)
+    key = cache.key("digest", TWO_FPS, None, 28)
     cache.store(key, CLIP)
     assert key is None and cache.find(key) is None and not list(tmp_path.iterdir())
 
 
 def test_the_key_changes_with_whatever_changes_the_clip(folder: Path) -> None:
     cache = FrameCache(folder)
-    keys = [cache.key("digest", frames, None) for frames in (TWO_FPS, *EACH_CHANGED)]
+    keys = [cache.key("digest", frames, None, 28) for frames in (TWO_FPS, *EACH_CHANGED)]
     assert len(EACH_CHANGED) == len(fields(FrameSettings))
-    keys += [cache.key("digest", TWO_FPS, Span(0.0, 1.0)), cache.key("digest", TWO_FPS, Span(0.0, 2.0))]
-    keys.append(cache.key("other", TWO_FPS, None))
+    keys += [cache.key("digest", TWO_FPS, Span(0.0, 1.0), 28), cache.key("digest", TWO_FPS, Span(0.0, 2.0), 28)]
+    keys.append(cache.key("other", TWO_FPS, None, 28))
+    keys.append(cache.key("digest", TWO_FPS, None, 32))
     assert len(set(keys)) == len(keys) and None not in keys
 
 

@@ -105,15 +105,15 @@ def test_annotations_are_read_and_are_those_of_the_scene(rendered: Path, split: 
 def test_every_frame_is_there_at_its_time(rendered: Path, split: str) -> None:
     scene = scene_of(split)
     num_frames = round(scene.duration_s * scene.fps)
-    every = FrameSettings(fps=scene.fps, max_frames=1024, max_pixels=112 * 112)
-    clip = read_clip(rendered / "videos" / f"{split}_00000.mp4", every)
+    every = FrameSettings(fps=scene.fps, max_frames=1024, max_tokens=16)
+    clip = read_clip(rendered / "videos" / f"{split}_00000.mp4", every, side=28)
     assert num_frames % 2 == 0 and clip.frames.shape == (num_frames, 112, 112, 3)
     assert clip.times_s == pytest.approx([k / scene.fps for k in range(num_frames)], abs=1e-3)
 
 
 def test_frames_show_the_scene_at_their_times(rendered: Path) -> None:
     scene = scene_of("train")
-    clip = read_clip(rendered / "videos" / "train_00000.mp4", FrameSettings(fps=2.0, max_pixels=112 * 112))
+    clip = read_clip(rendered / "videos" / "train_00000.mp4", FrameSettings(fps=2.0, max_tokens=16), side=28)
     # 12.5 s at 2 frames a second: 24 frames, an even number, to the nearest of 8 a second
     assert clip.times_s == pytest.approx([k * 12.5 / 24 for k in range(24)], abs=1 / 16)
     for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
@@ -163,7 +163,7 @@ def test_a_mixed_rendering_asks_what_was_drawn_and_shows_no_clock(tmp_path: Path
             found.add(kind)
     assert found == {"relation", "every", "absent"}
     first = draw_scene_for(kind_of("train", 0, MIXED), scene_seed("train", 0, MIXED.seed), SPLITS["train"]).scene
-    clip = read_clip(tmp_path / "videos" / "train_00000.mp4", FrameSettings(fps=2.0, max_pixels=112 * 112))
+    clip = read_clip(tmp_path / "videos" / "train_00000.mp4", FrameSettings(fps=2.0, max_tokens=16), side=28)
     for frame, time_s in zip(clip.frames, clip.times_s, strict=True):
         as_drawn = torch.from_numpy(draw_frame(replace(first, clock=False), time_s))
         assert (frame.float() - as_drawn.float())[:CLOCK_PX].abs().mean() < 6.0  # a bar is 100 levels away

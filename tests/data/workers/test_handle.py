@@ -89,7 +89,7 @@ def test_what_others_ended_is_asked_again(code: int, by_others: bool, monkeypatc
 
 
 def test_what_is_written_of_a_video() -> None:
-    request = ClipRequest("a.mp4", FrameSettings(), Span(1.0, 2.0))
+    request = ClipRequest("a.mp4", FrameSettings(), Span(1.0, 2.0), side=28)
     bad = bad_video(request, "it hangs", time.monotonic() - 5.0, opens=True)
     assert isinstance(bad, BadVideo) and (bad.path, bad.reason, bad.segment, bad.opens) == (
         "a.mp4", "it hangs", Span(1.0, 2.0), True,

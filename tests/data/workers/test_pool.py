@@ -61,22 +61,22 @@ def children() -> list[psutil.Process]:
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 def test_clips_come_in_order(num_workers: int, videos: list[str]) -> None:
-    requests = [ClipRequest(videos[k % 2], TWO_FPS, None if k < 4 else Span(0.5, 1.6)) for k in range(8)]
+    requests = [ClipRequest(videos[k % 2], TWO_FPS, None if k < 4 else Span(0.5, 1.6), side=28) for k in range(8)]
     with ClipPool(num_workers) as pool:
         results = read(pool, requests)
         assert len(children()) == num_workers
     assert not children()
     for result, request in zip(results, requests, strict=True):
-        assert same(result, read_clip(request.path, TWO_FPS, request.segment))
+        assert same(result, read_clip(request.path, TWO_FPS, request.segment, side=28))
 
 
 @pytest.mark.usefixtures("doubles")
 def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dict[str, str]) -> None:
     paths = [videos[0], damaged["hangs"], damaged["crashes"], damaged["cut"], damaged["absent"], videos[1]]
     with ClipPool(1, timeout_s=3.0) as pool:
-        first, hangs, crashes, cut, absent, last = read(pool, [ClipRequest(path, TWO_FPS) for path in paths])
+        first, hangs, crashes, cut, absent, last = read(pool, [ClipRequest(path, TWO_FPS, side=28) for path in paths])
         assert (pool.num_killed, pool.num_died) == (1, 1)
-    assert same(first, read_clip(videos[0], TWO_FPS)) and same(last, read_clip(videos[1], TWO_FPS))
+    assert same(first, read_clip(videos[0], TWO_FPS, side=28)) and same(last, read_clip(videos[1], TWO_FPS, side=28))
     for bad, name, reason in (
         (hangs, "hangs", "reading it took more than 3 s"),
         (crashes, "crashes", "its decoder died (SIGSEGV)"),
@@ -93,7 +93,7 @@ def test_what_hangs_or_crashes_costs_itself_only(videos: list[str], damaged: dic
 def test_a_part_that_hangs_says_nothing_of_the_others(write_video: WriteVideo) -> None:
     path = str(write_video("stalls.mp4", [k / 10 for k in range(30)]))
     with ClipPool(1, timeout_s=3.0) as pool:
-        bad = pool.submit(ClipRequest(path, FrameSettings(decoder="pyav"), Span(0.5, 1.5))).result()
+        bad = pool.submit(ClipRequest(path, FrameSettings(decoder="pyav"), Span(0.5, 1.5), side=28)).result()
     assert isinstance(bad, BadVideo) and "more than 3 s" in bad.reason
     assert bad.opens and bad.segment == Span(0.5, 1.5)
 
@@ -101,7 +101,7 @@ def test_a_part_that_hangs_says_nothing_of_the_others(write_video: WriteVideo) -
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_segment_outside_is_not_the_files_fault(num_workers: int, videos: list[str]) -> None:
     with ClipPool(num_workers) as pool:
-        bad = pool.submit(ClipRequest(videos[0], TWO_FPS, Span(7.0, 9.0))).result()
+        bad = pool.submit(ClipRequest(videos[0], TWO_FPS, Span(7.0, 9.0), side=28)).result()
     assert (
         isinstance(bad, BadVideo) and bad.segment == Span(7.0, 9.0) and bad.opens and "outside the video" in bad.reason
     )
@@ -111,10 +111,10 @@ def test_a_segment_outside_is_not_the_files_fault(num_workers: int, videos: list
 def test_clips_in_the_cache_are_not_decoded(
     num_workers: int, videos: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request = ClipRequest(videos[0], TWO_FPS)
+    request = ClipRequest(videos[0], TWO_FPS, side=28)
     with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool:
         first = pool.submit(request).result()
-        pool.submit(ClipRequest(videos[1], TWO_FPS)).result()  # by then the first is kept
+        pool.submit(ClipRequest(videos[1], TWO_FPS, side=28)).result()  # by then the first is kept
     monkeypatch.setattr(pool_module, "ClipJob", None)  # whoever has one decoded now fails
     cache = FrameCache(tmp_path / "cache")
     with ClipPool(num_workers, cache=cache) as pool:
@@ -124,7 +124,9 @@ def test_clips_in_the_cache_are_not_decoded(
 
 def test_the_bound_of_the_cache_holds_for_workers(videos: list[str], tmp_path: Path) -> None:
     with ClipPool(1, cache=FrameCache(tmp_path / "cache", max_bytes=1000)) as pool:
-        assert all(isinstance(clip, VideoClip) for clip in read(pool, [ClipRequest(path, TWO_FPS) for path in videos]))
+        assert all(
+            isinstance(clip, VideoClip) for clip in read(pool, [ClipRequest(path, TWO_FPS, side=28) for path in videos])
+        )
     assert not (tmp_path / "cache").exists()  # a clip alone is larger
 
 
@@ -135,9 +137,9 @@ def test_keeping_a_clip_is_not_on_the_time_of_a_video(
     """On a disk that never answers: each clip comes, and the worker that is left waiting there is replaced."""
     monkeypatch.setenv("DISK_HANGS", "1")
     with ClipPool(1, timeout_s=3.0, cache=FrameCache(tmp_path / "cache")) as pool:
-        clips = read(pool, [ClipRequest(path, TWO_FPS) for path in videos])
+        clips = read(pool, [ClipRequest(path, TWO_FPS, side=28) for path in videos])
         assert pool.num_killed == 1
-    assert all(same(clip, read_clip(path, TWO_FPS)) for clip, path in zip(clips, videos, strict=True))
+    assert all(same(clip, read_clip(path, TWO_FPS, side=28)) for clip, path in zip(clips, videos, strict=True))
 
 
 @pytest.mark.usefixtures("doubles")
@@ -145,16 +147,16 @@ def test_bytes_that_never_come_cost_the_time_out(videos: list[str], tmp_path: Pa
     silent = Path(videos[0]).with_name("silent.mp4")
     silent.write_bytes(b"x")
     with ClipPool(1, timeout_s=3.0, cache=FrameCache(tmp_path / "cache")) as pool:
-        bad, clip = read(pool, [ClipRequest(str(silent), TWO_FPS), ClipRequest(videos[0], TWO_FPS)])
+        bad, clip = read(pool, [ClipRequest(str(silent), TWO_FPS, side=28), ClipRequest(videos[0], TWO_FPS, side=28)])
     assert isinstance(bad, BadVideo) and "more than 3 s" in bad.reason and not bad.opens
-    assert same(clip, read_clip(videos[0], TWO_FPS))
+    assert same(clip, read_clip(videos[0], TWO_FPS, side=28))
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_a_cache_hides_no_bad_file(num_workers: int, videos: list[str], tmp_path: Path) -> None:
     """Absent, a folder, a name longer than any may be: the same words as without a cache, and the run goes on."""
     paths = [videos[0] + ".absent", str(tmp_path), str(tmp_path / f"{'x' * 300}.mp4")]
-    requests = [ClipRequest(path, TWO_FPS) for path in paths]
+    requests = [ClipRequest(path, TWO_FPS, side=28) for path in paths]
     with ClipPool(num_workers, cache=FrameCache(tmp_path / "cache")) as pool, ClipPool(num_workers) as plain:
         for bad, expected in zip(read(pool, requests), read(plain, requests), strict=True):
             assert isinstance(bad, BadVideo) and isinstance(expected, BadVideo) and bad.reason == expected.reason
@@ -172,19 +174,19 @@ def test_two_caches_read_a_files_bytes_once(videos: list[str], tmp_path: Path, m
     features = FeatureCache(tmp_path / "features", "tower", torch.float32)
     with ClipPool(0, cache=FrameCache(tmp_path / "cache"), features=features) as pool:
         for segment in (None, Span(0.0, 1.0)):
-            pool.submit(ClipRequest(videos[0], TWO_FPS, segment)).result()
+            pool.submit(ClipRequest(videos[0], TWO_FPS, segment, side=28)).result()
     assert len(taken) == 1
 
 
 def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_path: Path) -> None:
     features = FeatureCache(tmp_path / "features", "tower", torch.float32)
     with ClipPool(0, features=features) as pool:
-        clip = pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        clip = pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
         assert isinstance(clip, VideoClip) and clip.keep is not None and clip.frames.shape == (4, 56, 56, 3)
         seen = torch.randn(8, 3)
         clip.keep(seen)
-        again = pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
-        bad = pool.submit(ClipRequest(videos[0] + ".absent", TWO_FPS)).result()
+        again = pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
+        bad = pool.submit(ClipRequest(videos[0] + ".absent", TWO_FPS, side=28)).result()
     assert isinstance(again, ClipFeatures) and torch.equal(again.features, seen) and isinstance(bad, BadVideo)
     assert again.grid_thw == (2, 4, 4) and again.seconds_per_grid == clip.seconds_per_grid
     assert again.times_s == clip.times_s and (features.files.hits, features.files.misses) == (1, 1)
@@ -192,7 +194,7 @@ def test_features_that_are_known_come_in_place_of_frames(videos: list[str], tmp_
 
 def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) -> None:
     with ClipPool(1) as pool:
-        first, second, third = (pool.submit(ClipRequest(videos[k % 2], TWO_FPS)) for k in range(3))
+        first, second, third = (pool.submit(ClipRequest(videos[k % 2], TWO_FPS, side=28)) for k in range(3))
         assert second.cancel()
         assert isinstance(first.result(), VideoClip) and isinstance(third.result(), VideoClip)
 
@@ -200,20 +202,20 @@ def test_an_order_that_nobody_waits_for_is_not_carried_out(videos: list[str]) ->
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGXCPU, signal.SIGRTMIN + 1])
 def test_a_worker_ended_by_others_costs_no_video(ending: int, videos: list[str]) -> None:
     with ClipPool(1) as pool:
-        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
         (child,) = children()
         child.send_signal(ending)
         os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)  # its end is the pool's to collect
-        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS)).result(), VideoClip)
+        assert isinstance(pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result(), VideoClip)
         assert (pool.num_killed, pool.num_died) == (0, 1)
 
 
 def test_a_worker_is_deaf_to_what_slurm_tells_a_whole_step(videos: list[str]) -> None:
     with ClipPool(1) as pool:
-        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
         for warning in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGINT):
             children()[0].send_signal(warning)
-        assert isinstance(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), VideoClip)
+        assert isinstance(pool.submit(ClipRequest(videos[1], TWO_FPS, side=28)).result(), VideoClip)
         assert (pool.num_killed, pool.num_died) == (0, 0)
 
 
@@ -223,8 +225,10 @@ def test_a_file_on_which_the_system_kills_twice_is_bad(videos: list[str]) -> Non
     path = Path(videos[0]).with_name("hogs.mp4")
     path.write_bytes(b"x")
     with ClipPool(1) as pool:
-        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS)).result(), pool.probe(str(path)).result()
-        assert pool.num_died == 4 and isinstance(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), VideoClip)
+        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS, side=28)).result(), pool.probe(str(path)).result()
+        assert pool.num_died == 4 and isinstance(
+            pool.submit(ClipRequest(videos[1], TWO_FPS, side=28)).result(), VideoClip
+        )
     assert isinstance(bad, BadVideo) and not probed.ok
     assert (
         bad.reason == probed.error == "its worker was killed by signal 9 (SIGKILL), also when tried again: "
@@ -246,17 +250,17 @@ def test_what_a_worker_raises_is_no_kill(
     """The last resort gives its words as the reason; and a process that is about to end is not killed meanwhile."""
     path = Path(videos[0]).rename(Path(videos[0]).with_name(f"{name}.mp4"))
     with ClipPool(1) as pool:
-        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS)).result(), pool.probe(str(path)).result()
-        good = pool.submit(ClipRequest(videos[1], TWO_FPS)).result()
+        bad, probed = pool.submit(ClipRequest(str(path), TWO_FPS, side=28)).result(), pool.probe(str(path)).result()
+        good = pool.submit(ClipRequest(videos[1], TWO_FPS, side=28)).result()
         assert (pool.num_killed, pool.num_died) == (0, num_died)
-    assert isinstance(bad, BadVideo) and not bad.opens and same(good, read_clip(videos[1], TWO_FPS))
+    assert isinstance(bad, BadVideo) and not bad.opens and same(good, read_clip(videos[1], TWO_FPS, side=28))
     assert bad.reason == probed.error == reason
     assert name == "leaves" or "Traceback" in capfd.readouterr().err
 
 
 def test_a_pool_that_nobody_holds_ends(videos: list[str]) -> None:
     pool = ClipPool(1)
-    pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+    pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
     (child,) = children()
     del pool
     child.wait(10)
@@ -270,8 +274,8 @@ from tvg_lightning.data.workers.pool import ClipPool
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.data.video import FrameSettings
 pool = ClipPool(1)
-pool.submit(ClipRequest({damaged["absent"]!r}, FrameSettings())).result()
-pool.submit(ClipRequest({damaged["hangs"]!r}, FrameSettings()))
+pool.submit(ClipRequest({damaged["absent"]!r}, FrameSettings(), side=28)).result()
+pool.submit(ClipRequest({damaged["hangs"]!r}, FrameSettings(), side=28))
 time.sleep(0.3)
 print(psutil.Process().children()[0].pid, flush=True)
 time.sleep(60)
@@ -303,7 +307,7 @@ def test_whatever_goes_wrong_is_raised_where_the_clip_is_asked_for(
     with ClipPool(1) as pool:
         for path in videos:
             with pytest.raises(OverflowError, match="timeval"):
-                pool.submit(ClipRequest(path, TWO_FPS)).result(timeout=20)
+                pool.submit(ClipRequest(path, TWO_FPS, side=28)).result(timeout=20)
 
 
 def test_an_answer_half_heard_is_not_taken_for_the_next(videos: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,8 +317,10 @@ def test_an_answer_half_heard_is_not_taken_for_the_next(videos: list[str], monke
     with ClipPool(1) as pool:
         with monkeypatch.context() as patch, pytest.raises(MemoryError):
             patch.setattr(handle, "_answer", no_room)
-            pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
-        assert same(pool.submit(ClipRequest(videos[1], TWO_FPS)).result(), read_clip(videos[1], TWO_FPS))
+            pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
+        assert same(
+            pool.submit(ClipRequest(videos[1], TWO_FPS, side=28)).result(), read_clip(videos[1], TWO_FPS, side=28)
+        )
         assert (pool.num_killed, pool.num_died) == (0, 0)
 
 
@@ -332,7 +338,7 @@ def test_a_worker_that_cannot_start_is_no_bad_video(
     (tmp_path / "torch.py").write_text("raise ImportError('no torch today')")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with ClipPool(1) as pool, pytest.raises(WorkerStartError, match="could not be started"):
-        pool.submit(ClipRequest(videos[0], TWO_FPS)).result()
+        pool.submit(ClipRequest(videos[0], TWO_FPS, side=28)).result()
     assert "no torch today" in capfd.readouterr().err
 
 
@@ -359,7 +365,7 @@ def test_two_runs_over_damaged_files_show_the_same(videos: list[str], damaged: d
                 for candidate in (index, *replacements(order, place)):
                     if bad.find(files[candidate]):
                         continue
-                    result = pool.submit(ClipRequest(files[candidate], TWO_FPS)).result()
+                    result = pool.submit(ClipRequest(files[candidate], TWO_FPS, side=28)).result()
                     if isinstance(result, VideoClip):
                         bad.note_good()
                         taken.append(candidate)

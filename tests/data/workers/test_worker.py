@@ -62,7 +62,7 @@ def test_it_says_when_it_is_ready_and_answers_one_job_after_the_other(channel: s
     assert receive(channel, soon()) == READY
     send(channel, ProbeJob(video))
     assert (receive(channel, soon()), receive(channel, soon())) == (probe(Path(video)), READY)
-    request = ClipRequest(video, TWO_FPS)
+    request = ClipRequest(video, TWO_FPS, side=28)
     known = digest_of(Path(video))
     send(channel, DigestJob(request))
     assert (receive(channel, soon()), receive(channel, soon())) == (known, READY)
@@ -72,7 +72,10 @@ def test_it_says_when_it_is_ready_and_answers_one_job_after_the_other(channel: s
 
 def test_a_clip_comes_after_the_news_that_its_file_opens(channel: socket.socket, video: str, tmp_path: Path) -> None:
     """And is kept once it is sent."""
-    expected, request = read_clip(video, TWO_FPS, Span(0.5, 1.6)), ClipRequest(video, TWO_FPS, Span(0.5, 1.6))
+    expected, request = (
+        read_clip(video, TWO_FPS, Span(0.5, 1.6), side=28),
+        ClipRequest(video, TWO_FPS, Span(0.5, 1.6), side=28),
+    )
     assert receive(channel, soon()) == READY
     send(channel, ClipJob(request, tmp_path / "cache", 2**20, "key"))
     assert receive(channel, soon()) == OPENED
@@ -87,11 +90,11 @@ def test_a_clip_comes_after_the_news_that_its_file_opens(channel: socket.socket,
 
 def test_refusals_tell_a_bad_file_from_a_bad_part(channel: socket.socket, video: str) -> None:
     assert receive(channel, soon()) == READY
-    send(channel, ClipJob(ClipRequest(video + ".absent", TWO_FPS)))
+    send(channel, ClipJob(ClipRequest(video + ".absent", TWO_FPS, side=28)))
     refusal = receive(channel, soon())
     assert isinstance(refusal, Refusal) and not refusal.opens and "no such file" in refusal.reason
     assert receive(channel, soon()) == READY
-    send(channel, ClipJob(ClipRequest(video, TWO_FPS, Span(7.0, 9.0))))
+    send(channel, ClipJob(ClipRequest(video, TWO_FPS, Span(7.0, 9.0), side=28)))
     assert receive(channel, soon()) == OPENED
     refusal = receive(channel, soon())
     assert isinstance(refusal, Refusal) and refusal.opens and "outside the video" in refusal.reason
@@ -108,7 +111,7 @@ def test_what_nobody_foresaw_is_an_answer(
 
     for name in ("probe", "digest_of", "clip_of"):
         monkeypatch.setattr(worker, name, broken)
-    request = ClipRequest(video, TWO_FPS)
+    request = ClipRequest(video, TWO_FPS, side=28)
     for job, opened in ((ProbeJob(video), []), (DigestJob(request), []), (ClipJob(request), [OPENED])):
         assert receive(channel, soon()) == READY
         send(channel, job)
@@ -127,7 +130,7 @@ def test_a_file_is_said_to_open_before_it_is_decoded(video: str, monkeypatch: py
 
     monkeypatch.setattr(worker, "clip_of", decode)
     with pytest.raises(VideoError, match="damaged"):
-        worker.read(ClipRequest(video, TWO_FPS), lambda: said.append("opened"))
+        worker.read(ClipRequest(video, TWO_FPS, side=28), lambda: said.append("opened"))
     assert said == ["opened", "decoded"]
 
 
@@ -138,7 +141,9 @@ def test_a_full_disk_is_not_the_videos_fault(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(TensorStore, "store", full)
-    worker.keep(ClipJob(ClipRequest(video, TWO_FPS), tmp_path, 2**20, "key"), read_clip(video, TWO_FPS))
+    worker.keep(
+        ClipJob(ClipRequest(video, TWO_FPS, side=28), tmp_path, 2**20, "key"), read_clip(video, TWO_FPS, side=28)
+    )
     assert capsys.readouterr().err == f"the frame cache could not keep {video}: [Errno 28] No space left on device\n"
 
 

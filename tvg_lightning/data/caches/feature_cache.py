@@ -13,17 +13,18 @@ from torch import Tensor
 
 from tvg_lightning.data.caches.tensor_store import TensorStore, name_of
 from tvg_lightning.data.frame_times import first_pair_s
-from tvg_lightning.data.video import SIDE_FACTOR, TEMPORAL_PATCH, FrameSettings, VideoClip
+from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
 log = logging.getLogger(__name__)
 
 _VERSION = 2  # raise it when the same settings begin to give other features
+_MERGE = 2  # patches along a token's side, in every family
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClipFeatures:
-    """A clip as the language model sees it: ``features`` (N, hidden), one row a video token.
+    """A clip as the language model sees it: ``features`` (N, width), one row a video token.
 
     ``grid_thw`` counts pairs of frames and patches, as ``patchify`` gives it; times and rate are the clip's.
     """
@@ -58,9 +59,9 @@ class FeatureCache:
         self.files = TensorStore(folder, max_bytes)
         self._tower = (_VERSION, tower, str(dtype))
 
-    def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str:
-        """A name that changes with the file's bytes, the frames, the segment, the tower, the dtype."""
-        return name_of(*self._tower, digest, asdict(settings), segment)
+    def key(self, digest: str, settings: FrameSettings, segment: Span | None, side: int) -> str:
+        """A name that changes with the file's bytes, the frames, the segment, a token's side, the tower, the dtype."""
+        return name_of(*self._tower, digest, asdict(settings), segment, side)
 
     def find(self, key: str) -> ClipFeatures | None:
         """The features stored under a key, on the CPU in their dtype, if there are any."""
@@ -72,10 +73,10 @@ class FeatureCache:
         times_s = tuple(tensors["times_s"].tolist())
         return ClipFeatures(tensors["features"], (rows, height, width), times_s, float.fromhex(about["fps"]))
 
-    def keeping(self, key: str, clip: VideoClip) -> VideoClip:
-        """The clip, which will store its features under a key when they are known."""
+    def keeping(self, key: str, clip: VideoClip, side: int) -> VideoClip:
+        """The clip, which will store its features under a key when they are known; ``side``: of a token, in pixels."""
         frames, height, width, _ = clip.frames.shape
-        grid_thw = (frames // TEMPORAL_PATCH, 2 * height // SIDE_FACTOR, 2 * width // SIDE_FACTOR)
+        grid_thw = (frames // TEMPORAL_PATCH, _MERGE * height // side, _MERGE * width // side)
         return replace(clip, keep=partial(self._keep, key, grid_thw, clip.times_s, clip.fps))
 
     def _keep(

@@ -15,7 +15,8 @@ _VERSION = 3  # raise it when the same settings begin to give other frames, so t
 class FrameCache:
     """Clips kept as uint8, one file each, read back instead of decoded; see TensorStore for what is safe.
 
-    An entry is found by the bytes of the video file, whatever its name, and by every setting of its frames.
+    An entry is found by the bytes of the video file, whatever its name, by every setting of its frames, and by the
+    side of a token.
     ``files`` counts what was found and what was not.
     """
 
@@ -24,14 +25,14 @@ class FrameCache:
         self.folder = folder
         self.files = TensorStore(folder or Path(), max_bytes)
 
-    def key(self, digest: str, settings: FrameSettings, segment: Span | None) -> str | None:
-        """The name of a clip in the folder, which changes with the file's bytes, any setting, or the segment.
+    def key(self, digest: str, settings: FrameSettings, segment: Span | None, side: int) -> str | None:
+        """The name of a clip in the folder, which changes with the file's bytes, any setting, the segment or the side.
 
         None where there is no folder.
         """
         if self.folder is None:
             return None
-        return name_of(_VERSION, digest, asdict(settings), segment)
+        return name_of(_VERSION, digest, asdict(settings), segment, side)
 
     def find(self, key: str | None) -> VideoClip | None:
         """The clip stored under a key, if there is one."""

@@ -150,14 +150,15 @@ def _result(asked: ClipRequest | ProbeJob, caches: _Caches, ask: Callable[[Job],
             return digest
         if isinstance(digest, FileDigest):
             caches.digests[asked.path] = digest
-            frame_key = frames.key(digest.digest, asked.frames, asked.segment)
-            feature_key = None if features is None else features.key(digest.digest, asked.frames, asked.segment)
+            about = (digest.digest, asked.frames, asked.segment, asked.side)
+            frame_key = frames.key(*about)
+            feature_key = None if features is None else features.key(*about)
     if features is not None and feature_key is not None and (cached := features.find(feature_key)) is not None:
         return cached
     clip = frames.find(frame_key) or ask(ClipJob(asked, frames.folder, frames.files.max_bytes, frame_key))
     assert isinstance(clip, VideoClip | BadVideo)
     if features is not None and feature_key is not None and isinstance(clip, VideoClip):
-        return features.keeping(feature_key, clip)
+        return features.keeping(feature_key, clip, asked.side)
     return clip
 
 

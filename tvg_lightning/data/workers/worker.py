@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
 from types import TracebackType
@@ -37,11 +37,12 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True, slots=True)
 class ClipRequest:
-    """Frames of a file, or of a segment of it."""
+    """Frames of a file, or of a segment of it, for a policy whose video tokens cover ``side`` x ``side`` pixels."""
 
     path: str
     frames: FrameSettings
     segment: Span | None = None
+    side: int = field(kw_only=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +104,7 @@ def read(request: ClipRequest, on_opened: Callable[[], None] | None = None) -> V
     index = open_video(request.path)
     if on_opened is not None:
         on_opened()
-    return clip_of(index, request.frames, request.segment)
+    return clip_of(index, request.frames, request.segment, request.side)
 
 
 def keep(job: ClipJob, clip: VideoClip) -> None:
