@@ -52,7 +52,7 @@ def test_special_tokens_in_any_turn_stay_plain_text(tiny: PolicyBackbone) -> Non
 
 
 def test_a_tokenizer_of_another_model_is_refused() -> None:
-    tokenizer = train_tokenizer(["a"])
+    tokenizer = train_tokenizer(["a"], 1024)
     assert tokenizer.convert_ids_to_tokens(token_id(tokenizer, "<|video_pad|>")) == "<|video_pad|>"
     with pytest.raises(ValueError, match=r"policy\.checkpoint: its tokenizer has no token <\|audio\|>"):
         token_id(tokenizer, "<|audio|>")

@@ -7,6 +7,7 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.loading import TINY_FOLDER, load_tokenizer
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.tiny_architecture import (
@@ -29,15 +30,23 @@ def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
 
 def test_the_packaged_config_is_this_one() -> None:
     tokenizer = load_tokenizer(PolicySettings())
-    assert isinstance(tokenizer, PreTrainedTokenizerFast) and len(tokenizer) <= VOCABULARY
-    ours = dict(leaves(tiny_config(tokenizer).to_dict()))
+    assert isinstance(tokenizer, PreTrainedTokenizerFast) and len(tokenizer) <= VOCABULARY["qwen2_5_vl"]
+    ours = dict(leaves(tiny_config(tokenizer, "qwen2_5_vl").to_dict()))
     packaged = dict(leaves(Qwen2_5_VLConfig.from_pretrained(TINY_FOLDER).to_dict()))
     assert {path[-1] for path in ours if ours[path] != packaged[path]} == {"architectures", "dtype"}
 
 
 @pytest.fixture(scope="module")
 def tokenizer() -> PreTrainedTokenizerFast:
-    return train_tokenizer(["<answer>the red circle rises from 1.5 to 12.5</answer>"] * 3)
+    return train_tokenizer(["<answer>the red circle rises from 1.5 to 12.5</answer>"] * 3, 1024)
+
+
+@pytest.mark.parametrize("model_type", FAMILIES)
+def test_a_tiny_policy_of_every_family_is_small(model_type: str, tokenizer: PreTrainedTokenizerFast) -> None:
+    config = tiny_config(tokenizer, model_type)
+    with torch.device("meta"):
+        model = FAMILIES[model_type].model_class(config)
+    assert 1.4e6 < sum(parameter.numel() for parameter in model.parameters()) < 2.1e6
 
 
 @pytest.mark.parametrize("text", ["Ünïcödé 你好 🎬", "tabs\tand\n\nlines", "no <tag", "0.5 to 99.25", ""])

@@ -12,6 +12,7 @@ about many times. What the base was trained on is said in ``data/moving_shapes/q
 import json
 import math
 import random
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -26,7 +27,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 from tqdm import tqdm
-from transformers import Qwen2_5_VLForConditionalGeneration
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.kinds import AskedScene, draw_scene_for
@@ -50,11 +50,18 @@ from tvg_lightning.files import atomic_write
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.parsing import read_windows
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.families.qwen2_5_vl import DEFAULT_SYSTEM
+from tvg_lightning.policy.families.family import Family, PromptVideo
+from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
-from tvg_lightning.policy.tiny_architecture import make_times_alike, time_tokens, tiny_config, train_tokenizer
+from tvg_lightning.policy.tiny_architecture import (
+    VOCABULARY,
+    make_times_alike,
+    time_tokens,
+    tiny_config,
+    train_tokenizer,
+)
 from tvg_lightning.schema import Prompt, Span
 from tvg_lightning.span_sets import set_iou
 
@@ -63,7 +70,6 @@ KINDS = KindShares(plain=4, ordinal=2, relation=3, look_alike=1, every=1, absent
 TOKENIZER_SCENES = 6000  # words cost nothing to draw: enough of them for every half second to become one token
 GREEDY = GenerationSettings(max_new_tokens=40, temperature=0.0)
 TINY_FRAMES = FrameSettings(fps=2.0, max_frames=40, max_tokens=1)
-_SIDE = 28  # pixels of a video token's side: the tiny policy's
 
 
 @dataclass(frozen=True)
@@ -82,13 +88,21 @@ class PretrainSettings:
     num_unseen: int = 300  # further scenes, on which the log says what is told right
     num_workers: int = 2
     seed: int = 7
-    clock: bool = True  # burnt into the pictures; without it, only position ids tell the time
+    clock: bool = True  # burnt into the pictures; without it, position ids or the text before frames tell the time
+    family: str = "qwen2_5_vl"  # of the architecture
 
     def __post_init__(self) -> None:
         steps = ("tower_steps", "describe_steps", "relate_steps", "reason_steps", "answer_steps")
         for name in (*steps, "batch_size", "num_scenes", "num_unseen", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
+        if self.family not in FAMILIES:
+            raise ValueError(f"pretrain-tiny: --family must be one of {', '.join(FAMILIES)}, not {self.family}")
+
+    @property
+    def side(self) -> int:
+        """Pixels of a video token's side."""
+        return FAMILIES[self.family].geometry.side
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,23 +126,27 @@ def draw_asked(seed: int) -> AskedScene:
     return draw_scene_for(KINDS.draw(random.Random(f"kind {seed}")), seed)
 
 
-def draw_clips(seed: int, clock: bool = True) -> DrawnScene:
-    """The scene of a seed, drawn at the frame times that would be taken from a file of it."""
+def draw_clips(seed: int, side: int, clock: bool = True) -> DrawnScene:
+    """The scene of a seed, drawn at the frame times that would be taken from a file of it, a token a frame."""
     asked = draw_asked(seed)
     scene = replace(asked.scene, clock=clock)
     return DrawnScene(
         asked,
-        _draw_clip(scene, None),
-        {event.window: _draw_clip(scene, event.window) for event in scene.events},
+        _draw_clip(scene, None, side),
+        {event.window: _draw_clip(scene, event.window, side) for event in scene.events},
     )
 
 
-def _draw_clip(scene: Scene, segment: Span | None) -> VideoClip:
-    frame_times_s = [k / scene.fps for k in range(round(scene.duration_s * scene.fps))]
+def _draw_clip(scene: Scene, segment: Span | None, side: int) -> VideoClip:
+    frame_times_s = _frame_times(scene)
     taken, times_s, fps = sample_frames(frame_times_s, TINY_FRAMES, segment)
     drawn = np.stack([draw_frame(scene, frame_times_s[frame]) for frame in taken])
-    _, max_pixels = TINY_FRAMES.pixel_limits(len(taken), _SIDE)
-    return VideoClip(resize_frames(torch.from_numpy(drawn), _SIDE, max_pixels), tuple(times_s), fps, "drawn")
+    _, max_pixels = TINY_FRAMES.pixel_limits(len(taken), side)
+    return VideoClip(resize_frames(torch.from_numpy(drawn), side, max_pixels), tuple(times_s), fps, "drawn")
+
+
+def _frame_times(scene: Scene) -> list[float]:
+    return [k / scene.fps for k in range(round(scene.duration_s * scene.fps))]
 
 
 def pretrain(out: Path, settings: PretrainSettings) -> None:
@@ -137,11 +155,11 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     torch.manual_seed(settings.seed)
     seeds = _scene_seeds(settings.seed, settings.num_scenes)
     torch.multiprocessing.set_sharing_strategy("file_system")  # a descriptor a tensor would be more than are allowed
-    draw = partial(draw_clips, clock=settings.clock)
+    draw = partial(draw_clips, side=settings.side, clock=settings.clock)
     with ProcessPoolExecutor(settings.num_workers) as pool:
         drawn = list(tqdm(pool.map(draw, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
         unseen = list(pool.map(draw, _scene_seeds(settings.seed + 1, settings.num_unseen)))
-    policy = _fresh_policy(out, settings.seed)
+    policy = _fresh_policy(out, settings)
     log = _teach_tower(policy, drawn, settings)
     policy.model.save_pretrained(out)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
@@ -164,19 +182,28 @@ def _scene_seeds(seed: int, count: int) -> list[int]:
     return [seed * 1_000_003 + i for i in range(count)]
 
 
-def _fresh_policy(out: Path, seed: int) -> PolicyBackbone:
+def _fresh_policy(out: Path, settings: PretrainSettings) -> PolicyBackbone:
     """Random weights and a tokenizer trained on what will be said, saved to ``out`` and loaded from there."""
+    family = FAMILIES[settings.family]
     rng = random.Random(0)
-    scenes = [draw_asked(scene_seed) for scene_seed in _scene_seeds(seed, TOKENIZER_SCENES)]
+    scenes = [draw_asked(scene_seed) for scene_seed in _scene_seeds(settings.seed, TOKENIZER_SCENES)]
     questions = [draw_question(rng, scene, mix) for scene in scenes for mix in (DESCRIBE, RELATE)]
-    tokenizer = train_tokenizer(
-        f"{q.prompt.system or DEFAULT_SYSTEM}\nuser\n{q.prompt.user}\nassistant\n{q.answer}" for q in questions
-    )
+    system = family.default_system or ""
+    turns = [f"{q.prompt.system or system}\nuser\n{q.prompt.user}\nassistant\n{q.answer}" for q in questions]
+    times = [words_between_frames(family, drawn.scene) for drawn in scenes]
+    tokenizer = train_tokenizer([*turns, *times], VOCABULARY[settings.family])
     tokenizer.save_pretrained(out)
-    model = Qwen2_5_VLForConditionalGeneration._from_config(tiny_config(tokenizer))
+    model = family.model_class._from_config(tiny_config(tokenizer, settings.family))
     make_times_alike(model.get_input_embeddings().weight, tokenizer)
     model.save_pretrained(out)
     return PolicyBackbone(PolicySettings(checkpoint=str(out), train_vision_tower=True, train_merger=True))
+
+
+def words_between_frames(family: Family, scene: Scene) -> str:
+    """What stands in a prompt between the pairs of frames of a scene, special tokens aside: their times, or nothing."""
+    _, times_s, fps = sample_frames(_frame_times(scene), TINY_FRAMES, None)
+    video = PromptVideo((len(times_s) // 2, 2, 2), times_s, 2 / fps, times_s[0])
+    return re.sub(r"<\|[a-z_]+\|>", "", family.video_text(video))
 
 
 def what_is_seen(drawn: DrawnScene) -> Tensor:
@@ -220,20 +247,23 @@ def _teach_tower(
     log: list[dict[str, Any]] = []
     for step in tqdm(range(1, settings.tower_steps + 1), "teaching the tower", disable=None):
         chosen = rng.choices(range(len(drawn)), k=settings.batch_size)
-        seen_TH = torch.cat(policy.video_features([prompts[i] for i in chosen]))
-        truth_T24 = torch.cat([labels[i] for i in chosen])
+        # deepstack's features, where there are some, stand beside those of the merger: all are taught alike
+        levels = torch.cat(policy.video_features([prompts[i] for i in chosen])).split(words.shape[1], dim=1)
+        seen_NH = torch.cat(levels)
+        truth_N24 = torch.cat([labels[i] for i in chosen]).repeat(len(levels), 1, 1)
         groups = [torch.cat((c, n[None])) for c, n in zip(classes, nothing_3H, strict=True)]
         groups += [times] if settings.clock else []
-        scores = [16 * normalize(seen_TH, dim=1) @ normalize(group, dim=1).T for group in groups]
-        length_loss = (seen_TH.norm(dim=1) - 1).square().mean()  # as long as a word: see the top of the file
-        losses = [cross_entropy(s, truth_T24[:, one, k]) / 2 for k, s in enumerate(scores) for one in (0, 1)]
+        scores = [16 * normalize(seen_NH, dim=1) @ normalize(group, dim=1).T for group in groups]
+        length_loss = (seen_NH.norm(dim=1) - 1).square().mean()  # as long as a word: see the top of the file
+        losses = [cross_entropy(s, truth_N24[:, one, k]) / 2 for k, s in enumerate(scores) for one in (0, 1)]
         loss = length_loss + torch.stack(losses).sum()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
         if step % 100 == 0:
-            hits = [(s.argmax(1)[:, None] == truth_T24[:, :, k]).any(1) for k, s in enumerate(scores)]
+            first = len(levels[0])  # the merger's own
+            hits = [(s[:first].argmax(1)[:, None] == truth_N24[:first, :, k]).any(1) for k, s in enumerate(scores)]
             right = [round(float(hit.float().mean()), 3) for hit in hits]
             log.append(
                 {"tower_step": step, "loss": round(loss.item(), 4)}
@@ -334,6 +364,7 @@ def main(
     num_workers: int = 2,
     seed: int = 7,
     clock: bool = True,
+    family: str = "qwen2_5_vl",
 ) -> None:
     """Train the tiny policy's base from scratch.
 
@@ -350,6 +381,7 @@ def main(
         num_workers: processes that draw them.
         seed: of weights, scenes and questions.
         clock: burn two bars that tell the time into the pictures.
+        family: the architecture, by the model_type of its config.json: qwen2_5_vl or qwen3_vl.
     """
     settings = PretrainSettings(
         tower_steps,
@@ -363,5 +395,6 @@ def main(
         num_workers=num_workers,
         seed=seed,
         clock=clock,
+        family=family,
     )
     pretrain(out, settings)
