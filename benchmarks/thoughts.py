@@ -3,9 +3,9 @@
     python -m benchmarks.thoughts 0 1 2
 
 Every arm starts from the packaged policy and takes the same updates of the same prompts; ``answer_more`` samples more
-completions, as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU by kind,
-mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn anew
-(``python -m tvg_lightning compare``).
+completions, as many tokens as a thought takes; ``oracle`` is OraRL, from the answer alone. The table gives mIoU by
+kind, mean and standard deviation over the seeds; the paired intervals are of the mean over seeds, with videos drawn
+anew (``python -m tvg_lightning compare``).
 Runs lie in runs/thoughts/<arm>/<seed>; what a run has of its checkpoint and its predictions is not made again.
 """
 
