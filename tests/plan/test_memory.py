@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.plan import activations, memory, parameters
 from tvg_lightning.plan.architecture import Architecture, config_file, read_architecture
 from tvg_lightning.plan.settings import PlanSettings
@@ -30,6 +31,17 @@ def test_keys_and_values_by_hand() -> None:
 def test_a_reference_only_where_there_is_a_kl() -> None:
     assert phases(SEVEN_B)["update"].reference == 4 * 7_615_616_512
     assert phases(replace(SEVEN_B, reference=False))["update"].reference == 0
+
+
+def test_rows_that_are_pruned_are_sampled_and_not_kept_for_the_backward_pass() -> None:
+    plain = replace(SEVEN_B, reference=False)
+    pruned, all_8, all_4 = (
+        phases(settings)
+        for settings in (replace(plain, oracle=OracleSettings()), plain, replace(plain, num_generations=4))
+    )
+    assert pruned["rollout"] == all_8["rollout"] != all_4["rollout"]
+    assert pruned["backward begins"] == all_4["backward begins"] != all_8["backward begins"]
+    assert pruned["backward ends"] == all_4["backward ends"]
 
 
 def test_the_head_by_hand() -> None:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.families.qwen3_vl import video_text as qwen3_video_text
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -28,6 +30,25 @@ def test_small_pictures_have_fewer_tokens_where_those_are_larger() -> None:
     assert large.grid_thw == (1, 44, 80) and large.video_tokens == 22 * 40
 
 
+def test_rows_that_are_pruned_are_not_in_the_row_of_the_loss() -> None:
+    """Of 8 completions and the annotation 4 are kept; without pruning the annotation is one more."""
+    plain = PlanSettings(batch_size=3, max_new_tokens=5, text_tokens=7, frames=4, reference=False)
+    assert plain.completion_tokens == 3 * 8 * 5
+    half, none = (replace(plain, oracle=OracleSettings(prune=share)) for share in (0.5, 0.0))
+    assert half.completion_tokens == 3 * 4 * 5 and none.completion_tokens == 3 * 9 * 5
+    assert half.row_tokens == 3 * 247 + 60
+
+
+def test_times_as_text_by_hand() -> None:
+    """At 2 frames a second pairs begin at 0.0, 1.0, … 11.0: ten of 3 tokens, two of 4; 12 pairs of marks for one."""
+    plain = PlanSettings(frames=24, text_tokens=7)
+    timed = replace(plain, time_as_text=True)
+    assert timed.prompt_tokens - plain.prompt_tokens == 10 * 3 + 2 * 4 + 11 * 2
+    assert replace(timed, fps=4.0).time_tokens == 12 * 3 + 11 * 2, "0.0, 0.5, … 5.5"
+    # <0.2 seconds> in any case: a sign, three of the number, a word, a sign
+    assert replace(plain, frames=4, video_text=qwen3_video_text).time_tokens == 2 * 6 + 1 * 2
+
+
 @pytest.mark.parametrize(
     ("values", "complaint"),
     [
@@ -35,6 +56,9 @@ def test_small_pictures_have_fewer_tokens_where_those_are_larger() -> None:
         ({"frames": 3}, "--frames must be even"),
         ({"max_tokens": 0}, "--max_tokens"),
         ({"headroom": 1.0}, "--headroom"),
+        ({"fps": 0.0}, "--fps"),
+        ({"oracle": OracleSettings()}, "--oracle goes without a KL"),
+        ({"oracle": OracleSettings(), "reference": False, "num_generations": 2}, "grpo.oracle.prune is 0.5"),
         ({"gpus": 2}, "--strategy single is one GPU"),
         ({"tuning": "lora", "train_merger": True}, "--train_merger"),
         ({"num_generations": 0}, "--num_generations"),

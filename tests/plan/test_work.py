@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.plan.work import GPU, decoding_seconds, step_work
@@ -45,6 +46,20 @@ def test_what_measuring_dependence_on_the_frames_costs() -> None:
         for num in (1, 2)
     )
     assert two == pytest.approx(2 * one), "a prompt for each completion"
+
+
+def test_rows_that_are_pruned_cost_nothing_in_the_loss() -> None:
+    """All 8 are sampled, and d is measured of them; the loss of the 4 rows that stay is that of 4 completions."""
+    settings = replace(SETTINGS, reference=False, gradient_checkpointing=True)
+    architecture = read_architecture(config_file("tiny"), settings)
+    plain, half = (step_work(architecture, replace(settings, num_generations=num)) for num in (8, 4))
+    pruned = step_work(architecture, replace(settings, oracle=OracleSettings()))
+    assert pruned == replace(half, decoding=plain.decoding) != plain
+    unpruned = step_work(architecture, replace(settings, oracle=OracleSettings(prune=0.0)))
+    assert unpruned.loss_forward == step_work(architecture, replace(settings, num_generations=9)).loss_forward
+    both = step_work(architecture, replace(settings, oracle=OracleSettings(), frame_dependence=True))
+    measured = step_work(architecture, replace(settings, frame_dependence=True))
+    assert both.loss_forward - pruned.loss_forward == pytest.approx(measured.loss_forward - plain.loss_forward)
 
 
 def test_decoding_reads_all_weights_for_every_token() -> None:

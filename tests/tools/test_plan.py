@@ -49,6 +49,18 @@ def test_a_token_is_as_large_as_the_policys(tmp_path: Path, capsys: pytest.Captu
         assert found["prompt_tokens"] == 300 + 64 * tokens
 
 
+def test_the_annotation_as_a_row_and_times_as_text(capsys: pytest.CaptureFixture[str]) -> None:
+    def planned(*args: str) -> tuple[int, int]:
+        main(["plan", "--policy", "tiny", "--beta", "0", "--frames", "24", "--json", *args])
+        found = json.loads(capsys.readouterr().out.splitlines()[-1])
+        return found["prompt_tokens"], found["row_tokens"]
+
+    prompt, row = planned()
+    assert planned("--oracle", "true") == (prompt, row - 4 * 512)
+    assert planned("--oracle", "true", "--prune", "0") == (prompt, row + 512)
+    assert planned("--time_as_text", "true") == (prompt + 60, row + 60)
+
+
 def test_a_bad_setting_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="error: --frames must be even"):
         main(["plan", "--frames", "3"])

@@ -37,7 +37,7 @@ def decoder_layer(text: Any, settings: PlanSettings) -> float:
     num_found = 2 if on_gpu or peft_casts else 1
     numbers = (num_inputs + num_found + 1) * hidden + width + 2 * text.intermediate_size
     numbers += 0 if is_full else 6 * settings.lora_rank
-    copied = settings.batch_size * settings.num_generations * settings.prompt_tokens if on_gpu else 0
+    copied = settings.batch_size * settings.loss_rows * settings.prompt_tokens if on_gpu else 0
     per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * (text.num_attention_heads + 2)
     return float(num_tokens * per_token + copied * width * e)
 

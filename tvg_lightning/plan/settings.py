@@ -1,9 +1,15 @@
 """The input of a plan: a policy, a way to train it, the lengths of a step, and the GPUs."""
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings, smart_size
+from tvg_lightning.oracle import OracleSettings
+from tvg_lightning.policy.families.family import PromptVideo
+from tvg_lightning.policy.families.qwen2_5_vl import video_text as qwen2_5_video_text
 from tvg_lightning.policy.settings import Tuning
 
 Strategy = Literal["single", "ddp", "fsdp"]
@@ -12,6 +18,7 @@ Precision = Literal["32-true", "bf16-mixed", "bf16-true"]
 
 _PICTURE = (720, 1280)  # height and width of a usual video: only the shape of the frames follows from it
 _MERGE = 2  # patches along a token's side, in every family
+_TOKENS = re.compile(r"<\|\w+\|>|\d|[^\W\d]+|[^\w\s]")  # Qwen's of such texts: a digit, a word, a sign each
 _COUNTS = (
     "gpus", "batch_size", "num_generations", "max_new_tokens", "text_tokens", "max_tokens", "lora_rank",
     "logits_chunk", "accumulate_grad_batches",
@@ -26,8 +33,10 @@ class PlanSettings:
     what adapters lie on in bfloat16, as configs/tuning has it. bf16-true: all in bfloat16. batch_size: prompts a GPU.
     text_tokens: of a prompt beside its video. reference: whether a KL is taken (beta > 0), which keeps a copy of what
     is trained. frame_dependence: whether the reward of this name counts. headroom: the share of a GPU's memory to leave
-    free, for its context and for what lies between tensors. max_tokens: of a pair of frames. side: of a video token, in
-    pixels; the policy's, and no setting of a run.
+    free, for its context and for what lies between tensors. max_tokens: of a pair of frames. oracle: the annotation as
+    one more row of every group, and pruning (``grpo.oracle``); its row is taken to be as long as a completion.
+    time_as_text: as in ``data``; fps, of the frames, tells how long the times are. side: of a video token, in pixels;
+    video_text: the text of a video in a prompt; both are the policy's, and no setting of a run.
     device: the engine is not quite the same on a CPU, where plans can be held against measurements.
     """
 
@@ -53,7 +62,11 @@ class PlanSettings:
     reference: bool = True
     frame_dependence: bool = False
     device: Literal["cuda", "cpu"] = "cuda"
+    oracle: OracleSettings | None = None
+    time_as_text: bool = False
+    fps: float = FrameSettings.fps
     side: int = 28
+    video_text: Callable[[PromptVideo], str] = qwen2_5_video_text
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -63,6 +76,12 @@ class PlanSettings:
             raise ValueError(f"--frames must be even and at least 2 (pairs of frames), not {self.frames}")
         if not self.gpu_memory_gib > 0 or not 0 <= self.headroom < 1:
             raise ValueError("--gpu_memory_gib must be positive and --headroom must lie in [0, 1)")
+        if not 0 < self.fps < float("inf"):
+            raise ValueError(f"--fps must be a positive number, not {self.fps}")
+        if self.oracle is not None:
+            self.oracle.check_group(self.num_generations)
+            if self.reference:
+                raise ValueError("--oracle goes without a KL, which an annotation cannot estimate: set --beta to 0")
         if self.strategy == "single" and self.gpus > 1:
             raise ValueError(f"--strategy single is one GPU, not {self.gpus}: say --strategy ddp or fsdp")
         if self.tuning != "full" and (self.train_vision_tower or self.train_merger):
@@ -141,15 +160,42 @@ class PlanSettings:
 
     @property
     def prompt_tokens(self) -> int:
-        """Tokens of one prompt, its video included."""
-        return self.text_tokens + self.video_tokens
+        """Tokens of one prompt, its video included, and the times before the pairs of frames, where they are text."""
+        return self.text_tokens + self.time_tokens + self.video_tokens
+
+    @property
+    def time_tokens(self) -> int:
+        """Tokens of all times of a video, and of the marks around each pair of frames but the first.
+
+        >>> PlanSettings(frames=24, time_as_text=True).time_tokens  # 0.0 to 9.0, 10.0, 11.0; and 11 pairs of marks
+        60
+        """
+        return _num_time_tokens(self.video_text, self.frames // TEMPORAL_PATCH, self.fps, self.time_as_text)
+
+    @property
+    def loss_rows(self) -> int:
+        """Rows of a group that are learned from: all completions, or what pruning leaves with the oracle row.
+
+        >>> PlanSettings(reference=False, oracle=OracleSettings()).loss_rows
+        4
+        """
+        return self.num_generations if self.oracle is None else self.oracle.num_rows(self.num_generations)
 
     @property
     def completion_tokens(self) -> int:
-        """Tokens of all completions, each as long as it may be."""
-        return self.batch_size * self.num_generations * self.max_new_tokens
+        """Tokens of all rows that the loss is taken over, each as long as it may be."""
+        return self.batch_size * self.loss_rows * self.max_new_tokens
 
     @property
     def row_tokens(self) -> int:
         """Tokens of the packed row that the loss is taken over: a prompt stands in it once."""
         return self.batch_size * self.prompt_tokens + self.completion_tokens
+
+
+@lru_cache  # advice asks for the same few over and over
+def _num_time_tokens(video_text: Callable[[PromptVideo], str], num_pairs: int, fps: float, time_as_text: bool) -> int:
+    """Tokens of a video's text beside one for each pair of frames and the marks around one run of them."""
+    times_s = tuple(number / fps for number in range(num_pairs * TEMPORAL_PATCH))
+    grid_thw = (num_pairs, _MERGE, _MERGE)  # one token a pair
+    text = video_text(PromptVideo(grid_thw, times_s, TEMPORAL_PATCH / fps, 0.0, time_as_text))
+    return len(_TOKENS.findall(text)) - num_pairs - 2

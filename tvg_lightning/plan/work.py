@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from tvg_lightning.plan import activations
 from tvg_lightning.plan.architecture import Architecture
 from tvg_lightning.plan.settings import PlanSettings
-from tvg_lightning.policy.flops import step_flops
+from tvg_lightning.policy.flops import StepFlops, step_flops
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +47,31 @@ class GPU:
 
 
 def step_work(architecture: Architecture, settings: PlanSettings) -> Work:
-    """Every completion as long as it may be, one update on a rollout."""
-    num_prompts = settings.batch_size
-    flops = step_flops(
+    """Every completion as long as it may be, one update on a rollout; the loss over the rows that are learned from."""
+    vision = settings.batch_size * architecture.family.tower_flops(architecture.vision, settings.grid_thw)
+    num_forwards = 2 if settings.reference else 1
+    sampled = _together(architecture, settings, settings.num_generations, vision)
+    learned = _together(architecture, settings, settings.loss_rows, vision, num_forwards)
+    recompute = learned.loss / num_forwards if settings.gradient_checkpointing else 0.0
+    if settings.gradient_checkpointing and settings.train_vision_tower:
+        recompute += vision
+    measured = sampled.loss + _shuffled(architecture, settings) if settings.frame_dependence else 0.0
+    return Work(vision, sampled.prefill, sampled.decode, learned.loss + measured, learned.backward, recompute)
+
+
+def _together(
+    architecture: Architecture, settings: PlanSettings, num_rows: int, vision: float, num_forwards: int = 1
+) -> StepFlops:
+    """A step on every prompt with so many rows behind it."""
+    return step_flops(
         architecture.text,
-        num_prompts * architecture.family.tower_flops(architecture.vision, settings.grid_thw),
-        [settings.prompt_tokens] * num_prompts,
-        [[settings.max_new_tokens] * settings.num_generations] * num_prompts,
+        vision,
+        [settings.prompt_tokens] * settings.batch_size,
+        [[settings.max_new_tokens] * num_rows] * settings.batch_size,
         settings.tuning,
         settings.train_vision_tower,
-        num_forwards=2 if settings.reference else 1,
+        num_forwards=num_forwards,
     )
-    one_forward = flops.loss / (2 if settings.reference else 1)
-    recompute = one_forward if settings.gradient_checkpointing else 0.0
-    if settings.gradient_checkpointing and settings.train_vision_tower:
-        recompute += flops.vision
-    measured = one_forward + _shuffled(architecture, settings) if settings.frame_dependence else 0.0
-    return Work(flops.vision, flops.prefill, flops.decode, flops.loss + measured, flops.backward, recompute)
 
 
 def _shuffled(architecture: Architecture, settings: PlanSettings) -> float:

@@ -4,6 +4,8 @@ import sys
 from dataclasses import asdict, replace
 from json import dumps
 
+from tvg_lightning.data.video import FrameSettings
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.plan.advice import Suggestion, suggestions
 from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.memory import Held, fits, phases
@@ -20,7 +22,8 @@ def main(
     max_new_tokens: int = 512, text_tokens: int = 300, frames: int = 128, max_tokens: int = 128,
     precision: Precision = "bf16-mixed", optimizer: PlannedOptimizer = "adamw", gradient_checkpointing: bool = False,
     train_vision_tower: bool = False, train_merger: bool = False, lora_rank: int = 16, logits_chunk: int = 512,
-    accumulate_grad_batches: int = 1, beta: float = 0.04, frame_dependence: bool = False, mfu: float = 0.4,
+    accumulate_grad_batches: int = 1, beta: float = 0.04, frame_dependence: bool = False, oracle: bool = False,
+    prune: float = OracleSettings.prune, time_as_text: bool = False, fps: float = FrameSettings.fps, mfu: float = 0.4,
     peak_tflops: float = 989.0, memory_tb_per_s: float = 3.35, json: bool = False,
 ) -> None:  # fmt: skip
     """Memory a GPU needs for a GRPO step, phase by phase, whether it fits, what to change if not, and the time.
@@ -48,6 +51,10 @@ def main(
         accumulate_grad_batches: as in the trainer's settings; with more than 1, gradients wait through rollouts.
         beta: weight of the KL; above 0 a reference is kept.
         frame_dependence: whether the reward of this name counts; it costs time, and no memory beyond the loss's.
+        oracle: whether the annotation is one more row of every group (grpo.oracle); it needs --beta 0.
+        prune: with it, the share of the rows of a group that the loss leaves out (grpo.oracle.prune).
+        time_as_text: as in data; prompts have more tokens then.
+        fps: frames a second, from which the times follow that are written as text.
         mfu: share of the peak that is reached.
         peak_tflops: of one GPU; 989 is an H100 in bfloat16.
         memory_tb_per_s: of one GPU; 3.35 is an H100.
@@ -59,7 +66,8 @@ def main(
         tuning, strategy, gpus, gpu_memory_gib, headroom, batch_size, num_generations, max_new_tokens, text_tokens,
         frames, max_tokens, precision, optimizer, gradient_checkpointing, train_vision_tower, train_merger,
         lora_rank=lora_rank, logits_chunk=logits_chunk, accumulate_grad_batches=accumulate_grad_batches,
-        reference=beta > 0, frame_dependence=frame_dependence,
+        reference=beta > 0, frame_dependence=frame_dependence, oracle=OracleSettings(prune) if oracle else None,
+        time_as_text=time_as_text, fps=fps,
     )  # fmt: skip
     report(policy, settings, GPU(peak_tflops, memory_tb_per_s, mfu), json)
 
@@ -68,7 +76,7 @@ def report(policy: str, settings: PlanSettings, gpu: GPU, as_json: bool) -> None
     """Plan, and write it down."""
     config = config_file(policy)
     architecture = read_architecture(config, settings)
-    settings = replace(settings, side=architecture.side)
+    settings = replace(settings, side=architecture.side, video_text=architecture.family.video_text)
     held, work = phases(architecture, settings), step_work(architecture, settings)
     peak = max(phase.total for phase in held.values())
     is_enough = fits(peak, settings)
