@@ -8,12 +8,15 @@ from typing import Any
 
 import pytest
 import torch
+import yaml
 
 import train
 from tests.doubles import losses
+from tests.modules.test_grpo import resumed_equals_whole
 from tests.modules.test_rollouts import CLIP, CONTEXT, group
 from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.items import Item
+from tvg_lightning.data.sample_weights import SampleWeights
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules import rollout_report, rollouts
 from tvg_lightning.modules.grpo import grpo_update
@@ -30,7 +33,7 @@ from tvg_lightning.rewards.total import RewardParts, Rewards
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.schema import Answer, AnswerFormat, Method, Prompt, Sample, Span, Task
 from tvg_lightning.tasks.mixture import Mixture
-from tvg_lightning.traces import read_traces, write_traces
+from tvg_lightning.traces import Trace, read_traces, write_traces
 
 ALONE = AnswerFormat(Method.TIME_R1, thought=False)
 REWARDS = Rewards(ALONE, RewardWeights(iou=1.0))
@@ -217,6 +220,69 @@ def test_a_run(whole_run: Path) -> None:
     advantages = [t.oracle_advantage for t in traces if t.oracle_advantage is not None]
     assert len(advantages) == len(traces) and min(advantages) >= 0 and max(advantages) > 0
     assert any(loss for _, _, loss in losses(whole_run / "losses.jsonl"))
+
+
+def even_config(folder: Path, shapes: Path, num_processes: int) -> Path:
+    """Four updates on two rollouts of four prompts in all."""
+    only = stage("only", 4, **grpo(**ORACLE | {"num_minibatches": 1}))
+    only["batch_size"] = 4 // num_processes
+    return write_config(folder, shapes, stages=[only])
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
+    """The run of one process."""
+    folder = tmp_path_factory.mktemp("alone")
+    done = in_processes(folder, "fit", "--config", even_config(folder, shapes, 1), *ARGS)
+    assert done.codes == [0], done.said[-3000:]
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_are_one_policy(
+    strategy: str, alone: Path, tmp_path: Path, shapes: Path, tolerances: Any
+) -> None:
+    """The same prompts, answers, rows that are kept, advantages and losses as in one process."""
+    args = [*ARGS, "--trainer.strategy", strategy, "--trainer.devices", "2"]
+    done = in_processes(tmp_path, "fit", "--config", even_config(tmp_path, shapes, 2), *args, num_processes=2)
+    assert done.codes == [0, 0], done.said[-3000:]
+    expected, found = ([loss for _, _, loss in losses(f / "losses.jsonl")] for f in (alone, tmp_path))
+    assert len(expected) == 4 and any(expected) and found == pytest.approx(expected, abs=tolerances.ddp_loss)
+
+    def first_rollout(folder: Path, num_ranks: int) -> dict[tuple[str, int, int], Trace]:
+        files = [folder / "traces" / f"only-rank{rank}.jsonl" for rank in range(num_ranks)]
+        traces = [trace for file in files for trace in read_traces(file) if trace.step == 0]
+        return {(trace.sample_id, trace.group, trace.rollout): trace for trace in traces}
+
+    one, two = first_rollout(alone, 1), first_rollout(tmp_path, 2)
+    assert one.keys() == two.keys() and len(one) == 4 * 4
+    for key, trace in one.items():
+        assert (two[key].text, two[key].pruned) == (trace.text, trace.pruned)
+        assert two[key].advantage == pytest.approx(trace.advantage)
+        assert two[key].oracle_advantage == pytest.approx(trace.oracle_advantage)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_processes", [1, 2])
+def test_a_run_with_sample_weights_goes_on_as_it_was(num_processes: int, tmp_path: Path, shapes: Path) -> None:
+    """Weights order each pass; cut in the second one, within a rollout, the losses after it are the same bits."""
+    lines = [json.loads(line) for line in (shapes / "train.jsonl").read_text(encoding="utf-8").splitlines()]
+    weighted = tmp_path / "weighted.jsonl"
+    given = [{**line, "weight": 0.1 + number % 5} for number, line in enumerate(lines)]
+    weighted.write_text("".join(json.dumps(line) + "\n" for line in given), encoding="utf-8")
+    only = stage("only", 12, **grpo(**ORACLE))
+    only["batch_size"] = 2 // num_processes
+    config = yaml.safe_load(write_config(tmp_path, shapes, stages=[only]).read_text(encoding="utf-8"))
+    config["step_checkpoint"]["every_n_steps"] = 1
+    config["data"] |= {"train": str(weighted), "method": "time_r1", "thought": False}
+    config["trainer"] |= {"devices": num_processes, "limit_val_batches": 0}
+    config["trainer"] |= {"strategy": "ddp"} if num_processes > 1 else {}
+    resumed_equals_whole(tmp_path, config, kill_at=9, num_processes=num_processes)
+    files = (tmp_path / "cut" / "traces").glob("only-rank*.jsonl")
+    asked = {trace.sample_id for file in files for trace in read_traces(file) if trace.step == 0}
+    order = SampleWeights(tuple(line["weight"] for line in given)).order(3 * 1_000_003)  # of the config's seed
+    assert asked == {given[number]["id"] for number in order[:4]}
 
 
 @pytest.mark.slow
