@@ -24,8 +24,8 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules.grpo import GRPOObjective
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.phases import Phases
-from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.backbone import PolicyBackbone

@@ -10,7 +10,8 @@ import pytest
 from callbacks.stage_summary import StageSummary, table
 from callbacks.stage_switch import StageSwitch
 from tests.callbacks.conftest import Run
-from tvg_lightning.modules.settings import GRPOSettings, PlateauSettings, StageSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.settings import PlateauSettings, StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
 
 STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=3, batch_size=2)

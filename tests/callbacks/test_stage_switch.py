@@ -16,7 +16,9 @@ from callbacks.step_checkpoint import StepCheckpoint
 from tests.builders import GOOD_TRACE as GOOD
 from tests.builders import write_traces
 from tests.callbacks.conftest import Run, Written
-from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings, PlateauSettings, StageSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
+from tvg_lightning.modules.settings import PlateauSettings, StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.weights import RewardWeights

@@ -11,7 +11,9 @@ import torch
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
 from tests.callbacks.conftest import Run
-from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings, StageSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
+from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
 
 STAGE = StageSettings("explore", grpo=GRPOSettings(beta=0.0), reward=RewardWeights(iou=1.0), steps=6, batch_size=2)

@@ -20,7 +20,7 @@ from tvg_lightning.modules.evaluation import (
     unanswered,
     update_metrics,
 )
-from tvg_lightning.modules.settings import EvaluationSettings
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion, generate
 from tvg_lightning.policy.settings import PolicySettings

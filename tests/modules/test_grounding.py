@@ -14,7 +14,8 @@ from torch import Tensor, nn
 import train
 from tests.runs import WITHOUT_VALIDATION, grpo, stage, write_config
 from tvg_lightning.modules.grpo import GRPOModule
-from tvg_lightning.modules.settings import GRPOSettings, OptimizerSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.sft import SFTModule
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone

@@ -12,7 +12,7 @@ import train
 from tests.doubles import losses
 from tests.runs import ROOT, WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.modules.grpo import GRPOObjective
-from tvg_lightning.modules.settings import GRPOSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import RewardWeights

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
-from tvg_lightning.modules.settings import OptimizerSettings, PartSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
 

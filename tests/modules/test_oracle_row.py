@@ -20,11 +20,12 @@ from tvg_lightning.data.sample_weights import SampleWeights
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules import rollout_report, rollouts
 from tvg_lightning.modules.grpo import grpo_update
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.oracle_row import OracleRow, oracle_row
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import oracle_metrics, rollout_traces
 from tvg_lightning.modules.rollouts import Group, Sampled, Sampler, learned_rows
-from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import generate

@@ -12,9 +12,9 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.modules import rollouts
 from tvg_lightning.modules.grpo import GRPOObjective
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollouts import Group, Minibatch, Rollout, Sampled, Sampler
-from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion, generate

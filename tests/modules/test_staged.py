@@ -10,7 +10,8 @@ import torch
 import train
 from tests.doubles import losses
 from tests.runs import grpo, stage, write_config
-from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.settings import PolicySettings

@@ -15,10 +15,11 @@ from tests.modules.test_rollouts import CLIP, CONTEXT, group
 from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.items import Item
 from tvg_lightning.modules.grpo import grpo_update
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import rollout_metrics
 from tvg_lightning.modules.rollouts import Sampled, Sampler, advantages, learned_rows, prepare
-from tvg_lightning.modules.settings import GRPOSettings, StageSettings
+from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.warm_start import WarmStartSettings, prefix_ids, prefix_text
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.backbone import PolicyBackbone

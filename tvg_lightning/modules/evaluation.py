@@ -11,7 +11,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.harvest import is_refining
 from tvg_lightning.metrics.grounding import GroundingMetrics
 from tvg_lightning.metrics.sets import SetMetrics
-from tvg_lightning.modules.settings import EvaluationSettings
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.parsing import read_inverted, read_thought
 from tvg_lightning.policy.backbone import PolicyBackbone

@@ -20,10 +20,12 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan, TVGDataModule
 from tvg_lightning.modules.evaluation import DIAGNOSTIC, Evaluated, SplitMetrics, evaluate, prediction_record
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
-from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings, check_frames
+from tvg_lightning.modules.settings import check_frames
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone

@@ -13,7 +13,10 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.datamodule import DataPlan
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import (
     mean_ious,
@@ -32,16 +35,7 @@ from tvg_lightning.modules.rollouts import (
     restored_rollout,
     rollout_state,
 )
-from tvg_lightning.modules.settings import (
-    EvaluationSettings,
-    GRPOSettings,
-    OptimizerSettings,
-    check_frames,
-    check_oracle,
-    check_reward,
-    check_rewarded,
-    check_warm_start,
-)
+from tvg_lightning.modules.settings import check_frames, check_oracle, check_reward, check_rewarded, check_warm_start
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights

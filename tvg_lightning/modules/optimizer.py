@@ -8,7 +8,7 @@ from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
-from tvg_lightning.modules.settings import OptimizerName, OptimizerSettings, PartSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerName, OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.four_bit import AdamW8bit, PagedAdamW8bit, PagedAdamW32bit
 

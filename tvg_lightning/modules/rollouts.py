@@ -12,9 +12,9 @@ from torch import Tensor
 
 from tvg_lightning.advantage import constant_groups, group_advantage
 from tvg_lightning.data.items import Item
+from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.oracle_row import OracleRow, oracle_row
 from tvg_lightning.modules.phases import Phases
-from tvg_lightning.modules.settings import GRPOSettings
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.modules.warm_start import prefix_ids
 from tvg_lightning.oracle import oracle_group

@@ -1,4 +1,7 @@
-"""Settings of training; every value is checked before any weight loads."""
+"""Settings of a training run: its stages, and what must agree among their parts, which have files of their own.
+
+Every value is checked before any weight loads.
+"""
 
 import math
 from dataclasses import asdict, dataclass, field
@@ -6,227 +9,17 @@ from typing import Literal
 
 import torch
 
-from tvg_lightning.advantage import RewardScale
 from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings
 from tvg_lightning.harvest import HarvestRule
-from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
-from tvg_lightning.modules.warm_start import WarmStartSettings
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings, PartSettings
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
-from tvg_lightning.presets import PresetName, Scorer
 from tvg_lightning.rewards.extra import ExtraReward
 from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method, Task
 from tvg_lightning.tasks.mixture import Mixture
-
-ReferenceName = Literal["stage", "base"]
-OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"]
-
-
-@dataclass(frozen=True)
-class PartSettings:
-    """Settings of the optimizer for one part of the policy; None is as for the language model."""
-
-    lr: float | None = None
-    weight_decay: float | None = None
-
-    def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise ValueError(f"optimizer: {name} of a part must not be negative, not {value}")
-
-
-@dataclass(frozen=True)
-class OptimizerSettings:
-    """AdamW and its schedule: linear warm-up, then constant, or down to 0 at the stage's last step.
-
-    name: "adamw" (fused on GPUs), or bitsandbytes' with states in 8 bit, in pages that can leave the GPU, or both.
-    lr, weight_decay: of the language model or its adapters; merger and vision_tower may have their own.
-    nonfinite: what to do about a gradient with NaN or infinity in it, "stop" or "skip" the update.
-    """
-
-    name: OptimizerName = "adamw"
-    lr: float = 1e-6
-    weight_decay: float = 0.0
-    merger: PartSettings = field(default_factory=PartSettings)
-    vision_tower: PartSettings = field(default_factory=PartSettings)
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup_steps: int = 0
-    schedule: Literal["constant", "linear", "cosine"] = "constant"
-    nonfinite: Literal["stop", "skip"] = "stop"
-
-    def __post_init__(self) -> None:
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"optimizer.lr must be a positive number, not {self.lr}")
-        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"optimizer.weight_decay must not be negative, not {self.weight_decay}")
-        if not all(0 <= beta < 1 for beta in self.betas):
-            raise ValueError(f"optimizer.betas must lie in [0, 1), not {self.betas}")
-        if self.warmup_steps < 0:
-            raise ValueError(f"optimizer.warmup_steps must not be negative, not {self.warmup_steps}")
-
-    def factor(self, step: int, num_steps: int) -> float:
-        """The share of ``lr`` in force at a step, 0 <= step < num_steps.
-
-        >>> [OptimizerSettings(warmup_steps=2, schedule="linear").factor(s, 6) for s in range(6)]
-        [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
-        """
-        if step < self.warmup_steps:
-            return (step + 1) / self.warmup_steps
-        if self.schedule == "constant":
-            return 1.0
-        progress = min(1.0, (step - self.warmup_steps) / max(1, num_steps - self.warmup_steps))
-        return 1.0 - progress if self.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-@dataclass(frozen=True)
-class GRPOSettings:
-    """Group-relative policy optimisation with verifiable rewards; defaults of the lineage's trainers.
-
-    num_minibatches, num_iterations: a rollout of num_minibatches times the stage's batch_size prompts is gone
-    through num_iterations times, one minibatch an update. 1 and 1 are on-policy.
-    ratio_level: "sequence" is GSPO. clip_high > clip_low is clip-higher.
-    mask_truncated: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
-    scale_rewards: by what a group's rewards are divided after their mean is subtracted: the standard deviation of the
-    "group" or of the whole "batch", or "none" (Dr. GRPO).
-    resampling_rounds: how often a rollout's groups of equal rewards are replaced by fresh prompts at most
-    (DAPO's dynamic sampling; the same number of rounds on every process).
-    reference: what the KL is measured against, the "stage"'s first weights or the run's "base".
-    clip_dual, max_log_ratio: bounds of the loss of bad tokens, and of the ratio; null for none.
-    oracle: the annotation as one more row of every group, and pruning of rows (OraRL); null for neither. It has its own
-    advantages, hence scale_rewards "none"; no KL and no replacing of constant groups, which teach with it.
-    warm_start: completions begin with captions of the video in the first epochs (TaRO); null for never.
-    """
-
-    generation: GenerationSettings = field(default_factory=GenerationSettings)
-    num_generations: int = 8
-    num_minibatches: int = 1
-    num_iterations: int = 1
-    resampling_rounds: int = 0
-    mask_truncated: bool = False
-    scale_rewards: RewardScale = "group"
-    advantage_eps: float = 1e-4
-    ratio_level: RatioLevel = "token"
-    reduction: Reduction = "token_mean"
-    clip_low: float = 0.2
-    clip_high: float = 0.2
-    beta: float = 0.04  # weight of the KL to the reference; 0 never computes it
-    kl: KLEstimator = "k3"
-    reference: ReferenceName = "stage"
-    clip_dual: float | None = None
-    max_log_ratio: float | None = None
-    oracle: OracleSettings | None = None
-    warm_start: WarmStartSettings | None = None
-
-    @property
-    def kept_reference(self) -> ReferenceName | None:
-        """The reference whose weights are kept; None without a KL."""
-        return self.reference if self.beta > 0 else None
-
-    @property
-    def updates_per_rollout(self) -> int:
-        return self.num_minibatches * self.num_iterations
-
-    def __post_init__(self) -> None:
-        if self.num_generations < 2:
-            raise ValueError(f"grpo.num_generations must be at least 2, not {self.num_generations}: a group has a mean")
-        for name in ("num_minibatches", "num_iterations"):
-            if self.__dict__[name] < 1:
-                raise ValueError(f"grpo.{name} must be at least 1, not {self.__dict__[name]}")
-        if self.resampling_rounds < 0:
-            raise ValueError(f"grpo.resampling_rounds must not be negative, not {self.resampling_rounds}")
-        if not (math.isfinite(self.beta) and self.beta >= 0):
-            raise ValueError(f"grpo.beta must not be negative, not {self.beta}")
-        for name in ("clip_low", "clip_high", "advantage_eps"):
-            if not self.__dict__[name] > 0:
-                raise ValueError(f"grpo.{name} must be positive, not {self.__dict__[name]}")
-        if self.generation.temperature == 0:
-            raise ValueError("grpo.generation.temperature 0 gives G equal completions: raise it")
-        if self.generation.has_penalties:
-            raise ValueError(
-                "grpo.generation: repetition_penalty and presence_penalty are for evaluation: the loss does not know "
-                "them, so what is sampled would not be what is learned from; set them to 1 and 0"
-            )
-        if self.clip_dual is not None and not (math.isfinite(self.clip_dual) and self.clip_dual > 1):
-            raise ValueError(f"grpo.clip_dual must be above 1, or null for none, not {self.clip_dual}")
-        if self.max_log_ratio is not None and not (math.isfinite(self.max_log_ratio) and self.max_log_ratio > 0):
-            raise ValueError(
-                f"grpo.max_log_ratio must be a positive number, or null for none, not {self.max_log_ratio}"
-            )
-        if self.oracle is not None:
-            self._check_oracle(self.oracle)
-
-    def _check_oracle(self, oracle: OracleSettings) -> None:
-        """Refuse what the annotation as a row cannot go together with."""
-        oracle.check_group(self.num_generations)
-        if self.warm_start is not None:
-            raise ValueError(
-                "grpo.oracle and grpo.warm_start each have advantages of their own: set one of them to null"
-            )
-        if self.scale_rewards != "none":
-            raise ValueError(
-                "grpo.oracle has its own advantages, which no deviation divides: set grpo.scale_rewards to "
-                f'"none", not "{self.scale_rewards}"'
-            )
-        if self.resampling_rounds > 0:
-            raise ValueError(
-                "grpo.oracle learns from groups of equal rewards, too: set grpo.resampling_rounds, which replaces "
-                "them, to 0"
-            )
-        if self.beta > 0:
-            raise ValueError(
-                f"grpo.oracle: the annotation is no sample of the policy, so no KL can be estimated on it: set "
-                f"grpo.beta to 0, not {self.beta}"
-            )
-
-
-@dataclass(frozen=True)
-class EvaluationSettings:
-    """Settings of validation, test and predict, where answers are read tolerantly, and greedy unless said otherwise.
-
-    strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
-    own. frame_dependence: measure how much answers depend on the order of the frames, at two more passes over them.
-    temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
-    preset: the name of a published evaluation (``presets``), which stands beside every number; configs/eval/NAME.yaml
-    sets it, with all that goes with it. as_published: read and score as its script does, faults included.
-    """
-
-    max_new_tokens: int = 96
-    max_anchors: int = 4
-    strict_recall: bool = False
-    frame_dependence: bool = False
-    temperature: float = 0.0
-    top_p: float = 1.0
-    top_k: int = 0
-    repetition_penalty: float = 1.0
-    presence_penalty: float = 0.0
-    stop: tuple[str, ...] = ()
-    preset: PresetName | None = None
-    as_published: bool = False
-
-    @property
-    def generation(self) -> GenerationSettings:
-        """The settings of one answer."""
-        return GenerationSettings(
-            self.max_new_tokens, self.temperature, self.top_p, self.top_k, self.stop,
-            self.repetition_penalty, self.presence_penalty,
-        )  # fmt: skip
-
-    def scorer(self, form: AnswerFormat) -> Scorer:
-        """The way in which answers are read and scored; ValueError where the preset asks for another format."""
-        return Scorer(form, self.preset, self.as_published)
-
-    def __post_init__(self) -> None:
-        if self.max_new_tokens < 1:
-            raise ValueError(f"evaluation.max_new_tokens must be at least 1, not {self.max_new_tokens}")
-        if self.as_published and self.preset is None:
-            raise ValueError("evaluation.as_published is the way of a preset: name one in evaluation.preset")
-        try:
-            self.generation  # noqa: B018  # refuses bad values
-        except ValueError as error:
-            raise ValueError(f"evaluation.{error}") from error
-        if self.max_anchors < 0:
-            raise ValueError(f"evaluation.max_anchors must not be negative, not {self.max_anchors}")
 
 
 @dataclass(frozen=True)
@@ -380,11 +173,12 @@ def check_stages(stages: list[StageSettings]) -> None:
 
 
 # A checkpoint of a run that was made without the command line holds these as they are. They are plain values, so that
-# ``weights_only`` loading may rebuild them.
+# ``weights_only`` loading may rebuild them; four of them also under the names of when all stood here.
+_MOVED = [EvaluationSettings, GRPOSettings, OptimizerSettings, PartSettings]
 torch.serialization.add_safe_globals(
     [
         AnchorSettings, EvaluationSettings, ExtraReward, FrameDependenceSettings, GenerationSettings, GRPOSettings,
         HarvestRule, LengthSettings, Method, Mixture, OptimizerSettings, OracleSettings, PartSettings, PlateauSettings,
-        PolicySettings, RewardWeights, StageSettings,
+        PolicySettings, RewardWeights, StageSettings, *[(kind, f"{__name__}.{kind.__name__}") for kind in _MOVED],
     ]
 )  # fmt: skip

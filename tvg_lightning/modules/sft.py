@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.losses.sft import sft_loss
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
-from tvg_lightning.modules.settings import EvaluationSettings, OptimizerSettings
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone

@@ -12,15 +12,11 @@ from typing import Any
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.datamodule import DataPlan
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo import GRPOObjective
-from tvg_lightning.modules.settings import (
-    EvaluationSettings,
-    OptimizerSettings,
-    StageSettings,
-    check_frames,
-    check_stages,
-)
+from tvg_lightning.modules.optimizer_settings import OptimizerSettings
+from tvg_lightning.modules.settings import StageSettings, check_frames, check_stages
 from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.policy.backbone import Weights
