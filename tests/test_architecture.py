@@ -42,6 +42,8 @@ FLOORS = {
     "tvg_lightning.metrics": 5,
     "tvg_lightning.diagnosis": 5,
     "tvg_lightning.plan": 5,
+    "tvg_lightning.sample_files": 5,
+    "tvg_lightning.data_plan": 5,
     "tvg_lightning.datamodule": 6,
     "tvg_lightning.modules": 7,
     "tvg_lightning.teacher": 7,

@@ -2,21 +2,17 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import lightning as L
 import torch
-from torch import nn
 
-from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
 from tvg_lightning.data.bad_videos import BadVideos
 from tvg_lightning.data.batches import Batches, EvaluationLoader, Sharding, TrainingLoader, batches_in_epoch
 from tvg_lightning.data.difficulty import DifficultyBand, OnlineDifficulty
 from tvg_lightning.data.item_reader import ItemReader
-from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, Target, TargetQuestions, TrainingQuestions
+from tvg_lightning.data.items import EvaluationQuestions, Item, ItemMaker, TargetQuestions, TrainingQuestions
 from tvg_lightning.data.presence import missing_videos
 from tvg_lightning.data.reading_settings import ReadingSettings
 from tvg_lightning.data.sample_weights import weights_of
@@ -25,67 +21,14 @@ from tvg_lightning.data.truth import blind_splits, check_captions, check_trainab
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.data.video_files import NO_MAP, locate, read_video_map
 from tvg_lightning.data.workers.pool import ClipPool
+from tvg_lightning.data_plan import DataPlan, Planner
 from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.prompts import CleanQuery, read_templates
-from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample, Task, TaskName
+from tvg_lightning.sample_files import SampleFiles, Split
+from tvg_lightning.schema import AnswerFormat, Method, MethodName, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
-from tvg_lightning.traces import read_traces
 
 log = logging.getLogger(__name__)
-
-_TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
-
-
-@dataclass(frozen=True)
-class Split:
-    """An annotated set to evaluate on; ``name`` stands before its metrics. ``limit``: only the first."""
-
-    name: str
-    annotations: str
-    limit: int | None = None
-
-    def __post_init__(self) -> None:
-        if not self.name or "/" in self.name or "." in self.name or self.name in _TAKEN:
-            raise ValueError(
-                f'data: the split name "{self.name}" must be a word without slash or full stop, and none of '
-                "PyTorch's own, such as train: take another one"
-            )
-        if self.limit is not None and self.limit < 1:
-            raise ValueError(f"data: the limit of split {self.name} must be at least 1, not {self.limit}")
-
-
-@dataclass(frozen=True)
-class DataPlan:
-    """The batches that training asks for, where they differ from the datamodule's own settings.
-
-    num_batches None: as many as show every sample once. updates_per_batch: how often each batch is given
-    before the next is read. goes_on: the trainer's epochs follow each other through the data, instead of each
-    being a stage that begins anew. targets: a file of traces whose texts are to be learned.
-    """
-
-    batch_size: int
-    mixture: Mixture
-    first_epoch: int = 0
-    num_batches: int | None = None
-    updates_per_batch: int = 1
-    goes_on: bool = False
-    targets: Path | None = None
-
-
-class Planner(Protocol):
-    """The side of a training module that the datamodule asks."""
-
-    needs_windows: bool
-    needs_captions: bool
-    needs_targets: bool
-
-    def data_plan(self) -> DataPlan | None: ...
-
-    def feature_identity(self) -> tuple[str, torch.dtype]:
-        """The digest of the vision tower's weights and the dtype of its features, once they are loaded."""
-
-    def token_side(self) -> int:
-        """Pixels of a video token's side, to which frames are resized, once weights are loaded."""
 
 
 class TVGDataModule(L.LightningDataModule):
@@ -155,7 +98,7 @@ class TVGDataModule(L.LightningDataModule):
         self.videos, self.train, self.val, self.test, self.predict = Path(videos), train, val, test, predict
         self.targets, self.mixture, self.frames = targets, mixture, frames
         self.form = AnswerFormat(Method(method), thought)
-        self.videos_outside, self.video_map = videos_outside, video_map
+        self.video_map = video_map
         self.video_first, self.clean_query = video_first, clean_query
         self.time_as_text, self.snap_windows = time_as_text, snap_windows
         self.difficulty, self.batch_size, self.eval_batch_size = difficulty, batch_size, eval_batch_size
@@ -164,8 +107,7 @@ class TVGDataModule(L.LightningDataModule):
             num_workers, prefetch, video_timeout_s, max_bad_share, cache, cache_max_gb, feature_cache
         )
         self.templates = None if prompts is None else read_templates(Path(prompts), self.form)
-        self.reports: list[ReadReport] = []  # what was read, clipped and refused, file by file
-        self._samples: dict[str, tuple[Sample, ...]] = {}
+        self._files = SampleFiles(videos_outside)
         self.training_set: TrainingSet | None = None  # of the stage that runs now
         self._bad: BadVideos | None = None
         self._reader: ItemReader | None = None
@@ -178,10 +120,15 @@ class TVGDataModule(L.LightningDataModule):
         """Names of the splits that the coming validation or test runs on, in the loaders' order."""
         return [split.name for split in self._splits()]
 
+    @property
+    def reports(self) -> list[ReadReport]:
+        """Reports on the files that were read: what was clipped and refused."""
+        return self._files.reports
+
     def kinds_of(self, split: str) -> list[str]:
         """The kinds of questions of a split that is evaluated now; none where there are not several."""
         (found,) = (one for one in self._splits() if one.name == split)
-        kinds = sorted({sample.kind for sample in self._samples[found.annotations][: found.limit]} - {""})
+        kinds = sorted({sample.kind for sample in self._files.of(found)} - {""})
         return kinds if len(kinds) > 1 else []
 
     def setup(self, stage: str) -> None:
@@ -206,7 +153,7 @@ class TVGDataModule(L.LightningDataModule):
             if self.predict is None:
                 raise ValueError("data.predict: predict needs a file of annotations (windows are not needed)")
             self._read("data.predict", self.predict)
-            num_absent = sum(sample.windows == () for sample in self._samples[self.predict])
+            num_absent = sum(sample.windows == () for sample in self._files[self.predict])
             if num_absent and not self.form.says_none and self.trainer.global_rank == 0:  # type: ignore[union-attr]
                 words = "data.predict: %d samples have windows [], that is, not in the video; write null if unknown"
                 log.warning(words, num_absent)
@@ -220,18 +167,18 @@ class TVGDataModule(L.LightningDataModule):
             self._check_windows()
         if planner.needs_captions:
             assert self.train is not None
-            check_captions("data.train", self.train, self._samples[self.train])
+            check_captions("data.train", self.train, self._files[self.train])
         if planner.needs_targets and self.targets is None:
             raise ValueError(
                 "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
             )
         if planner.needs_targets:
-            self._target_questions(Path(self.targets))  # type: ignore[arg-type]
+            self._files.targets(Path(self.targets), self.train)  # type: ignore[arg-type]
 
     def _check_truth(self, stage: str, key: str) -> None:
         """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
         assert self.trainer is not None
-        splits = [(split.annotations, self._samples[split.annotations][: split.limit]) for split in self._splits()]
+        splits = [(split.annotations, self._files.of(split)) for split in self._splits()]
         blind = blind_splits(key, splits, self.eval_tasks, self.form)
         if blind and len(blind) == len(splits) and stage in ("validate", "test"):
             raise ValueError(f"{blind[0]}: take a split with windows; predict answers without")
@@ -244,7 +191,7 @@ class TVGDataModule(L.LightningDataModule):
         if stage != "fit":
             return BadVideos(None, ())
         assert self.trainer is not None and self.train is not None
-        names = {sample.video for sample in self._samples[self.train]}
+        names = {sample.video for sample in self._files[self.train]}
         videos = {str(locate(self.videos, name, self._video_map)) for name in names}
         log = Path(self.trainer.default_root_dir) / "bad_videos.jsonl"
         return BadVideos(log, videos, self.reading.max_bad_share)
@@ -261,16 +208,8 @@ class TVGDataModule(L.LightningDataModule):
     def _read(self, key: str, path: str, limit: int | None = None) -> None:
         """Read the samples of a file, and check that the videos of those that are wanted are there."""
         assert self.trainer is not None
-        if path not in self._samples:
-            try:
-                result = jsonl.read(path, self.videos_outside)
-            except ValueError as error:
-                raise ValueError(f"{key}: {error}") from error
-            self.reports.append(result.report)
-            if not result.samples:
-                raise ValueError(f"{key}: no sample can be used; {result.report.summary()}")
-            self._samples[path] = result.samples
-        names = (sample.video for sample in self._samples[path][:limit])
+        self._files.read(key, path)
+        names = (sample.video for sample in self._files[path][:limit])
         words = missing_videos(key, self.videos, names, self._video_map)
         if words is not None and self.trainer.global_rank == 0:
             log.warning(words)
@@ -297,7 +236,7 @@ class TVGDataModule(L.LightningDataModule):
             len(questions), plan.batch_size, sharding.world_size
         )
         difficulty = self._difficulty_of(plan, len(questions), sharding)
-        samples = self._samples[self.train]
+        samples = self._files[self.train]
         weights = None if plan.targets is not None else weights_of(self.train, samples, difficulty is not None)
         self.training_set = TrainingSet(samples, self.reader(), plan.mixture, self.seed, sharding, difficulty, weights)
         batches = Batches(
@@ -324,33 +263,19 @@ class TVGDataModule(L.LightningDataModule):
 
     def _training_questions(self, plan: DataPlan) -> TrainingQuestions | TargetQuestions:
         assert self.train is not None
-        samples = self._samples[self.train]
         if plan.targets is None:
             self._check_windows()
-            return TrainingQuestions(samples, plan.mixture, self.seed)
-        return self._target_questions(plan.targets)
+            return TrainingQuestions(self._files[self.train], plan.mixture, self.seed)
+        return self._files.targets(plan.targets, self.train)
 
     def _check_windows(self) -> None:
         assert self.train is not None
-        check_trainable("data.train", self.train, self._samples[self.train], self.form)
-
-    def _target_questions(self, path: Path) -> TargetQuestions:
-        """The texts of a file of traces, each with its training sample."""
-        assert self.train is not None
-        by_id = {sample.sample_id: sample for sample in self._samples[self.train]}
-        targets = []
-        for trace in read_traces(path):
-            if trace.sample_id not in by_id:
-                raise ValueError(f'{path}: sample "{trace.sample_id}" is not in {self.train}')
-            targets.append(Target(by_id[trace.sample_id], trace.text))
-        if not targets:
-            raise ValueError(f"{path}: there is nothing to learn from; harvest with a milder rule or for longer")
-        return TargetQuestions(targets)
+        check_trainable("data.train", self.train, self._files[self.train], self.form)
 
     def num_train_samples(self) -> int:
         """Samples of the training split, for stages counted in epochs."""
         assert self.train is not None
-        return len(self._samples[self.train])
+        return len(self._files[self.train])
 
     def val_dataloader(self) -> list[EvaluationLoader]:
         return [self._evaluation_loader(split) for split in self.val]
@@ -360,11 +285,10 @@ class TVGDataModule(L.LightningDataModule):
 
     def predict_dataloader(self) -> EvaluationLoader:
         assert self.predict is not None
-        return self._loader(EvaluationQuestions(self._samples[self.predict], (Task.TVG,)))
+        return self._loader(EvaluationQuestions(self._files[self.predict], (Task.TVG,)))
 
     def _evaluation_loader(self, split: Split) -> EvaluationLoader:
-        samples = self._samples[split.annotations][: split.limit]
-        return self._loader(EvaluationQuestions(samples, self.eval_tasks))
+        return self._loader(EvaluationQuestions(self._files.of(split), self.eval_tasks))
 
     def _loader(self, questions: EvaluationQuestions) -> EvaluationLoader:
         return EvaluationLoader(questions, self.reader(), self.eval_batch_size, self._sharding())

@@ -17,12 +17,13 @@ from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.data.workers.pool import ClipPool
-from tvg_lightning.datamodule import Split, TVGDataModule
+from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules import grounding
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.step import StepResult
 from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.sample_files import Split
 from tvg_lightning.schema import Task
 
 

@@ -18,7 +18,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.datamodule import DataPlan, TVGDataModule
+from tvg_lightning.data_plan import DataPlan
+from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.evaluation import DIAGNOSTIC, Evaluated, SplitMetrics, evaluate, prediction_record
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates

@@ -11,7 +11,7 @@ import torch
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
-from tvg_lightning.datamodule import DataPlan
+from tvg_lightning.data_plan import DataPlan
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule

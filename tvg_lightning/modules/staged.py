@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tvg_lightning.data.items import Item
-from tvg_lightning.datamodule import DataPlan
+from tvg_lightning.data_plan import DataPlan
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo import GRPOObjective
