@@ -41,6 +41,7 @@ FLOORS = {
     "tvg_lightning.scoring": 5,
     "tvg_lightning.metrics": 5,
     "tvg_lightning.diagnosis": 5,
+    "tvg_lightning.failures": 5,
     "tvg_lightning.plan": 5,
     "tvg_lightning.sample_files": 5,
     "tvg_lightning.data_plan": 5,

@@ -55,6 +55,7 @@ class Trace:
     pruned: bool = False  # not learned from, see ``grpo.oracle``
     oracle_advantage: float | None = None  # of the annotation as a row of its group, where it is one
     num_given_tokens: int = 0  # at the beginning, which the policy did not write (``grpo.warm_start``)
+    kind: str = ""  # the kind of question, where the data tells it
 
     @property
     def answer(self) -> Answer:
@@ -72,6 +73,7 @@ class Trace:
             query=sample.query,
             windows=sample.windows,
             duration_s=sample.duration_s,
+            kind=plain_text(sample.kind),
             text=plain_text(text),
             follows_format=answer.follows_format,
             anchors=answer.anchors,
@@ -301,4 +303,5 @@ _OPTIONAL: dict[str, tuple[Callable[[object], object], object]] = {
     "pruned": (_flag, False),
     "oracle_advantage": (_optional_number, None),
     "num_given_tokens": (_whole, 0),
+    "kind": (_text, ""),
 }
