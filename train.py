@@ -10,11 +10,13 @@ from typing import Any, NoReturn
 from jsonargparse import Namespace
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
+from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 from callbacks.anchor_trace import AnchorTrace
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.run_folder import RunFolder
+from callbacks.run_progress import RunProgress
 from callbacks.stage_summary import StageSummary
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
@@ -23,6 +25,7 @@ from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.strategies import strategy_of
+from tvg_lightning.notices import quiet, show_our_logs
 from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
 
 # in every run, in this order, each with its settings under its key; trainer.callbacks adds others
@@ -34,6 +37,7 @@ STANDING_CALLBACKS: dict[str, type[Callback]] = {
     "stage_summary": StageSummary,
     "prediction_writer": PredictionWriter,
     "step_checkpoint": StepCheckpoint,
+    "run_progress": RunProgress,
 }
 # the lines of jsonargparse's complaints that stand around the reason
 _AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>)")
@@ -106,6 +110,10 @@ class TrainCLI(LightningCLI):
                 if isinstance(callback, standing):
                     name = standing.__name__
                     raise ValueError(f"trainer.callbacks: {name} is in every run: remove it; its settings are {key}.*")
+        has_bar = any(isinstance(c, ProgressBar) for c in self._get(self.config_init, "trainer.callbacks") or [])
+        wanted = self._get(self.config_init, "trainer.enable_progress_bar") is not False
+        self._get(self.config_init, "run_progress").is_on = wanted and not has_bar
+        kwargs["enable_progress_bar"] = wanted and has_bar
         strategy = strategy_of(self._get(self.config_init, "trainer.strategy"))
         if strategy is not None:
             kwargs["strategy"] = strategy
@@ -161,10 +169,12 @@ def complaint(error: Exception) -> str | None:
     return one_line(str(error))
 
 
-def script() -> None:
+def script(args: Sequence[str] | None = None) -> None:
     """Run ``main`` as a command: what a user can fix is one line and exit status 1."""
+    quiet()
+    show_our_logs()
     try:
-        main()
+        main(args)
     except (ValueError, OSError, MisconfigurationException) as error:
         words = complaint(error)
         if words is None:

@@ -14,10 +14,9 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tqdm import tqdm
-
 from tvg_lightning.parsing import read_strict, read_tolerant
 from tvg_lightning.presets import PRESETS, Scorer
+from tvg_lightning.progress import tracked
 from tvg_lightning.schema import AnswerFormat, Method
 
 FORMS = [AnswerFormat(method, thought) for method in Method for thought in (None, True, False)]
@@ -85,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     dice, longest_s, slowest, raised = random.Random(given.seed), 0.0, "", 0
-    for number in tqdm(range(given.num), disable=None):
+    for number in tracked(range(given.num), "making texts", "text", given.num):
         text = mutated(dice) if number % 2 else random_text(dice)
         for name, read in WAYS.items():
             started = time.perf_counter()

@@ -38,7 +38,6 @@ import decord
 import numpy as np
 import psutil
 import torch
-from tqdm import tqdm
 
 from tvg_lightning.data.caches.frame_cache import FrameCache
 from tvg_lightning.data.decoders import UnreadableError, av_frames, index_frames
@@ -54,6 +53,7 @@ from tvg_lightning.data.video import (
 from tvg_lightning.data.workers.pool import ClipPool, Result
 from tvg_lightning.data.workers.worker import ClipRequest
 from tvg_lightning.policy.patches import normalise, patchify
+from tvg_lightning.progress import tracked
 
 NUM_FRAMES = 64
 SIDE = 28
@@ -196,7 +196,8 @@ def speed(peer_folder: Path, videos: Path | None, rendered: Path, repeats: int, 
     peer = load_peer(peer_folder)
     out.parent.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"machine": machine(), "repeats": repeats, "load_before": os.getloadavg(), "files": []}
-    for path in tqdm([*render(rendered), *(video_files([videos]) if videos else ())], unit="file"):
+    files = [*render(rendered), *(video_files([videos]) if videos else ())]
+    for path in tracked(files, "reading", "file", len(files)):
         try:
             index, backend = index_frames(path), read_clip(path, FRAMES, side=SIDE).backend
         except (UnreadableError, VideoError):

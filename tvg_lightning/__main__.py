@@ -1,7 +1,6 @@
 """``python -m tvg_lightning COMMAND``: everything around training that is not training."""
 
 import inspect
-import logging
 import sys
 from importlib import import_module
 from itertools import takewhile
@@ -10,6 +9,7 @@ from typing import Any, NoReturn, get_origin
 
 from jsonargparse import ArgumentParser, Namespace, auto_cli
 
+from tvg_lightning.notices import quiet, show_our_logs
 from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
 
 # module and function of every command; imported when it is asked for, because some need torch and most do not
@@ -52,7 +52,7 @@ class CommandParser(ArgumentParser):
 
 def main(args: list[str] | None = None) -> None:
     """Run one command; what a user can fix is said in one line."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    show_our_logs()
     given = sys.argv[1:] if args is None else args
     commands = {name: _loaded(COMMANDS[name]) for name in ([given[0]] if given and given[0] in COMMANDS else COMMANDS)}
     try:
@@ -119,4 +119,5 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
 
 
 if __name__ == "__main__":
+    quiet()
     main()

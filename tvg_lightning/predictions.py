@@ -21,6 +21,7 @@ from typing import Any
 from tvg_lightning.files import Location, at, is_number, name_text, plain_text, read_json, read_jsonl, read_text
 from tvg_lightning.parsing import read_all
 from tvg_lightning.presets import Scorer
+from tvg_lightning.progress import tracked
 from tvg_lightning.schema import Answer, AnswerFormat, Span
 from tvg_lightning.spans import is_usable
 
@@ -76,7 +77,11 @@ def read_predictions(path: Path, form: AnswerFormat, scorer: Scorer | None = Non
         raise ValueError(f"{path}: no predictions*.jsonl in this folder; name the file")
     read = Scorer(form).read if scorer is None else scorer.read
     reading = _Reading(form, read, texts_first=scorer is not None)
-    predictions = [_to_prediction(file, *found, reading) for file in files for found in _objects(file)]
+    predictions = [
+        _to_prediction(file, *found, reading)
+        for file in files
+        for found in tracked(_objects(file), f"reading {file.name}", "answer")
+    ]
     if not predictions:
         raise ValueError(f"{path}: holds no prediction")
     return predictions

@@ -16,7 +16,7 @@ ASKED = RenderSettings(**NUMBERS, kinds=read_shares(ONE_WINDOW))  # what main as
 def test_a_folder_is_rendered_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(tmp_path, **NUMBERS, num_workers=1)
     assert is_rendered(tmp_path, ASKED)
-    assert "rendering videos: 100%" in capsys.readouterr().err
+    assert "videos and their annotations are in" in capsys.readouterr().out
     videos = sorted((tmp_path / "videos").iterdir())
     times = [video.stat().st_mtime_ns for video in videos]
     main(tmp_path, **NUMBERS, num_workers=1)

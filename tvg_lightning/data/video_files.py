@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from tvg_lightning.data.annotations.fields import video_stem
 from tvg_lightning.files import VIDEO_SUFFIXES, read_json
+from tvg_lightning.progress import tracked
 
 VideoMap = Mapping[str, str]  # name in the annotations -> path, absolute or within the folder of videos
 NO_MAP: VideoMap = {}
@@ -60,7 +61,8 @@ def search(names: Iterable[str], folder: Path) -> VideoSearch:
     are one file.
     """
     wanted = sorted(set(names))
-    present = [name for name in wanted if os.path.isfile(folder / name)]
+    looked = tracked(wanted, "looking for videos at their places", "video", len(wanted))
+    present = [name for name in looked if os.path.isfile(folder / name)]
     absent = sorted(set(wanted).difference(present))
     found = _by_stem(folder) if absent else {}
     candidates = {name: _candidates(name, found) for name in absent}
@@ -82,7 +84,7 @@ def _candidates(name: str, found: Mapping[str, list[Path]]) -> tuple[Path, ...]:
 
 def _by_stem(folder: Path) -> dict[str, list[Path]]:
     files: dict[str, list[Path]] = defaultdict(list)
-    for file in sorted(_video_files(folder)):
+    for file in sorted(tracked(_video_files(folder), "looking through all folders", "video")):
         files[video_stem(file.name)].append(file)
     return files
 

@@ -1,10 +1,12 @@
 """A model and its tokenizer from settings: the packaged tiny policy, a checkpoint, or an architecture alone."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
+import transformers.utils.logging
 from peft import LoraConfig, inject_adapter_in_model
 from safetensors import SafetensorError
 from transformers import (
@@ -108,6 +110,8 @@ def _pretrained(settings: PolicySettings, family: Family, dtype: torch.dtype) ->
             bnb_4bit_compute_dtype=dtype,
             llm_int8_skip_modules=["model.visual", "lm_head"],
         )
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()  # a file would hold it as one endless line
     try:
         loaded: Any = family.model_class.from_pretrained(
             _source(settings.checkpoint),

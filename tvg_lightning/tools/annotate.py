@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.video import VideoError
 from tvg_lightning.data.video_files import VideoMap, read_video_map
 from tvg_lightning.files import refuse_existing
+from tvg_lightning.progress import Progress, tracked
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.teacher.annotator import Annotator
 from tvg_lightning.teacher.endpoint import Endpoint
@@ -50,7 +49,7 @@ def main(
         video_map: what data videos --map wrote, where videos do not lie at their names.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the bar
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the progress
     result = jsonl.read(annotations, videos_outside)
     sys.stdout.write(f"{result.report.summary()}\n")
     if not (out / "ledger.jsonl").exists():  # else they are this command's own
@@ -87,7 +86,7 @@ def _questions(
     """Questions and what keeps others from being put, both by sample id."""
     questions: dict[str, Question] = {}
     unreadable: dict[str, str] = {}
-    for sample in tqdm(samples, desc="looking at videos", unit="query"):
+    for sample in tracked(samples, "looking at videos", "query", len(samples)):
         try:
             questions[sample.sample_id] = make_question(sample, form, videos, model, settings, video_map)
         except VideoError as error:
@@ -96,21 +95,21 @@ def _questions(
 
 
 async def _run(annotator: Annotator, questions: Mapping[str, Question]) -> None:
-    """The run with its bar; Ctrl-C lets what is under way come in, a second one drops it."""
+    """The run with its progress; Ctrl-C lets what is under way come in, a second one drops it."""
     keys = [key for question in questions.values() for key in question.keys]
     num_before = sum(annotator.is_answered(key) for key in keys)
     loop = asyncio.get_running_loop()
     run = loop.create_task(annotator.run(questions.values()))
-    with tqdm(total=len(keys), initial=num_before, unit="answer") as bar:
+    with Progress("asking the teacher", len(keys), "answer", num_before) as progress:
 
         def show() -> None:
             num_failed = len(annotator.set_aside)
-            bar.n = num_before + annotator.num_answered + num_failed
-            bar.set_postfix_str(f"{annotator.num_refused + num_failed} refused, {annotator.purse.summary()}")
+            note = f"{annotator.num_refused + num_failed} refused, {annotator.purse.summary()}"
+            progress.set(num_before + annotator.num_answered + num_failed, note)
 
         def interrupt() -> None:
             loop.add_signal_handler(signal.SIGINT, run.cancel)
-            bar.write("waiting for the answers under way; Ctrl-C again drops them", file=sys.stderr)
+            progress.write("waiting for the answers under way; Ctrl-C again drops them")
             annotator.stop("interrupted")
 
         annotator.on_change = show

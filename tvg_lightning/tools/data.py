@@ -13,6 +13,7 @@ from tvg_lightning.data.annotations.picture import draw
 from tvg_lightning.data.annotations.records import clean
 from tvg_lightning.data.video_files import VideoSearch, search
 from tvg_lightning.files import atomic_write, plain_text, refuse_existing
+from tvg_lightning.progress import tracked
 
 _LENGTHS = "; name a csv with the columns id and length with --companion, where the videos have none"
 _HINTS = {
@@ -44,7 +45,7 @@ def inspect(
         raise ValueError(f"examples: expected 0 or more, got {examples}")
     if out is not None:
         refuse_existing(out)
-    records = list(benchmarks.records(benchmark, annotations, companion))
+    records = list(tracked(benchmarks.records(benchmark, annotations, companion), "reading annotations", "query"))
     result = clean(annotations, records, videos_outside)
     picture = out or Path(f"inspect_{annotations.stem}.png")
     title = f"{benchmark} · {annotations.name} · {result.report.num_read} of {len(records)} queries"
@@ -71,7 +72,7 @@ def convert(
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)
-    records = list(benchmarks.records(benchmark, annotations, companion))
+    records = list(tracked(benchmarks.records(benchmark, annotations, companion), "reading annotations", "query"))
     result = clean(annotations, records, videos_outside)
     if not result.samples:
         hint = _HINTS.get(benchmark, "")
@@ -104,7 +105,7 @@ def videos(
         refuse_existing(map)
     if not videos.is_dir():
         raise ValueError(f"{videos}: there is no such folder of videos")
-    records = list(benchmarks.records(benchmark, annotations, companion))
+    records = list(tracked(benchmarks.records(benchmark, annotations, companion), "reading annotations", "query"))
     clean(annotations, records, videos_outside)  # refuses names that lead out of the folder
     num_queries = Counter(record.video for record in records)
     found = search(num_queries, videos)

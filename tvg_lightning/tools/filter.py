@@ -16,10 +16,11 @@ from tvg_lightning.files import first_keys, refuse_existing
 from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
 from tvg_lightning.filter_timelens import TimeLens2Rule, TimeLensRule, draw_by_duration, stored_ious, weighted
 from tvg_lightning.predictions import read_predictions
+from tvg_lightning.progress import tracked
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample
 from tvg_lightning.scoring import Assigned, assign
 from tvg_lightning.span_sets import answer_iou
-from tvg_lightning.traces import read_traces, write_traces
+from tvg_lightning.traces import Trace, read_traces, write_traces
 
 
 def tvg_r1(
@@ -42,7 +43,7 @@ def tvg_r1(
     """
     refuse_existing(cold_start, reinforce)
     samples = jsonl.read(annotations, videos_outside).samples
-    split = split_by_teacher(samples, [trace for path in traces for trace in read_traces(path)], rule)
+    split = split_by_teacher(samples, [trace for path in traces for trace in _traces(path)], rule)
     _write(reinforce, split.reinforce)
     write_traces(cold_start, split.cold_start)
     sys.stdout.write(
@@ -168,7 +169,7 @@ def _answered(answers: Sequence[Path], annotations: Path, form: AnswerFormat, vi
     num_unknown = 0
     for path in answers:
         if _holds_traces(path):
-            found += answer_ious(read_traces(path))
+            found += answer_ious(_traces(path))
         else:
             assigned = assign(records, read_predictions(path, form))
             found += _ious(records, samples, assigned)
@@ -189,6 +190,10 @@ def _ious(records: Sequence[Record], samples: Sequence[Sample], assigned: Assign
         truth = windows.get(name, ())
         if truth is not None:
             yield name, answer_iou(prediction.answer, truth)
+
+
+def _traces(path: Path) -> Iterator[Trace]:
+    return tracked(read_traces(path), f"reading {path.name}", "trace")
 
 
 def _holds_traces(path: Path) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tvg_lightning.files import refuse_existing
 from tvg_lightning.harvest import HarvestRule, harvest, refusal
+from tvg_lightning.progress import tracked
 from tvg_lightning.traces import read_traces, write_traces
 
 
@@ -18,7 +19,7 @@ def main(traces: list[Path], out: Path, rule: HarvestRule = HarvestRule()) -> No
         rule: thresholds (TAR-TVG's by default).
     """
     refuse_existing(out)
-    found = [trace for path in traces for trace in read_traces(path)]
+    found = [trace for path in traces for trace in tracked(read_traces(path), f"reading {path.name}", "trace")]
     kept = harvest(found, rule)
     reasons = Counter(reason for trace in found if (reason := refusal(trace, rule)) is not None)
     num_more = len(found) - len(kept) - reasons.total()

@@ -13,7 +13,6 @@ import json
 import math
 import random
 import re
-import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -26,7 +25,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
-from tqdm import tqdm
 
 from tvg_lightning.data.moving_shapes.drawing import draw_frame
 from tvg_lightning.data.moving_shapes.kinds import AskedScene, draw_scene_for
@@ -62,6 +60,7 @@ from tvg_lightning.policy.tiny_architecture import (
     tiny_config,
     train_tokenizer,
 )
+from tvg_lightning.progress import Progress, tracked
 from tvg_lightning.schema import Prompt, Span
 from tvg_lightning.span_sets import set_iou
 
@@ -157,7 +156,7 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     torch.multiprocessing.set_sharing_strategy("file_system")  # a descriptor a tensor would be more than are allowed
     draw = partial(draw_clips, side=settings.side, clock=settings.clock)
     with ProcessPoolExecutor(settings.num_workers) as pool:
-        drawn = list(tqdm(pool.map(draw, seeds, chunksize=32), "drawing scenes", len(seeds), disable=None))
+        drawn = list(tracked(pool.map(draw, seeds, chunksize=32), "drawing", "scene", len(seeds)))
         unseen = list(pool.map(draw, _scene_seeds(settings.seed + 1, settings.num_unseen)))
     policy = _fresh_policy(out, settings)
     log = _teach_tower(policy, drawn, settings)
@@ -165,13 +164,14 @@ def pretrain(out: Path, settings: PretrainSettings) -> None:
     policy = PolicyBackbone(PolicySettings(checkpoint=str(out)))  # from here on the vision side stays as it is
     features: Features = {}
     phases = (
-        (DESCRIBE, settings.describe_steps, settings.lr),
-        (RELATE, settings.relate_steps, settings.lr),
-        (REASON, settings.reason_steps, settings.lr),
-        (ANSWER, settings.answer_steps, settings.lr / 2),  # or it unlearns to reason
+        ("describe", DESCRIBE, settings.describe_steps, settings.lr),
+        ("relate", RELATE, settings.relate_steps, settings.lr),
+        ("reason", REASON, settings.reason_steps, settings.lr),
+        ("answer", ANSWER, settings.answer_steps, settings.lr / 2),  # or it unlearns to reason
     )
-    for mix, steps, lr in phases:
-        log += _fit(policy, drawn, unseen, features, replace(settings, lr=lr), mix, steps)
+    for phase, mix, steps, lr in phases:
+        progress = Progress(f"teaching the language model to {phase}", steps, "step")
+        log += _fit(policy, drawn, unseen, features, replace(settings, lr=lr), mix, progress)
     policy.model.save_pretrained(out)
     record = {"settings": asdict(settings), "torch": torch.__version__, "log": log}
     with atomic_write(out / "pretrain_log.json") as part:
@@ -245,7 +245,8 @@ def _teach_tower(
     labels = [what_is_seen(d) for d in drawn]
     rng = random.Random(settings.seed)
     log: list[dict[str, Any]] = []
-    for step in tqdm(range(1, settings.tower_steps + 1), "teaching the tower", disable=None):
+    progress = Progress("teaching the tower", settings.tower_steps, "step")
+    for step in range(1, settings.tower_steps + 1):
         chosen = rng.choices(range(len(drawn)), k=settings.batch_size)
         # deepstack's features, where there are some, stand beside those of the merger: all are taught alike
         levels = torch.cat(policy.video_features([prompts[i] for i in chosen])).split(words.shape[1], dim=1)
@@ -269,7 +270,9 @@ def _teach_tower(
                 {"tower_step": step, "loss": round(loss.item(), 4)}
                 | dict(zip(("action", "colour", "shape", "time"), right, strict=False))
             )
-            sys.stderr.write(f" {json.dumps(log[-1])}\n")
+            progress.write(json.dumps(log[-1]))
+        progress.update()
+    progress.close()
     return log
 
 
@@ -280,18 +283,20 @@ def _fit(
     features: Features,
     settings: PretrainSettings,
     mix: Mix,
-    steps: int,
+    progress: Progress,
 ) -> list[dict[str, Any]]:
     """The training loop on one mix of questions: AdamW, one cycle, answers only in the loss."""
     trained = [p for p in policy.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.lr, weight_decay=settings.weight_decay, betas=(0.9, 0.98))
+    steps = progress.total
+    assert steps is not None
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, settings.lr, steps, pct_start=0.1)
     rng = random.Random(settings.seed)
     log: list[dict[str, Any]] = []
     losses: list[float] = []
     started = time.perf_counter()
     policy.train()
-    for step in tqdm(range(1, steps + 1), "pretraining", disable=None):
+    for step in range(1, steps + 1):
         asked = [(d, draw_question(rng, d.asked, mix)) for d in rng.choices(drawn, k=settings.batch_size)]
         loss = _loss(policy, asked, features)
         optimizer.zero_grad()
@@ -306,7 +311,9 @@ def _fit(
             losses.clear()
             if step % 500 == 0 or step == steps:
                 log[-1]["told"] = told_by_kind(policy, unseen, features)
-            sys.stderr.write(f" {json.dumps(log[-1])}\n")
+            progress.write(json.dumps(log[-1]))
+        progress.update()
+    progress.close()
     return log
 
 

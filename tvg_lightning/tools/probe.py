@@ -6,10 +6,9 @@ from dataclasses import asdict
 from json import dumps
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tvg_lightning.data.probing import FileReport, video_files
 from tvg_lightning.data.workers.pool import LONGEST_TIMEOUT_S, ClipPool
+from tvg_lightning.progress import Progress
 
 
 def main(paths: list[Path], json: bool = False, num_workers: int = 2, timeout_s: float = 60.0) -> None:
@@ -27,11 +26,11 @@ def main(paths: list[Path], json: bool = False, num_workers: int = 2, timeout_s:
         raise ValueError(f"--timeout_s must be above 0 and at most a day, 86400, not {timeout_s}")
     files = video_files(paths)
     reports: list[FileReport] = []
-    with ClipPool(num_workers, timeout_s) as pool:
-        coming = [pool.probe(str(file)) for file in files]
-        for future in tqdm(coming, desc="probe", unit="file", disable=None):
+    with ClipPool(num_workers, timeout_s) as pool, Progress("probing", len(files), "file") as progress:
+        for future in [pool.probe(str(file)) for file in files]:
             reports.append(future.result())
-            tqdm.write(dumps(asdict(reports[-1])) if json else line(reports[-1]), file=sys.stdout)
+            progress.write(dumps(asdict(reports[-1])) if json else line(reports[-1]), sys.stdout)
+            progress.update()
     summary = {
         "num_files": len(reports),
         "num_ok": sum(report.ok for report in reports),

@@ -4,10 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-from tqdm import tqdm
-
 from tvg_lightning.data.moving_shapes.render import SPLITS, RenderSettings, is_rendered, render
 from tvg_lightning.data.moving_shapes.shares import ONE_WINDOW, read_shares
+from tvg_lightning.progress import tracked
 
 
 def main(
@@ -41,6 +40,6 @@ def main(
         sys.stdout.write(f"{out} is rendered already\n")
         return
     total = sum(settings.num_videos(split) for split in SPLITS)
-    with tqdm(total=total, desc="rendering videos", unit="video") as bar:
-        for _ in render(out, settings, num_workers or os.cpu_count() or 1):
-            bar.update()
+    for _ in tracked(render(out, settings, num_workers or os.cpu_count() or 1), "rendering", "video", total):
+        pass
+    sys.stdout.write(f"{total} videos and their annotations are in {out}\n")

@@ -11,6 +11,7 @@ from tvg_lightning.data.annotations.benchmarks import BenchmarkName, records
 from tvg_lightning.files import refuse_existing, write_jsonl
 from tvg_lightning.predictions import Prediction, read_predictions
 from tvg_lightning.presets import PresetName, Scorer
+from tvg_lightning.progress import tracked
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
 from tvg_lightning.scoring import Matched, QueryScore, counts, match, metrics, score, set_metrics
 
@@ -51,7 +52,7 @@ def main(
     scorer = scorer_of(method, thought, preset, as_published)
     if per_query is not None:
         refuse_existing(per_query)
-    truth = list(records(benchmark, annotations, companion))
+    truth = list(tracked(records(benchmark, annotations, companion), "reading annotations", "query"))
     given = read_predictions(predictions, scorer.form, scorer if preset is not None else None)
     matched = match(truth, given)
     scores = score(truth, matched.answers, scorer if preset is not None else None)
