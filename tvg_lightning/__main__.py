@@ -31,6 +31,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "score": "score.main",
     "compare": "compare.main",
     "diagnose": "diagnose.main",
+    "traces": "traces.main",
     "export": "export.main",
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",
