@@ -86,3 +86,19 @@ def staged_run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
     folder = tmp_path_factory.mktemp("staged")
     train.main(["fit", "--config", str(write_config(folder, shapes))])
     return folder
+
+
+@pytest.fixture(scope="session")
+def family_run(
+    checkpoint: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, shapes: Path
+) -> Path:
+    """Such a run of a policy of every family."""
+    if checkpoint == "tiny":
+        folder: Path = request.getfixturevalue("staged_run")
+        return folder
+    import train
+    from tests.runs import for_checkpoint, write_config
+
+    folder = tmp_path_factory.mktemp("staged")
+    train.main(["fit", "--config", str(for_checkpoint(checkpoint, write_config(folder, shapes)))])
+    return folder

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from transformers import AutoTokenizer
 
@@ -26,6 +27,11 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "vision_config": {**_VISION, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1, 2]},
     },
 }
+
+# for whole runs: the packaged policy always, all others with the slow tests
+OTHERS_SLOW = pytest.mark.parametrize(
+    "checkpoint", [PACKAGED, *(pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS)], indirect=True
+)
 
 
 def random_checkpoint(model_type: str, folder: Path, tied: bool = True) -> str:

@@ -18,6 +18,7 @@ import yaml
 from lightning.pytorch.utilities import rank_zero_only
 
 import train
+from tvg_lightning.schema import Answer, Sample, Task
 
 ROOT = Path(__file__).parents[1]
 
@@ -107,6 +108,23 @@ def changed(path: Path) -> Iterator[dict[str, Any]]:
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     yield config
     path.write_text(yaml.safe_dump(config), encoding="utf-8")
+
+
+def variety(text: str, task: Task, answer: Answer, sample: Sample) -> float:
+    """The number of different letters of a text, of 64."""
+    return min(1.0, len(set(text)) / 64)
+
+
+def for_checkpoint(checkpoint: str, path: Path) -> Path:
+    """The config in a file, of another policy than the packaged one; a random one earns by its letters, or nothing."""
+    if checkpoint != "tiny":
+        with changed(path) as config:
+            settings = config["model"]["init_args"]
+            settings["policy"]["checkpoint"] = checkpoint
+            for one in settings["stages"]:
+                if "grpo" in one:
+                    one["reward"]["extra"] = [{"function": "tests.runs.variety"}]
+    return path
 
 
 def with_callback(name: str, **settings: Any) -> list[str]:

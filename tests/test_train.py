@@ -11,7 +11,17 @@ from safetensors.torch import load_file, save_file
 
 import train
 from tests.doubles import losses
-from tests.runs import WITHOUT_VALIDATION, grpo, in_new_process, in_processes, stage, with_callback, write_config
+from tests.families import OTHERS_SLOW
+from tests.runs import (
+    WITHOUT_VALIDATION,
+    for_checkpoint,
+    grpo,
+    in_new_process,
+    in_processes,
+    stage,
+    with_callback,
+    write_config,
+)
 from tvg_lightning.policy.loading import TINY_FOLDER
 from tvg_lightning.traces import read_traces
 
@@ -26,25 +36,26 @@ def test_every_rollout_leaves_a_trace(staged_run: Path) -> None:
 SLOW = pytest.mark.slow
 
 
+@OTHERS_SLOW
 @pytest.mark.parametrize("killed_after", [pytest.param(3, marks=SLOW), pytest.param(9, marks=SLOW), 15])
 def test_a_power_cut_in_any_stage_costs_nothing(
-    killed_after: int, staged_run: Path, tmp_path: Path, shapes: Path
+    killed_after: int, checkpoint: str, family_run: Path, tmp_path: Path, shapes: Path
 ) -> None:
     """kill -9, then ``--ckpt_path last``: the right stage, and losses equal to the last bit."""
-    config = write_config(tmp_path, shapes)
+    config = for_checkpoint(checkpoint, write_config(tmp_path, shapes))
     assert in_processes(tmp_path, "fit", "--config", config, *with_callback("KillAt", batch=killed_after)).codes == [-9]
     resumed = in_processes(tmp_path, "fit", "--config", config, "--ckpt_path", tmp_path / "checkpoints" / "last.ckpt")
     assert resumed.codes == [0], resumed.said
-    whole = losses(staged_run / "losses.jsonl")
+    whole = losses(family_run / "losses.jsonl")
     found = losses(tmp_path / "losses.jsonl")
     after = found[killed_after + 1 :]
     assert after[0][1] <= killed_after + 1, "steps after the last checkpoint are taken again"
     assert after == whole[after[0][1] :]
     for name in ("explore", "refine"):
         file = f"traces/{name}-rank0.jsonl"
-        assert (tmp_path / file).read_bytes() == (staged_run / file).read_bytes()
+        assert (tmp_path / file).read_bytes() == (family_run / file).read_bytes()
     rows = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
-    for row, expected in zip(rows, json.loads((staged_run / "summary.json").read_text(encoding="utf-8")), strict=True):
+    for row, expected in zip(rows, json.loads((family_run / "summary.json").read_text(encoding="utf-8")), strict=True):
         assert {**row, "seconds": 0} == {**expected, "seconds": 0}
 
 
@@ -60,11 +71,12 @@ def test_the_script_does_the_same_whatever_its_hashes_are(tmp_path: Path, shapes
     assert len(here) == 2 and there == here
 
 
+@OTHERS_SLOW
 @pytest.mark.parametrize("tuning", ["lora", "qlora"])
-def test_adapters_by_one_flag(tuning: str, tmp_path: Path, shapes: Path) -> None:
+def test_adapters_by_one_flag(tuning: str, checkpoint: str, tmp_path: Path, shapes: Path) -> None:
     stages = [stage("only", 3, **grpo(beta=0.04))]
-    args = ["--tuning", tuning, *WITHOUT_VALIDATION]
-    train.main(["fit", "--config", str(write_config(tmp_path, shapes, stages=stages)), *args])
+    config = for_checkpoint(checkpoint, write_config(tmp_path, shapes, stages=stages))
+    train.main(["fit", "--config", str(config), "--tuning", tuning, *WITHOUT_VALIDATION])
     saved = torch.load(tmp_path / "checkpoints" / "final.ckpt", weights_only=False)["state_dict"]
     assert saved and all("lora_" in name and ".visual." not in name for name in saved)
     assert any(bool(value.any()) for name, value in saved.items() if "lora_B" in name), "the adapters did not move"
@@ -84,8 +96,10 @@ def test_adapters_are_refused_on_another_base(tmp_path: Path, shapes: Path) -> N
         train.main(["validate", "--config", str(config), "--tuning", "lora", *saved])
 
 
-def test_validate_test_and_predict(staged_run: Path, tmp_path: Path, shapes: Path) -> None:
-    config, last = str(write_config(tmp_path, shapes)), str(staged_run / "checkpoints" / "final.ckpt")
+@OTHERS_SLOW
+def test_validate_test_and_predict(checkpoint: str, family_run: Path, tmp_path: Path, shapes: Path) -> None:
+    config = str(for_checkpoint(checkpoint, write_config(tmp_path, shapes)))
+    last = str(family_run / "checkpoints" / "final.ckpt")
     train.main(["validate", "--config", config, "--ckpt_path", last])
     train.main(["test", "--config", config, "--ckpt_path", last])
     train.main(["predict", "--config", config, "--ckpt_path", last])

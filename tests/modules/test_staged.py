@@ -9,6 +9,7 @@ import torch
 
 import train
 from tests.doubles import losses
+from tests.families import OTHERS_SLOW
 from tests.runs import grpo, stage, write_config
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.settings import StageSettings
@@ -20,8 +21,9 @@ from tvg_lightning.rewards.weights import RewardWeights
 STAGES = ["explore", "imitate", "refine"]
 
 
-def test_three_stages_in_one_fit(staged_run: Path) -> None:
-    rows = json.loads((staged_run / "summary.json").read_text(encoding="utf-8"))
+@OTHERS_SLOW
+def test_three_stages_in_one_fit(family_run: Path) -> None:
+    rows = json.loads((family_run / "summary.json").read_text(encoding="utf-8"))
     assert [row["stage"] for row in rows] == ["base", *STAGES]
     assert [row["steps"] for row in rows] == [0, 6, 6, 6]
     for row in rows:
@@ -35,8 +37,8 @@ def test_three_stages_in_one_fit(staged_run: Path) -> None:
             "format_rate",
             "seconds",
         } <= row.keys()
-    assert [name for name, _, _ in losses(staged_run / "losses.jsonl")] == [s for s in STAGES for _ in range(6)]
-    assert (staged_run / "checkpoints" / "final.ckpt").is_file()
+    assert [name for name, _, _ in losses(family_run / "losses.jsonl")] == [s for s in STAGES for _ in range(6)]
+    assert (family_run / "checkpoints" / "final.ckpt").is_file()
 
 
 def test_a_stage_that_starts_from_the_base_forgets_the_stage_before() -> None:

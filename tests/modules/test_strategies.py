@@ -16,7 +16,8 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 
 from tests.doubles import losses
-from tests.runs import grpo, in_new_process, in_processes, stage, with_callback, write_config
+from tests.families import OTHERS_SLOW
+from tests.runs import for_checkpoint, grpo, in_new_process, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.bad_videos import read_bad_videos
 from tvg_lightning.modules.strategies import ShardedStrategy, strategy_of
 from tvg_lightning.traces import Trace, read_traces
@@ -59,32 +60,33 @@ def test_all_else_is_left_to_lightning() -> None:
 # ---- even work
 
 
-def even_config(folder: Path, shapes: Path, num_processes: int) -> Path:
+def even_config(folder: Path, shapes: Path, num_processes: int, checkpoint: str = "tiny") -> Path:
     """Four steps of each objective on four prompts, both from the base."""
     stages = [stage("sft", 4, sft=True), stage("grpo", 4, **grpo(beta=0.04))]
     for one in stages:
         one |= {"start_from": "base", "batch_size": 4 // num_processes}
-    return write_config(folder, shapes, stages=stages)
+    return for_checkpoint(checkpoint, write_config(folder, shapes, stages=stages))
 
 
-def run(folder: Path, shapes: Path, num_processes: int, *args: str) -> Path:
-    path = even_config(folder, shapes, num_processes)
+def run(folder: Path, shapes: Path, num_processes: int, *args: str, checkpoint: str = "tiny") -> Path:
+    path = even_config(folder, shapes, num_processes, checkpoint)
     done = in_processes(folder, "fit", "--config", path, *args, num_processes=num_processes)
     assert not any(done.codes), done.said[-3000:]
     return folder
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Callable[[str], Path]:
-    """The run of one process, by what it trains."""
+def alone(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Callable[..., Path]:
+    """The run of one process, by what it trains and of which policy."""
 
     @cache
-    def made(tuning: str) -> Path:
-        return run(tmp_path_factory.mktemp(tuning), shapes, 1, *TUNING[tuning])
+    def made(tuning: str, checkpoint: str = "tiny") -> Path:
+        return run(tmp_path_factory.mktemp(tuning), shapes, 1, *TUNING[tuning], checkpoint=checkpoint)
 
     return made
 
 
+@OTHERS_SLOW
 @pytest.mark.parametrize(
     ("strategy", "tuning", "more"),
     [
@@ -100,14 +102,16 @@ def test_two_processes_are_one_policy(
     strategy: str,
     tuning: str,
     more: list[str],
-    alone: Callable[[str], Path],
+    checkpoint: str,
+    alone: Callable[..., Path],
     tmp_path: Path,
     shapes: Path,
     tolerances: Any,
 ) -> None:
     """The same global batches. Neither checkpointing nor offloading (on a CPU: to where they are) changes them."""
-    one, two = alone(tuning), tmp_path
-    run(two, shapes, 2, "--trainer.strategy", strategy, *CPU_2, *TUNING[tuning], *more)
+    one, two = alone(tuning, checkpoint), tmp_path
+    args = ["--trainer.strategy", strategy, *CPU_2, *TUNING[tuning], *more]
+    run(two, shapes, 2, *args, checkpoint=checkpoint)
     expected, found = by_stage(one), by_stage(two)
     assert expected.keys() == found.keys() == {"sft", "grpo"}
     for name, values in expected.items():
@@ -123,7 +127,7 @@ def test_two_processes_are_one_policy(
 @SLOW
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_train_py_starts_its_processes(
-    strategy: str, alone: Callable[[str], Path], tmp_path: Path, shapes: Path, tolerances: Any
+    strategy: str, alone: Callable[..., Path], tmp_path: Path, shapes: Path, tolerances: Any
 ) -> None:
     """As a user starts it, with one command for both."""
     done = in_new_process("fit", "--config", even_config(tmp_path, shapes, 2), "--trainer.strategy", strategy, *CPU_2)
@@ -133,7 +137,7 @@ def test_train_py_starts_its_processes(
 
 
 @SLOW
-def test_shards_in_float32_compute_in_bfloat16(alone: Callable[[str], Path], tmp_path: Path, shapes: Path) -> None:
+def test_shards_in_float32_compute_in_bfloat16(alone: Callable[..., Path], tmp_path: Path, shapes: Path) -> None:
     """Losses of SFT within 1 % (8 bits are good to 0.4 %; 0.2 % seen); GRPO answers otherwise, with a finite loss."""
     run(tmp_path, shapes, 2, "--trainer.strategy", "fsdp", *CPU_2, *BFLOAT16)
     expected, found = by_stage(alone("full")), by_stage(tmp_path)
