@@ -1,6 +1,7 @@
 """Every YAML in configs/ does what it says: recipes parse for 3B and 7B, their tiny twins are the same and train."""
 
 import io
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import redirect_stdout
 from copy import deepcopy
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from transformers import AutoModelForImageTextToText
 
 import train
 from tvg_lightning.data.annotations import jsonl
@@ -23,7 +25,7 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method
-from tvg_lightning.tools import export
+from tvg_lightning.tools import export, plan
 from tvg_lightning.traces import read_traces
 
 TVG_R1 = AnswerFormat(Method.TVG_R1)
@@ -285,3 +287,30 @@ def test_the_next_file_starts_where_the_last_one_ended(tmp_path: Path, shapes: P
     args = smaller_still(runs[1], shapes, then, twin_of(then))
     train.main(["fit", *args, "--model.init_args.policy.checkpoint", str(tmp_path / "exported")])
     assert (runs[1] / "summary.json").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("from_root")
+def test_one_overlay_makes_the_staged_recipe_another_familys(checkpoint: str, tmp_path: Path, shapes: Path) -> None:
+    """GRPO, SFT and GRPO again, predictions, export into stock transformers, and a plan, from the same files."""
+    names, overlay = ["tar_tvg/recipe.yaml", twin_of("tar_tvg/recipe.yaml")], tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"model": {"init_args": {"policy": {"checkpoint": checkpoint}}}}))
+    args = [*smaller_still(tmp_path, shapes, *names), "--config", str(overlay)]
+    targets = ["--data.targets", str(shapes / "targets.jsonl")]
+    train.main(["fit", *args, *targets])
+    last = tmp_path / "checkpoints/final.ckpt"
+    rows = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert [row["steps"] for row in rows] == [1, 1, 1]
+    train.main(["predict", *args, "--ckpt_path", str(last)])
+    predicted, asked = (
+        f.read_bytes().count(b"\n") for f in (tmp_path / "predictions-rank0.jsonl", shapes / "held_out.jsonl")
+    )
+    assert predicted == asked
+    export.main(last, tmp_path / "exported")
+    model = AutoModelForImageTextToText.from_pretrained(tmp_path / "exported")
+    trained = torch.load(last, weights_only=False)["state_dict"]
+    base = PolicyBackbone(PolicySettings(checkpoint)).state_dict()
+    name = "lm_head.weight"
+    assert torch.equal(model.state_dict()[name], trained[f"policy.model.{name}"])
+    assert not torch.equal(model.state_dict()[name], base[f"model.{name}"]), "it has learned"
+    plan.main(policy=str(tmp_path / "exported"), frames=8, max_tokens=1, json=True)
