@@ -18,6 +18,8 @@ from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grpo import GRPOModule
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.families.family import Family
+from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.settings import PolicySettings
 
 ROOT = Path(__file__).parents[1]
@@ -95,3 +97,14 @@ def test_the_example_for_a_notebook_trains(tmp_path: Path, shapes: Path, monkeyp
     fresh = PolicyBackbone(PolicySettings()).state_dict()
     moved = [name for name, weight in after["policy"].state_dict().items() if not torch.equal(weight, fresh[name])]
     assert any("language_model" in name for name in moved) and not any("visual" in name for name in moved)
+
+
+def test_the_page_of_backbones_names_all_of_them() -> None:
+    """Families with their sizes of tokens, and every field of a family."""
+    text = (ROOT / "docs/backbones.md").read_text(encoding="utf-8")
+    table, _, _ = text.partition("\n\nThe `model_type`")
+    for model_type, family in FAMILIES.items():
+        (row,) = [line for line in table.splitlines() if line.startswith(f"| `{model_type}`")]
+        assert row.endswith(f"| {family.geometry.side} pixels |")
+    named = set(re.findall(r"`([a-z_]+)`", text))
+    assert {field.name for field in dataclasses.fields(Family)} <= named
