@@ -15,7 +15,7 @@ from benchmarks.sides.work import (
     threads_from,
 )
 from tvg_lightning.advantage import group_advantage
-from tvg_lightning.policy.chat import chat_ids, video_run
+from tvg_lightning.policy.chat import Turns, chat_ids, video_run
 from tvg_lightning.policy.families.qwen2_5_vl import DEFAULT_SYSTEM
 from tvg_lightning.policy.patches import normalise, patchify
 from tvg_lightning.schema import Prompt
@@ -32,7 +32,7 @@ def main() -> None:
     phases: dict[str, list[float]] = {"rollout": [], "backward": []}
     seconds, processor_s = [], []
     tokenizer, video = AutoTokenizer.from_pretrained(folder), video_run(work.side**2)
-    prompt_1N = torch.tensor([chat_ids(tokenizer, Prompt(QUESTION), video, DEFAULT_SYSTEM)])
+    prompt_1N = torch.tensor([chat_ids(tokenizer, Prompt(QUESTION), video, Turns(DEFAULT_SYSTEM))])
     frames = torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1)
 
     def inputs(num_rows: int, ids_RN: torch.Tensor) -> dict[str, torch.Tensor]:

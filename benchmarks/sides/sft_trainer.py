@@ -25,7 +25,7 @@ from benchmarks.sides.work import (
     tell,
     threads_from,
 )
-from tvg_lightning.policy.chat import END_OF_TURN, chat_ids, token_id, video_run
+from tvg_lightning.policy.chat import END_OF_TURN, Turns, chat_ids, token_id, video_run
 from tvg_lightning.policy.families.qwen2_5_vl import DEFAULT_SYSTEM, video_position_ids
 from tvg_lightning.policy.mrope import prompt_position_ids
 from tvg_lightning.policy.patches import normalise, patchify
@@ -51,7 +51,7 @@ def sample_of(frames: torch.Tensor, words: str, tokenizer: Any, video_id: int) -
     """Ids, labels and positions of one sample; its patches are cut with the batch, outside of the timed step."""
     _, height, width, _ = frames.shape
     grid_thw = (1, height // 14, width // 14)
-    prompt = chat_ids(tokenizer, Prompt(QUESTION), video_run(grid_thw[1] * grid_thw[2] // 4), DEFAULT_SYSTEM)
+    prompt = chat_ids(tokenizer, Prompt(QUESTION), video_run(grid_thw[1] * grid_thw[2] // 4), Turns(DEFAULT_SYSTEM))
     target = [*tokenizer(words)["input_ids"], token_id(tokenizer, END_OF_TURN)]
     position_3P = prompt_position_ids(prompt, video_id, [video_position_ids(grid_thw, 1.0, 2)])
     after_3C = position_3P.max() + 1 + torch.arange(len(target)).expand(3, -1)

@@ -7,7 +7,7 @@ import torch
 from transformers import AutoTokenizer
 
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.chat import VISION_TOKENS, chat_ids, plain_ids, token_id
+from tvg_lightning.policy.chat import VISION_TOKENS, Turns, chat_ids, plain_ids, token_id
 from tvg_lightning.policy.loading import ARCHITECTURES
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import PolicySettings, Tuning
@@ -144,7 +144,9 @@ def test_other_texts_to_learn_have_the_ids_they_had(tiny: PolicyBackbone) -> Non
 
 def test_half_an_emoji_reaches_no_tokenizer(tiny: PolicyBackbone) -> None:
     assert tiny.text_to_ids("a \ud83d b\0") == tiny.text_to_ids("a � b�")
-    assert chat_ids(tiny.tokenizer, Prompt("a \ud83d"), "", None) == chat_ids(tiny.tokenizer, Prompt("a �"), "", None)
+    assert chat_ids(tiny.tokenizer, Prompt("a \ud83d"), "", Turns(None)) == chat_ids(
+        tiny.tokenizer, Prompt("a �"), "", Turns(None)
+    )
 
 
 def test_a_later_tokenizer_keeps_its_added_tokens(shared: Path) -> None:

@@ -16,8 +16,8 @@ Attended = tuple[Tensor, Tensor]  # what was found (K, T, g, D), and its log-sum
 class RowAttention(Protocol):
     """Attention in a row without batch dimension; it decides which token sees which.
 
-    One object goes through all layers of a pass and keeps what it must by the layer's number; layers that do something else
-    do not ask it. A recurrent layer would ask such an object for another method (docs/backbones.md).
+    One object goes through all layers of a pass and keeps what it must by the layer's number; layers that do something
+    else do not ask it. A recurrent layer would ask such an object for another method (docs/backbones.md).
     """
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:

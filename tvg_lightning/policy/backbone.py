@@ -20,7 +20,7 @@ from tvg_lightning.data.caches.feature_cache import ClipFeatures
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.parallel import rank_and_world_size
 from tvg_lightning.policy.attention import RowAttention
-from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, assistant_opening, chat_ids, plain_ids, token_id
+from tvg_lightning.policy.chat import END_OF_TURN, VISION_TOKENS, chat_ids, plain_ids, token_id, turns_of
 from tvg_lightning.policy.families.family import PromptVideo
 from tvg_lightning.policy.families.known import family_of
 from tvg_lightning.policy.flops import StepFlops, step_flops
@@ -64,7 +64,7 @@ class PolicyBackbone(nn.Module):
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         self._choose_trainable()
         self.end_id = token_id(self.tokenizer, END_OF_TURN)
-        self.opening = assistant_opening(self.tokenizer, settings.thinking)
+        self.turns = turns_of(self.tokenizer, self.family.default_system, settings.thinking)
         vision_ids = [token_id(self.tokenizer, token) for token in VISION_TOKENS]
         without_token = range(len(self.tokenizer), self.text_config.vocab_size)
         suppressed = torch.tensor([*vision_ids, *without_token], device="cpu")
@@ -153,7 +153,7 @@ class PolicyBackbone(nn.Module):
             num_t, num_h, num_w = grid.tolist()
             grid_thw, features, keep = (num_t, num_h, num_w), None, clip.keep
         video = PromptVideo(grid_thw, clip.times_s, clip.seconds_per_grid, clip.start_s, prompt.time_as_text)
-        ids = chat_ids(self.tokenizer, prompt, family.video_text(video), family.default_system, self.opening)
+        ids = chat_ids(self.tokenizer, prompt, family.video_text(video), self.turns)
         blocks = family.video_blocks(video, self.vision_config)
         positions = prompt_position_ids(ids, self.model.config.video_token_id, blocks)
         return EncodedPrompt(torch.tensor(ids), positions, patches, grid_thw, features, keep)
@@ -261,8 +261,8 @@ class PolicyBackbone(nn.Module):
 
         The opening that stands in the prompt already is left out; a text without it cannot follow such a prompt.
         """
-        if self.opening:
-            tag = self.opening.strip()
+        if self.turns.opening:
+            tag = self.turns.opening.strip()
             if not text.startswith(tag):
                 raise ValueError(
                     f"policy.thinking: prompts of this policy end with {tag}, but a completion to learn does not begin "
@@ -276,7 +276,7 @@ class PolicyBackbone(nn.Module):
 
     def completion_text(self, ids: Sequence[int]) -> str:
         """A whole completion as it is parsed, scored and kept: with the opening that stands in the prompt."""
-        return self.opening + self.ids_to_text(ids)
+        return self.turns.opening + self.ids_to_text(ids)
 
     # ---- weights of other moments: the fresh base, the reference of a stage
 

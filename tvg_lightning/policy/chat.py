@@ -1,6 +1,7 @@
 """Qwen's chat template around one video and one question, as token ids."""
 
-from dataclasses import replace
+import re
+from dataclasses import dataclass, replace
 
 from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
@@ -14,6 +15,14 @@ VIDEO_TOKEN = "<|video_pad|>"
 VISION_TOKENS = ("<|vision_start|>", "<|vision_end|>", "<|vision_pad|>", "<|image_pad|>", VIDEO_TOKEN)
 
 
+@dataclass(frozen=True, slots=True)
+class Turns:
+    """The parts of a prompt that are a checkpoint's own."""
+
+    default_system: str | None  # what the system turn says where a prompt has none; None: no such turn
+    opening: str = ""  # what the assistant is made to begin with
+
+
 def video_run(num_tokens: int) -> str:
     """Video tokens between their start and end.
 
@@ -23,43 +32,53 @@ def video_run(num_tokens: int) -> str:
     return f"<|vision_start|>{VIDEO_TOKEN * num_tokens}<|vision_end|>"
 
 
-def chat_text(prompt: Prompt, video: str, default_system: str | None, opening: str = "") -> str:
+def chat_text(prompt: Prompt, video: str, turns: Turns) -> str:
     """The whole prompt as text, up to the point where the assistant begins to speak.
 
-    ``video``: the text of the video, special tokens included, as the policy's family writes it. ``default_system``:
-    what the family's template says where the prompt has no system turn; None leaves the turn out. ``opening``: what
-    the assistant is made to begin with.
+    ``video``: the text of the video, special tokens included, as the policy's family writes it.
     """
-    system = prompt.system or default_system
+    system = prompt.system or turns.default_system
     turn = f"<|im_start|>system\n{system}{END_OF_TURN}\n" if system else ""
     user = f"{video}{prompt.user}" if prompt.video_first else f"{prompt.user}{video}"
-    return f"{turn}<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n{opening}"
+    return f"{turn}<|im_start|>user\n{user}{END_OF_TURN}\n<|im_start|>assistant\n{turns.opening}"
 
 
-def chat_ids(
-    tokenizer: PreTrainedTokenizerBase, prompt: Prompt, video: str, default_system: str | None, opening: str = ""
-) -> list[int]:
+def chat_ids(tokenizer: PreTrainedTokenizerBase, prompt: Prompt, video: str, turns: Turns) -> list[int]:
     """Token ids of ``chat_text``. Special tokens that the user's words spell out stay plain text."""
-    return list(tokenizer(chat_text(_defused(prompt), video, default_system, opening))["input_ids"])
+    return list(tokenizer(chat_text(_defused(prompt), video, turns))["input_ids"])
 
 
-def assistant_opening(tokenizer: PreTrainedTokenizerBase, thinking: bool | None) -> str:
-    """The text that ends the prompt of a thinking policy, ``THINK_OPENING``; nothing for any other.
+def turns_of(tokenizer: PreTrainedTokenizerBase, default_system: str | None, thinking: bool | None) -> Turns:
+    """The turns as the chat template that comes with the tokenizer has them: a checkpoint says itself what it is.
 
-    ``thinking`` None: as the chat template that comes with the tokenizer has it, so that a thinking checkpoint is known
-    by what it says itself. Thinking and instruct checkpoints of one size differ in nothing else.
+    A thinking checkpoint differs from another of its size in nothing but a prompt that ends with ``THINK_OPENING``, a
+    checkpoint like MiMo-VL from Qwen2.5-VL in its weights and its system turn. ``default_system``: the family's, where
+    there is no template, or one of another form. ``thinking`` overrules the template.
     """
-    if thinking is None and tokenizer.chat_template:
-        try:
-            turns = [{"role": "user", "content": "?"}]
-            text = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:
-            raise ValueError(
-                f"policy.checkpoint: its chat template cannot be read ({error}): set policy.thinking to true where it "
-                "ends prompts with <think>, else to false"
-            ) from error
-        thinking = str(text).endswith(THINK_OPENING)
-    return THINK_OPENING if thinking else ""
+    opens_thought = False
+    if tokenizer.chat_template:
+        text = _question(tokenizer)
+        opens_thought = text.endswith(THINK_OPENING)
+        if said := _SYSTEM_FIRST.match(text):
+            default_system = said["system"]
+    return Turns(default_system, THINK_OPENING if (opens_thought if thinking is None else thinking) else "")
+
+
+_SYSTEM_FIRST = re.compile(
+    r"(<\|im_start\|>system\n(?P<system>((?!<\|im_).)*)<\|im_end\|>\n)?<\|im_start\|>user\n", re.DOTALL
+)
+
+
+def _question(tokenizer: PreTrainedTokenizerBase) -> str:
+    """A prompt of one word by the tokenizer's chat template, which transformers renders in a sandbox."""
+    turns = [{"role": "user", "content": "?"}]
+    try:
+        return str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        raise ValueError(
+            f"policy.checkpoint: its chat template cannot be read ({error}): repair it, or remove chat_template.jinja "
+            "and the chat_template in tokenizer_config.json"
+        ) from error
 
 
 def plain_ids(tokenizer: PreTrainedTokenizerBase, text: str) -> list[int]:

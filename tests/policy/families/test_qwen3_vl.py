@@ -12,7 +12,7 @@ from tests.families import random_checkpoint
 from tests.policy.conftest import clip, published_modules, stock_inputs
 from tvg_lightning.data.caches.feature_cache import ClipFeatures
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.chat import END_OF_TURN, THINK_OPENING, VISION_TOKENS, assistant_opening, chat_ids, token_id
+from tvg_lightning.policy.chat import END_OF_TURN, THINK_OPENING, VISION_TOKENS, Turns, chat_ids, token_id, turns_of
 from tvg_lightning.policy.families.family import PromptVideo
 from tvg_lightning.policy.families.qwen3_vl import QWEN3_VL, tower_flops, video_text
 from tvg_lightning.policy.generation import generate
@@ -54,7 +54,9 @@ def test_a_prompt_is_the_published_template_around_the_video(
 ) -> None:
     """Without a system turn where none is given; a timestamp of one digit is six tokens, and each digit one more."""
     video = video_text(PromptVideo((2, 2, 4), (0.0, 0.5, 29.0, 29.5), 1.0, 0.0))
-    ids = chat_ids(tokenizer, Prompt("When does it rise?", system), video, QWEN3_VL.default_system)
+    ids = chat_ids(
+        tokenizer, Prompt("When does it rise?", system), video, turns_of(tokenizer, QWEN3_VL.default_system, None)
+    )
     turns = [{"role": "user", "content": f"{video}When does it rise?"}]
     if system:
         turns.insert(0, {"role": "system", "content": system})
@@ -87,20 +89,17 @@ def template(tokenizer: PreTrainedTokenizerBase) -> Iterator[PreTrainedTokenizer
 
 
 def test_a_thinking_checkpoint_is_known_by_its_chat_template(template: PreTrainedTokenizerBase) -> None:
-    assert assistant_opening(template, None) == "", "Qwen3's own may think, and may not"
+    assert turns_of(template, None, None) == Turns(None), "Qwen3's own may think, and may not"
     instruct = template.chat_template
     last = "{{- '<|im_start|>assistant\\n"
     assert instruct.count(last) == 1
     template.chat_template = instruct.replace(last, last + "<think>\\n")
-    assert assistant_opening(template, None) == THINK_OPENING
-    assert assistant_opening(template, False) == ""
-    ids = chat_ids(template, Prompt("When?"), "", None, THINK_OPENING)
+    assert turns_of(template, None, None) == Turns(None, THINK_OPENING)
+    assert turns_of(template, None, False) == Turns(None)
+    ids = chat_ids(template, Prompt("When?"), "", Turns(None, THINK_OPENING))
     turns = [{"role": "user", "content": "When?"}]
     published = template.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=True)
     assert ids == published["input_ids"] and template.decode(ids[-2:]) == "<think>\n"
-    template.chat_template = "{{ raise_exception('no') }}"
-    with pytest.raises(ValueError, match=r"chat template cannot be read \(no\): set policy\.thinking"):
-        assistant_opening(template, None)
 
 
 def test_a_thinking_policy_begins_inside_its_thought(folder: str) -> None:

@@ -42,7 +42,7 @@ class Family:
     config_class: type[Any]
     model_class: type[Any]
     geometry: Geometry
-    default_system: str | None  # the template's own where none is given; None: no system turn then
+    default_system: str | None  # the system turn where a prompt has none and no chat template says more; None: no turn
     video_text: Callable[[PromptVideo], str]
     video_blocks: Callable[[PromptVideo, Any], list[Tensor]]  # with the vision tower's config
     video_features: Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a vision tower
