@@ -30,6 +30,8 @@ from tvg_lightning.schema import Task
 class OneNumber(nn.Module):
     """A policy of one weight, which every step pushes down by its learning rate or so."""
 
+    side = 28
+
     def __init__(self, settings: PolicySettings) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(()))

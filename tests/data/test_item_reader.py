@@ -27,7 +27,7 @@ from tvg_lightning.schema import AnswerFormat, Method, Sample, Span, Task
 TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 CLIP = VideoClip(torch.full((2, 28, 28, 3), 7, dtype=torch.uint8), (0.0, 0.5), 2.0, "table")
-MAKER = ItemMaker(Path("v"), TAR_TVG, FrameSettings(), side=28)
+MAKER = ItemMaker(Path("v"), TAR_TVG, FrameSettings(), side=32)
 
 
 class TablePool(ClipPool):
@@ -153,6 +153,7 @@ def test_in_evaluation_nothing_is_replaced(caplog: pytest.LogCaptureFixture) -> 
             good, bad = next(reader.evaluation([[question(0, 0), question(1, 1)]]))
             assert (good.error, good.clip is CLIP, bad.sample, bad.position) == (None, True, sample(1), 1)
             assert bad.error == "it hangs" and isinstance(bad.clip, VideoClip) and not bad.clip.frames.any()
+            assert bad.clip.frames.shape == (2, 32, 32, 3), "one token of the maker's policy"
     assert pool.asked == [0, 1, 0]
     assert caplog.text.count("sample s1 counts as not answered: v/1.mp4: it hangs") == 2
 

@@ -37,7 +37,7 @@ CLIP = VideoClip(torch.zeros(2, 28, 28, 3, dtype=torch.uint8), (0.0, 0.5), 2.0, 
 
 @pytest.fixture
 def maker() -> ItemMaker:
-    return ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), side=28)
+    return ItemMaker(Path("videos"), TAR_TVG, FrameSettings(), side=32)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def maker() -> ItemMaker:
 def test_which_part_of_the_file_is_seen(maker: ItemMaker, sample: Sample, task: Task, segment: Span | None) -> None:
     mixture = Mixture(**{**dict.fromkeys(Task, 0.0), task: 1.0})
     question = TrainingQuestions([sample], mixture, seed=0)[Draw(0, 0, 0)]
-    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), FrameSettings(), segment, side=28)
+    assert maker.request(question) == ClipRequest(str(Path("videos/a.mp4")), FrameSettings(), segment, side=32)
 
 
 def test_inversion_sees_the_frames_of_the_true_segment(

@@ -127,7 +127,7 @@ def test_what_makes_another_question(videos: Path, tmp_path: Path) -> None:
     assert len(set(keys)) == len(keys)
 
 
-def test_answers_are_known_by_the_pixels_that_they_were_paid_for(videos: Path) -> None:
+def test_answers_are_known_by_the_pixels_that_they_were_paid_for() -> None:
     """Budgets were once in pixels; what was paid for then, with 256 tokens of 28 x 28 a frame, is not asked anew."""
     frames = FrameSettings(uniform_frames=4, min_tokens=2, max_tokens=256, total_tokens=3584)
     given = _answer_settings(QuestionSettings(frames=frames))

@@ -60,9 +60,10 @@ class QuestionSettings:
     """The request for one query. Most changes make another question, which is paid for anew.
 
     Not so num_answers, max_video_mb and max_tokens: more of them asks for more answers, and again for truncated ones.
-    input: ``frames`` sends JPEG images, each after its time in seconds; ``video`` sends the whole file, of
-    max_video_mb megabytes at most. max_tokens bounds an answer, hidden reasoning included; max_tokens_key is
-    how the server calls that bound (OpenAI's reasoning models take ``max_completion_tokens`` only).
+    input: ``frames`` sends JPEG images, each after its time in seconds (their tokens are of 28 x 28 pixels);
+    ``video`` sends the whole file, of max_video_mb megabytes at most. max_tokens bounds an answer, hidden reasoning
+    included; max_tokens_key is how the server calls that bound (OpenAI's reasoning models take
+    ``max_completion_tokens`` only).
     temperature and image_detail null: the server's own. extra: more keys of the request, passed on as they are.
     """
 

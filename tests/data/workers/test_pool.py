@@ -122,6 +122,27 @@ def test_clips_in_the_cache_are_not_decoded(
     assert isinstance(first, VideoClip) and same(again, first) and (cache.files.hits, cache.files.misses) == (1, 0)
 
 
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_policies_with_tokens_of_another_size_share_folders_and_no_entry(
+    num_workers: int, videos: list[str], tmp_path: Path
+) -> None:
+    frames, settings, kept = FrameCache(tmp_path / "frames"), FrameSettings(min_tokens=64), []
+    for side in (28, 32, 28, 32):
+        features = FeatureCache(tmp_path / "features", "tower", torch.float32)
+        with ClipPool(num_workers, cache=frames, features=features) as pool:
+            clip = pool.submit(ClipRequest(videos[0], settings, side=side)).result()
+            pool.submit(ClipRequest(videos[1], TWO_FPS, side=side)).result()  # by then the first is kept
+        expected = read_clip(videos[0], settings, side=side)
+        num_t, num_h, num_w = len(expected.frames) // 2, *(length // side for length in expected.frames.shape[1:3])
+        if isinstance(clip, VideoClip):
+            assert same(clip, expected) and clip.keep is not None
+            clip.keep(torch.full((num_t * num_h * num_w, 3), float(side)))
+        else:
+            assert isinstance(clip, ClipFeatures) and clip.grid_thw == (num_t, 2 * num_h, 2 * num_w)
+            kept.append(clip.features.unique().tolist())
+    assert kept == [[28.0], [32.0]], "of each policy its own, the second time"
+
+
 def test_the_bound_of_the_cache_holds_for_workers(videos: list[str], tmp_path: Path) -> None:
     with ClipPool(1, cache=FrameCache(tmp_path / "cache", max_bytes=1000)) as pool:
         assert all(
