@@ -101,7 +101,7 @@ class StageSummary(Callback):
 
     def _row(self, stage: str, module: GroundingModule, steps: int, seconds: float) -> dict[str, Any]:
         first, *others = module.splits()
-        label = module.evaluation.scorer(module.form).label
+        label = module.preset_label
         named = {} if label is None else {"preset": label}
         row = {
             "stage": stage,

@@ -11,6 +11,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from tvg_lightning.modules.evaluation import SplitMetrics
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
 
@@ -30,6 +31,21 @@ class LossLog(Callback):
         if trainer.is_global_zero:
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps([stage, trainer.fit_loop.total_batch_idx, float(loss)]) + "\n")
+
+
+class CountAsked(Callback):
+    """The number of questions that the metrics of validation are over."""
+
+    def __init__(self, file: str) -> None:
+        self.file = Path(file)
+
+    def on_validation_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int, *more: Any
+    ) -> None:
+        assert isinstance(pl_module, GroundingModule)
+        (metrics,) = pl_module.metrics.values()
+        assert isinstance(metrics, SplitMetrics)
+        self.file.write_text(str(int(metrics.grounding.counts[0])), encoding="utf-8")
 
 
 class KillAt(Callback):

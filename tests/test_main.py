@@ -16,6 +16,10 @@ def gathered(paths: list[Path], more: list[Path], json: bool = False, num: int =
     """A command with lists."""
 
 
+def of_a_file(annotations: Path, predictions: Path, json: bool = False) -> None:
+    """A command that takes one file without an option."""
+
+
 TREE = {"score": scored, "gather": gathered, "data": {"score": scored}}
 
 
@@ -44,6 +48,26 @@ TREE = {"score": scored, "gather": gathered, "data": {"score": scored}}
 )  # fmt: skip
 def test_command_lines(line: str, expected: str) -> None:
     assert " ".join(as_the_parser_wants(line.split(), TREE)) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("score a.jsonl --annotations b", "score --predictions=a.jsonl --annotations b"),
+        ("score --annotations b a.jsonl --json", "score --predictions=a.jsonl --annotations b --json=true"),
+        ("score --json a.jsonl", "score --predictions=a.jsonl --json=true"),
+        ("score --predictions a.jsonl", "score --predictions=a.jsonl"),
+        ("score --predictions=a.jsonl --json true", "score --predictions=a.jsonl --json true"),
+    ],
+)
+def test_score_takes_its_file_with_and_without_the_option(line: str, expected: str) -> None:
+    assert " ".join(as_the_parser_wants(line.split(), {"score": of_a_file})) == expected
+
+
+@pytest.mark.parametrize("line", ["score a.jsonl b.jsonl", "score --predictions=a.jsonl b.jsonl"])
+def test_score_takes_one_file(line: str) -> None:
+    with pytest.raises(ValueError, match=r"score takes one file of predictions: give it once.*b\.jsonl"):
+        as_the_parser_wants(line.split(), {"score": of_a_file})
 
 
 @pytest.mark.parametrize("name", COMMANDS)

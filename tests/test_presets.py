@@ -153,6 +153,16 @@ def test_unanswered_and_repeated_questions() -> None:
         score(truth, {}, taro)
 
 
+def test_videochat_r1_keeps_the_iou_before_an_answer_that_it_cannot_read() -> None:
+    """Its first one is left out, for there is none before; the others stand at 1, 1, 0.5, 0.5 and not 1, 0, 0.5, 0."""
+    texts = ("?", "0 to 10", "?", "0 to 5", "?")
+    cases = [{"text": text, "gt": [0.0, 10.0], "duration": 30.0} for text in texts]
+    assert scored("videochat_r1", True, cases)["mIoU"] == 75.0
+    assert scored("videochat_r1", False, cases)["mIoU"] == scored("timezero", True, cases)["mIoU"] == 30.0
+    with pytest.raises(ValueError, match="here is no other"):
+        scored("videochat_r1", True, cases[:1])
+
+
 def test_a_preset_has_one_format() -> None:
     assert Scorer(AnswerFormat(Method.TIMELENS), "timelens").label == "timelens"
     assert Scorer.of("time_r1", as_published=True).label == "time_r1_as_published"

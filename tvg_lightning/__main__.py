@@ -36,6 +36,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",
 }
+PLAIN = {"score": "predictions"}  # the option of a value that belongs to none, where the first parameter is no list
 _TRUTHS = ("true", "false")  # what may follow a flag without being a file
 
 
@@ -83,7 +84,7 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
 
     ``--json`` alone is ``--json=true``; ``--traces a b``, ``--traces=a`` (a file that the parser would open) and, for a
     first parameter that is a list, values that belong to no option (``probe a b``, ``probe --json a``) become one JSON
-    list.
+    list. ``score a`` is ``score --predictions=a``.
     """
     command: Any = commands
     names: list[str] = []
@@ -96,6 +97,9 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     lists = [f"--{name}" for name, p in parameters.items() if get_origin(p.annotation) is list]
     flags = [f"--{name}" for name, p in parameters.items() if p.annotation is bool]
     first = next((name for name in lists[:1] if name == f"--{next(iter(parameters))}"), None)
+    single = PLAIN.get(names[0])
+    if single in parameters:
+        first = f"--{single}"
     given = args[len(names) :]
     plain: list[str] = []
     rest: list[str] = []
@@ -116,6 +120,10 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
             rest.append(f"{option}=true")
         else:  # its value, if it stands apart, goes with it
             rest += [option, *([given.pop(0)] if values and "=" not in option else [])]
+    if plain and single in parameters:
+        if len(plain) > 1 or any(option.startswith(f"{first}=") for option in rest):
+            raise ValueError(f"{names[0]} takes one file of {single}: give it once, and nothing beside ({plain[-1]})")
+        return [*names, f"{first}={plain[0]}", *rest]
     return [*names, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
 
 

@@ -25,7 +25,7 @@ from tvg_lightning.data_plan import DataPlan, Planner
 from tvg_lightning.parallel import merged_over_ranks
 from tvg_lightning.prompts import CleanQuery, read_templates
 from tvg_lightning.sample_files import SampleFiles, Split
-from tvg_lightning.schema import AnswerFormat, Method, MethodName, Task, TaskName
+from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample, Task, TaskName
 from tvg_lightning.tasks.mixture import Mixture
 
 log = logging.getLogger(__name__)
@@ -127,9 +127,13 @@ class TVGDataModule(L.LightningDataModule):
 
     def kinds_of(self, split: str) -> list[str]:
         """The kinds of questions of a split that is evaluated now; none where there are not several."""
-        (found,) = (one for one in self._splits() if one.name == split)
-        kinds = sorted({sample.kind for sample in self._files.of(found)} - {""})
+        kinds = sorted({sample.kind for sample in self.samples_of(split)} - {""})
         return kinds if len(kinds) > 1 else []
+
+    def samples_of(self, split: str) -> Sequence[Sample]:
+        """The samples of a split that is evaluated now."""
+        (found,) = (one for one in self._splits() if one.name == split)
+        return self._files.of(found)
 
     def setup(self, stage: str) -> None:
         if not self.videos.is_dir():

@@ -35,8 +35,9 @@ class PublishedScoring:
     [D + 10, D + 20] stands in, D the length of the video. strict: R1@m counts IoU > m. first_truth: only the first
     true window counts. unread_leave_mean: answers without a window are not in mIoU, but are in R1@m. missing_leave:
     questions without an answer (or video) are in no metric. merges: questions of the same video, words and window are
-    one, of which the last counts (``score`` only). spoils_sets: see ``published.omtg.merged_in_place``; and where there
-    is nothing to find, an empty answer has a set IoU of 0.
+    one, of which the last counts. stale: where nothing is read, the IoU of the question before stands, and the question
+    is left out where there is none before (``score`` only, which has an order). spoils_sets: see
+    ``published.omtg.merged_in_place``; and where there is nothing to find, an empty answer has a set IoU of 0.
     """
 
     read: Callable[[str], list[Span]]
@@ -48,6 +49,7 @@ class PublishedScoring:
     unread_leave_mean: bool = False
     missing_leave: bool = False
     merges: bool = False
+    stale: bool = False
     spoils_sets: bool = False
 
 
@@ -72,7 +74,7 @@ PRESETS: Final[dict[PresetName, Preset]] = {
     ),
     "time_r1": Preset(_TIME_R1, PublishedScoring(read_time_r1, strict=True)),
     "timezero": Preset(_TIME_R1, _READS_LAST),
-    "videochat_r1": Preset(_TIME_R1, _READS_LAST),
+    "videochat_r1": Preset(_TIME_R1, replace(_READS_LAST, stale=True)),
     "taro": Preset(AnswerFormat(Method.TARO), PublishedScoring(read_taro, missing_leave=True)),
     "museg": Preset(
         AnswerFormat(Method.MUSEG), PublishedScoring(read_museg, first_truth=True), thresholds=(0.1, *THRESHOLDS)

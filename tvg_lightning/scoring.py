@@ -7,7 +7,7 @@ Truth is taken as published: windows that end after their video are not cut, and
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tvg_lightning.data.annotations.records import Record
@@ -134,12 +134,23 @@ def _counted(record: Record, prediction: Prediction | None, scorer: Scorer) -> t
 def _left_in(scores: Sequence[QueryScore], published: PublishedScoring) -> list[QueryScore]:
     """The scores that a published script counts: without those of unanswered questions, equal questions once."""
     left = [query for query in scores if query.prediction is not None or not published.missing_leave]
+    if published.stale:
+        left = list(_with_stale(left))
     if published.merges:
         keyed = {(query.record.video, query.record.query, query.record.windows): query for query in left}
         left = list(keyed.values())
     if not left:
         raise ValueError("the published script leaves out questions without an answer, and here is no other")
     return left
+
+
+def _with_stale(scores: Iterable[QueryScore]) -> Iterator[QueryScore]:
+    """The IoU before it for every answer that cannot be read; those at the begin, before which there is none, drop."""
+    last: float | None = None
+    for query in scores:
+        last = query.iou if query.is_read else last
+        if last is not None:
+            yield replace(query, iou=last)
 
 
 def metrics(

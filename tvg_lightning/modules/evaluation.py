@@ -20,10 +20,11 @@ from tvg_lightning.policy.generation import Completion, RolloutEngine
 from tvg_lightning.presets import Scorer
 from tvg_lightning.rewards.inversion import INVERSION_REWARDS
 from tvg_lightning.rewards.weights import FrameDependenceSettings
-from tvg_lightning.schema import Answer, AnswerFormat, Task
+from tvg_lightning.schema import Answer, AnswerFormat, Sample, Task
 from tvg_lightning.spans import iou_to_windows
 from tvg_lightning.timestrings import names_time
 
+EMPTY_THOUGHT = "<think>\n</think>\n"
 DIAGNOSTIC = FrameDependenceSettings()  # the same for all runs, so that their figures can be compared
 
 
@@ -58,16 +59,21 @@ def evaluate(
     """Answer every item and hold the answer against the truth, where there is one.
 
     Where answers are sampled, each has random numbers of its own, from the seed and its position. With
-    ``settings.frame_dependence`` two more passes over the answers measure d, at temperature 1 and TaRO's radius.
+    ``settings.frame_dependence`` two more passes over the answers measure d, at temperature 1 and TaRO's radius. The
+    tokens of an empty thought, where answers begin with one, are not counted in ``max_new_tokens``.
     """
     prompts = [policy.encode(item.prompt, item.clip) for item in items]
     features = policy.video_features(prompts)
     generation, scorer = settings.generation, settings.scorer(form)
-    uniforms = None
+    uniforms, more = None, {}
+    if settings.empty_thought:
+        *given, _ = policy.text_to_ids(EMPTY_THOUGHT)  # the turn does not end here
+        generation = replace(generation, max_new_tokens=generation.max_new_tokens + len(given))
+        more = {"prefixes": [[given if item.task == Task.TVG else []] for item in items]}
     if generation.temperature > 0:
         context = StepContext(seed, "evaluation", 0, 0)
         uniforms = context.uniforms([item.position for item in items], 1, generation.max_new_tokens)
-    groups = engine(policy, prompts, features, 1, generation, uniforms)
+    groups = engine(policy, prompts, features, 1, generation, uniforms, **more)
     answers = [
         judge(item, group[0], form, scorer) if item.error is None else unanswered(item, form, scorer)
         for item, group in zip(items, groups, strict=True)
@@ -80,6 +86,14 @@ def evaluate(
     return [
         replace(answer, frame_dependence=None if d is None else d[0]) for answer, d in zip(answers, found, strict=True)
     ]
+
+
+def merged_questions(samples: Sequence[Sample]) -> frozenset[str]:
+    """The ids of questions that are asked again later, of the same video, words and windows: published scripts merge
+    such ones, and the last counts (as in ``scoring.score``).
+    """
+    last = {(sample.video, sample.query, sample.windows): sample.sample_id for sample in samples}
+    return frozenset(sample.sample_id for sample in samples) - frozenset(last.values())
 
 
 def unanswered(item: Item, form: AnswerFormat, scorer: Scorer | None = None) -> Evaluated:

@@ -13,6 +13,7 @@ class EvaluationSettings:
 
     strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
     own. frame_dependence: measure how much answers depend on the order of the frames, at two more passes over them.
+    empty_thought: answers begin behind a thought without words, whatever is asked for (Time-R1's --use_nothink).
     temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
     preset: the name of a published evaluation (``presets``), which stands beside every number; configs/eval/NAME.yaml
     sets it, with all that goes with it. as_published: read and score as its script does, faults included.
@@ -22,6 +23,7 @@ class EvaluationSettings:
     max_anchors: int = 4
     strict_recall: bool = False
     frame_dependence: bool = False
+    empty_thought: bool = False
     temperature: float = 0.0
     top_p: float = 1.0
     top_k: int = 0
@@ -41,6 +43,11 @@ class EvaluationSettings:
 
     def scorer(self, form: AnswerFormat) -> Scorer:
         """The way in which answers are read and scored; ValueError where the preset asks for another format."""
+        if self.empty_thought and not form.has_thought:
+            raise ValueError(
+                f"evaluation.empty_thought: answers in the format of data.method {form.method} hold no thought here: "
+                "set it to false"
+            )
         return Scorer(form, self.preset, self.as_published)
 
     def __post_init__(self) -> None:

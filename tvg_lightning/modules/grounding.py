@@ -20,12 +20,20 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
 from tvg_lightning.datamodule import TVGDataModule
-from tvg_lightning.modules.evaluation import DIAGNOSTIC, Evaluated, SplitMetrics, evaluate, prediction_record
+from tvg_lightning.modules.evaluation import (
+    DIAGNOSTIC,
+    Evaluated,
+    SplitMetrics,
+    evaluate,
+    merged_questions,
+    prediction_record,
+)
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number, take_rates
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
+from tvg_lightning.modules.preset_frames import frames_differ
 from tvg_lightning.modules.settings import check_frames
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import mean_over_ranks
@@ -34,7 +42,7 @@ from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.policy.identity import base_fingerprint
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.sharding import check_sharding, shard
-from tvg_lightning.schema import AnswerFormat
+from tvg_lightning.schema import AnswerFormat, Task
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +68,7 @@ class GroundingModule(L.LightningModule):
         evaluation.scorer(form)  # refuses a preset for another format
         self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
         self.engine = engine  # generates the completions
+        self._merged: dict[str, frozenset[str]] = {}  # questions of each split that count as one with a later one
         self.metrics = nn.ModuleDict()  # one SplitMetrics for each evaluated split
         self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
         self.last_step: StepResult | None = None  # for callbacks
@@ -106,6 +115,16 @@ class GroundingModule(L.LightningModule):
         """Names of all optimizers that the run will have."""
         return [self.optimizer_settings.name]
 
+    @property
+    def preset_label(self) -> str | None:
+        """The name that stands beside every number of a preset, and what is not the preset's; None without one."""
+        label, preset = self.evaluation.scorer(self.form).label, self.evaluation.preset
+        if label is None or preset is None:
+            return None
+        changed = [("empty_thought", self.evaluation.empty_thought)]
+        changed.append(("frames_changed", frames_differ(preset, self.datamodule().frames)))
+        return "_".join([label, *(words for words, is_so in changed if is_so)])
+
     def num_steps(self) -> int:
         """Optimizer steps over which the schedule runs."""
         return int(self.trainer.estimated_stepping_batches)
@@ -136,6 +155,9 @@ class GroundingModule(L.LightningModule):
             check_sharding(self.policy_settings, self.optimizer_names(), is_sharded)
         if self.evaluation.frame_dependence:
             check_frames(DIAGNOSTIC.radius_s, self.datamodule().frames, "evaluation.frame_dependence")
+        published = self.evaluation.scorer(self.form).published
+        if published is not None and published.merges:
+            self._merged = {name: merged_questions(self.datamodule().samples_of(name)) for name in self.splits()}
         self.metrics.clear()  # those of a call before, such as fit before test
         for name in self.splits():
             self.metrics[name] = SplitMetrics(self.evaluation, self.form, self.datamodule().kinds_of(name))
@@ -165,7 +187,7 @@ class GroundingModule(L.LightningModule):
         self._evaluate(batch, dataloader_idx)
 
     def predict_step(self, batch: list[Item], batch_idx: int, dataloader_idx: int = 0) -> list[dict[str, object]]:
-        label = self.evaluation.scorer(self.form).label
+        label = self.preset_label
         named = {} if label is None else {"preset": label}
         return [prediction_record(e) | named for e in self._answers(batch)]
 
@@ -180,7 +202,9 @@ class GroundingModule(L.LightningModule):
         self.last_evaluated = self._answers(batch)
         metrics = self.metrics[split]
         assert isinstance(metrics, SplitMetrics)
-        metrics.update(self.last_evaluated)
+        merged = self._merged.get(split, frozenset())
+        counted = [e for e in self.last_evaluated if e.item.task != Task.TVG or e.item.sample.sample_id not in merged]
+        metrics.update(counted)
 
     def _answers(self, batch: list[Item]) -> list[Evaluated]:
         answers = evaluate(self.policy, batch, self.form, self.evaluation, self.engine, self.seed_value)
@@ -188,7 +212,7 @@ class GroundingModule(L.LightningModule):
 
     def _conclude(self) -> None:
         """Compute, log and reset the metrics of every split; a preset's name stands in theirs."""
-        label = self.evaluation.scorer(self.form).label
+        label = self.preset_label
         for split, metrics in self.metrics.items():
             assert isinstance(metrics, SplitMetrics)
             prefix = split if label is None else f"{split}/{label}"
