@@ -11,9 +11,7 @@ import train
 from tests.runs import ROOT, grpo, stage, write_config
 from tvg_lightning import __main__
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.modules.evaluation import EMPTY_THOUGHT, merged_questions
-from tvg_lightning.modules.preset_frames import PRESET_FRAMES
 from tvg_lightning.policy.settings import GenerationSettings
 from tvg_lightning.presets import PRESETS, PresetName
 
@@ -48,11 +46,6 @@ def test_a_file_sets_all_that_a_number_depends_on(name: PresetName) -> None:
     form = PRESETS[name].form
     assert (evaluation["preset"], evaluation["as_published"], given["data"]["method"]) == (name, False, form.method)
     assert given["data"]["thought"] in (form.thought, form.has_thought)
-
-
-@pytest.mark.parametrize("name", get_args(PresetName))
-def test_the_frames_by_which_a_change_is_known_are_those_of_the_file(name: PresetName) -> None:
-    assert FrameSettings(**settings(name)["data"]["frames"]) == PRESET_FRAMES[name]
 
 
 @pytest.mark.parametrize("name", get_args(PresetName))

@@ -9,6 +9,7 @@ import yaml
 
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.families.qwen2_5_vl import video_text as qwen2_5_video_text
 from tvg_lightning.policy.families.qwen3_vl import video_text as qwen3_video_text
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -41,7 +42,7 @@ def test_rows_that_are_pruned_are_not_in_the_row_of_the_loss() -> None:
 
 def test_times_as_text_by_hand() -> None:
     """At 2 frames a second pairs begin at 0.0, 1.0, … 11.0: ten of 3 tokens, two of 4; 12 pairs of marks for one."""
-    plain = PlanSettings(frames=24, text_tokens=7)
+    plain = PlanSettings(frames=24, text_tokens=7, video_text=qwen2_5_video_text)
     timed = replace(plain, time_as_text=True)
     assert timed.prompt_tokens - plain.prompt_tokens == 10 * 3 + 2 * 4 + 11 * 2
     assert replace(timed, fps=4.0).time_tokens == 12 * 3 + 11 * 2, "0.0, 0.5, … 5.5"

@@ -9,7 +9,6 @@ from typing import Literal
 from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings, smart_size
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.families.family import PromptVideo
-from tvg_lightning.policy.families.qwen2_5_vl import video_text as qwen2_5_video_text
 from tvg_lightning.policy.settings import Tuning
 
 Strategy = Literal["single", "ddp", "fsdp"]
@@ -36,7 +35,7 @@ class PlanSettings:
     free, for its context and for what lies between tensors. max_tokens: of a pair of frames. oracle: the annotation as
     one more row of every group, and pruning (``grpo.oracle``); its row is taken to be as long as a completion.
     time_as_text: as in ``data``; fps, of the frames, tells how long the times are. side: of a video token, in pixels;
-    video_text: the text of a video in a prompt; both are the policy's, and no setting of a run.
+    video_text: the text of a video in a prompt (None: without times); both are the policy's, and no setting of a run.
     device: the engine is not quite the same on a CPU, where plans can be held against measurements.
     """
 
@@ -66,7 +65,7 @@ class PlanSettings:
     time_as_text: bool = False
     fps: float = FrameSettings.fps
     side: int = 28
-    video_text: Callable[[PromptVideo], str] = qwen2_5_video_text
+    video_text: Callable[[PromptVideo], str] | None = None
 
     def __post_init__(self) -> None:
         for name in _COUNTS:
@@ -165,11 +164,9 @@ class PlanSettings:
 
     @property
     def time_tokens(self) -> int:
-        """Tokens of all times of a video, and of the marks around each pair of frames but the first.
-
-        >>> PlanSettings(frames=24, time_as_text=True).time_tokens  # 0.0 to 9.0, 10.0, 11.0; and 11 pairs of marks
-        60
-        """
+        """Tokens of all times of a video, and of the marks around each pair of frames but the first."""
+        if self.video_text is None:
+            return 0
         return _num_time_tokens(self.video_text, self.frames // TEMPORAL_PATCH, self.fps, self.time_as_text)
 
     @property
