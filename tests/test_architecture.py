@@ -40,7 +40,6 @@ FLOORS = {
     "tvg_lightning.predictions": 4,
     "tvg_lightning.harvest": 5,
     "tvg_lightning.filter": 5,
-    "tvg_lightning.filter_timelens": 5,
     "tvg_lightning.scoring": 5,
     "tvg_lightning.metrics": 5,
     "tvg_lightning.diagnosis": 5,

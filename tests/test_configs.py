@@ -17,7 +17,7 @@ from transformers import AutoModelForImageTextToText
 
 import train
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.filter import TVGR1Rule, split_by_teacher
+from tvg_lightning.filter.tvg_r1 import TVGR1Rule, split_by_teacher
 from tvg_lightning.parsing import read_strict
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.loading import ARCHITECTURES

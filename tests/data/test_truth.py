@@ -8,8 +8,8 @@ import pytest
 import train
 from tests.runs import grpo, stage, write_config
 from tvg_lightning.data.annotations import jsonl
-from tvg_lightning.data.truth import check_answerable, check_trainable
-from tvg_lightning.schema import AnswerFormat, Method
+from tvg_lightning.data.truth import blind_splits, check_answerable, check_trainable
+from tvg_lightning.schema import AnswerFormat, Method, Task
 
 ONE, TWO, NONE, UNKNOWN = [[1, 2]], [[1, 2], [4, 5]], [], None
 
@@ -50,6 +50,18 @@ def test_evaluation_holds_one_window_against_several_but_not_against_none(tmp_pa
     file = file_of(tmp_path, ONE, NONE)
     with pytest.raises(ValueError, match=r"^data\.val\[0\]: .*some\.jsonl:2: sample 's1' is about nothing"):
         check_answerable("data.val[0]", file, jsonl.read(file).samples, AnswerFormat(Method.TAR_TVG))
+
+
+def test_inversions_beside_grounding_need_something_to_invert(tmp_path: Path) -> None:
+    """Of queries that are all about nothing; one that is not is enough, and grounding alone needs none."""
+    form, tasks = AnswerFormat(Method.TIMELENS2), [Task.TVG, Task.VERB_COMPLETION, Task.VIDEO_DESCRIPTION]
+    absent = [(file := file_of(tmp_path / "none", NONE, NONE, UNKNOWN), jsonl.read(file).samples)]
+    words = r"^data\.val\[0\]\.annotations: .*some\.jsonl: every query is about nothing .* verb_completion, video_desc"
+    with pytest.raises(ValueError, match=words):
+        blind_splits("val", absent, tasks, form)
+    assert blind_splits("val", absent, [Task.TVG], form) == []
+    some = [(file := file_of(tmp_path / "some", NONE, ONE), jsonl.read(file).samples)]
+    assert blind_splits("val", some, tasks, form) == []
 
 
 @pytest.mark.parametrize("key", ["train", "val"])

@@ -36,17 +36,33 @@ def check_answerable(key: str, file: str, samples: Iterable[Sample], form: Answe
             raise ValueError(_unsayable(key, file, sample, form, fault))
 
 
+def check_invertible(key: str, file: str, samples: Iterable[Sample], tasks: Collection[Task]) -> None:
+    """ValueError where inversions are asked for beside grounding, and no query is about anything in its video.
+
+    >>> check_invertible("data.val[0]", "a.jsonl", [Sample("a", "a.mp4", 9.0, "it rises", windows=())], [Task.TVG])
+    """
+    inversions = [task for task in tasks if task != Task.TVG]
+    known = [sample for sample in samples if sample.windows is not None]
+    if inversions and Task.TVG in tasks and known and not any(sample.windows for sample in known):
+        raise ValueError(
+            f"{key}: {file}: every query is about nothing in its video (windows []), so there is nothing to ask "
+            f"{', '.join(inversions)} about: take it out of data.eval_tasks"
+        )
+
+
 def blind_splits(
     key: str, splits: Sequence[tuple[str, Sequence[Sample]]], tasks: Collection[Task], form: AnswerFormat
 ) -> list[str]:
     """A complaint about every split, a file and its samples, on which an evaluation would measure nothing.
 
-    ValueError where answers in the format cannot say a truth that grounding is held against.
+    ValueError where answers in the format cannot say a truth that grounding is held against, or where other tasks
+    beside grounding have nothing to ask about.
     """
     blind = []
     for number, (file, samples) in enumerate(splits):
         where = f"data.{key}[{number}].annotations"
         check_answerable(where, file, samples if Task.TVG in tasks else (), form)
+        check_invertible(where, file, samples, tasks)
         lack = nothing_to_measure(samples, tasks)
         if lack is not None:
             blind.append(f"{where}: {file} {lack}, so nothing is measured on it")

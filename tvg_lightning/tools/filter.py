@@ -13,8 +13,11 @@ from pathlib import Path
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.records import Record
 from tvg_lightning.files import first_keys, refuse_existing
-from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, answer_ious, draw_by_difficulty, means, split_by_teacher
-from tvg_lightning.filter_timelens import TimeLens2Rule, TimeLensRule, draw_by_duration, stored_ious, weighted
+from tvg_lightning.filter.ious import answer_ious, means
+from tvg_lightning.filter.time_r1 import TimeR1Rule, draw_by_difficulty
+from tvg_lightning.filter.timelens import TimeLensRule, draw_by_duration
+from tvg_lightning.filter.timelens2 import TimeLens2Rule, stored_ious, weighted
+from tvg_lightning.filter.tvg_r1 import TVGR1Rule, split_by_teacher
 from tvg_lightning.predictions import read_predictions
 from tvg_lightning.progress import tracked
 from tvg_lightning.schema import AnswerFormat, Method, MethodName, Sample

@@ -8,7 +8,12 @@
 refusable one the windows (): its event is not in the video. The kind of a query is its ``difficulty`` (original; easy,
 medium, hard; in their evaluator weak, moderate, strong), or ``answerable`` and ``refusable`` where the file has none.
 Ids are ``<file's stem>:<item>_<query>``, both from 0. The folders in front of a file's name are those of the authors'
-machine and are left out. ``a``, the reference answer, is not used; what is odd about it is noted.
+machine and are left out.
+
+``a``, the reference answer, is not kept; what is odd about it is noted. For an answerable query it says the window once
+more. For a refusable one it is a sentence that says why not, which RA-RFT's reward compares with the policy's by a text
+encoder (all-MiniLM-L6-v2) and its evaluation by a language model: neither is part of this project, and the reward
+``refusal`` and the metrics of refusals go by the windows alone.
 
 The TVGBench and QVHighlights files have no durations. Lengths in a second file (see ``lengths``) give them, or
 TVGBench's own list, which also gives the cut that these items leave out, and the true window: theirs adds the cut's

@@ -84,7 +84,7 @@ def deed_of(scene: Scene, event: Event) -> Deed:
 
 
 def captions_of(scene: Scene) -> list[str]:
-    """What happens, each event with its times, in order of time: "2.0 to 5.5: red square spins"."""
+    """The events of a scene, each with its times, in order of time: "2.0 to 5.5: red square spins"."""
     return [
         f"{event.window.start_s:.1f} to {event.window.end_s:.1f}: {deed.subject} {FORMS[deed.action][0]}"
         for event in scene.events

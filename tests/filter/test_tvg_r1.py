@@ -1,13 +1,12 @@
-"""TVG-R1's split and Time-R1's draw, by hand and by counting."""
+"""TVG-R1's split by hand."""
 
-import math
 from dataclasses import replace
 
 import pytest
 
 from tests.builders import GOOD_TRACE
-from tvg_lightning.filter import TimeR1Rule, TVGR1Rule, draw_by_difficulty, sample_ious, split_by_teacher
-from tvg_lightning.schema import Sample, Span, Task
+from tvg_lightning.filter.tvg_r1 import TVGR1Rule, split_by_teacher
+from tvg_lightning.schema import Sample, Span
 from tvg_lightning.traces import Trace
 
 
@@ -20,11 +19,6 @@ def trace(name: str, iou: float, **changes: object) -> Trace:
     spans = (Span(0.0, 10 * iou),) if iou > 0 else None
     made = replace(GOOD_TRACE, sample_id=name, windows=(Span(0.0, 10.0),), spans=spans, text=f"{name} {iou}")
     return replace(made, **changes)  # type: ignore[arg-type]
-
-
-def test_the_iou_of_a_sample_is_the_mean_over_its_grounding_answers() -> None:
-    verbs = trace("a", 1.0, task=Task.ACTION_RECOGNITION)
-    assert sample_ious([trace("a", 0.5), trace("a", 0.0), verbs, trace("b", 1.0)]) == {"a": 0.25, "b": 1.0}
 
 
 def test_tvg_r1_splits_in_three() -> None:
@@ -50,39 +44,10 @@ def test_tvg_r1_imitates_only_what_keeps_the_format_and_each_text_once() -> None
     assert [s.sample_id for s in split.reinforce] == ["a"]
 
 
-def test_time_r1_weights_by_hand() -> None:
-    assert TimeR1Rule().weight(0.5) == pytest.approx(math.exp(-0.5))
-    assert TimeR1Rule().weight(1.0) == pytest.approx(math.exp(-(0.7**2) / 0.08))
-
-
-def test_time_r1_never_draws_the_hopeless_and_keeps_the_order() -> None:
-    samples = [sample(str(number)) for number in range(10)]
-    ious = {str(number): number / 10 for number in range(9)}  # "9" was not answered
-    drawn = draw_by_difficulty(samples, ious, TimeR1Rule(num_samples=100))
-    assert [s.sample_id for s in drawn] == [str(number) for number in range(1, 9)]
-
-
-def test_time_r1_draws_by_weight() -> None:
-    """One of two, many times: weights 1 and exp(-0.5) give 0.622 of the draws to the first."""
-    samples, ious = [sample("a"), sample("b")], {"a": 0.3, "b": 0.5}
-    draws = [draw_by_difficulty(samples, ious, TimeR1Rule(num_samples=1, seed=seed))[0] for seed in range(4000)]
-    share = sum(s.sample_id == "a" for s in draws) / len(draws)
-    assert share == pytest.approx(1 / (1 + math.exp(-0.5)), abs=4 * math.sqrt(0.24 / 4000))
-    rule = TimeR1Rule(num_samples=1, seed=5)
-    assert draw_by_difficulty(samples, ious, rule) == draw_by_difficulty(samples, ious, rule)
-
-
 @pytest.mark.parametrize(("eps1", "eps2"), [(0.3, 0.4), (1.2, 0.4), (0.8, -0.1), (float("nan"), 0.4)])
 def test_thresholds_that_cannot_be_are_refused(eps1: float, eps2: float) -> None:
     with pytest.raises(ValueError, match="eps2 <= eps1"):
         TVGR1Rule(eps1, eps2)
-
-
-def test_gaussians_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ValueError, match="std above 0"):
-        TimeR1Rule(std=0.0)
-    with pytest.raises(ValueError, match="num_samples"):
-        TimeR1Rule(num_samples=0)
 
 
 def test_traces_of_unknown_truth_teach_nothing() -> None:
