@@ -2,11 +2,12 @@
 
 Three parts: every prompt causally over itself; all completions of a prompt over that prompt, whose keys are
 stored once; every completion causally over itself. The last two are merged by their log-sum-exps. A prompt with a
-single completion is one causal sequence. Sequences of about one length go together. Shape suffixes as in
+single completion is one causal sequence. Sequences of about one length go together. That is the way of a CPU; a GPU
+has kernels that take sequences of any length as they lie in the row (``varlen_attention``). Shape suffixes as in
 ``attention`` and ``ragged_index``; B prompts, R = B * G completions, C longest completion.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import Any
 
@@ -16,7 +17,10 @@ from torch.nn.attention.bias import causal_lower_right
 from torch.nn.functional import scaled_dot_product_attention
 
 from tvg_lightning.policy.attention import attend, attend_backward, merge
+from tvg_lightning.policy.flex_row import FlexRow, flex_row
 from tvg_lightning.policy.ragged_index import RaggedIndex, alike
+from tvg_lightning.policy.varlen_attention import VarlenPart, kernel_here, varlen_attention, varlen_parts
+from tvg_lightning.policy.varlen_kernels import KERNELS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +53,35 @@ class RowLayout:
     completions: tuple[slice, ...]
     batches: tuple[tuple[int, ...], ...]  # prompts of about one length, by number
     parts: tuple[Part, ...]
+    # what the layers of a model share on a GPU, made by the first of them
+    _on_device: "dict[str, Any]" = field(default_factory=dict, compare=False, repr=False)
 
     def attend(self, layer: int, query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, scaling: float) -> Tensor:
         if query_KNgD.device.type == "cpu":
             return _SplitAttention.apply(query_KNgD, key_KND, value_KND, self, scaling)
-        return repeated_attention(query_KNgD, key_KND, value_KND, self, scaling)
+        name = kernel_here(query_KNgD)
+        if name == "loop":
+            return repeated_attention(query_KNgD, key_KND, value_KND, self, scaling)
+        if name == "flex":
+            return self.flex_row(query_KNgD.device).attend(query_KNgD, key_KND, value_KND, scaling)
+        parts = self.varlen_parts(query_KNgD.device)
+        return varlen_attention(query_KNgD, key_KND, value_KND, parts, scaling, KERNELS[name])
+
+    def varlen_parts(self, device: torch.device) -> tuple[VarlenPart, ...]:
+        """The same parts as sequences of any length, on a device."""
+        key = f"parts {device}"
+        if key not in self._on_device:
+            self._on_device[key] = varlen_parts(self.prompts, self.answers, self.completions, device)
+        parts: tuple[VarlenPart, ...] = self._on_device[key]
+        return parts
+
+    def flex_row(self, device: torch.device) -> FlexRow:
+        """The same parts as a mask by blocks, on a device."""
+        key = f"mask {device}"
+        if key not in self._on_device:
+            self._on_device[key] = flex_row(self.prompts, self.answers, self.completions, device)
+        row: FlexRow = self._on_device[key]
+        return row
 
 
 def row_layout(prompt_lengths: list[int], completion_lengths: list[list[int]] | None = None) -> RowLayout:
@@ -139,7 +167,10 @@ class _SplitAttention(torch.autograd.Function):
 def repeated_attention(
     query_KNgD: Tensor, key_KND: Tensor, value_KND: Tensor, layout: RowLayout, scaling: float
 ) -> Tensor:
-    """Split attention with public functions only, for any device: each completion gets a copy of its prompt's keys."""
+    """Split attention with public functions only, for any device: the reference of the GPU's kernels.
+
+    Completion by completion, each with a copy of its prompt's keys.
+    """
 
     def over(queries: slice, *keys: slice) -> Tensor:
         key_KSD, value_KSD = (torch.cat([x[:, part] for part in keys], dim=1) for x in (key_KND, value_KND))
