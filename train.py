@@ -1,6 +1,7 @@
 """Train, validate, test and predict: ``python train.py fit --config configs/quickstart.yaml``."""
 
 import dis
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -8,10 +9,12 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from jsonargparse import Namespace
+from lightning.fabric.plugins.environments import SLURMEnvironment  # type: ignore[attr-defined]
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.callbacks import ProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks.anchor_trace import AnchorTrace
 from callbacks.prediction_writer import PredictionWriter
@@ -20,6 +23,7 @@ from callbacks.run_progress import RunProgress
 from callbacks.stage_summary import StageSummary
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
+from callbacks.tensorboard_panels import TensorBoardPanels
 from callbacks.throughput import Throughput
 from tvg_lightning.datamodule import TVGDataModule
 from tvg_lightning.modules.grounding import GroundingModule
@@ -38,6 +42,7 @@ STANDING_CALLBACKS: dict[str, type[Callback]] = {
     "prediction_writer": PredictionWriter,
     "step_checkpoint": StepCheckpoint,
     "run_progress": RunProgress,
+    "tensorboard_panels": TensorBoardPanels,
 }
 # the lines of jsonargparse's complaints that stand around the reason
 _AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>)")
@@ -114,6 +119,11 @@ class TrainCLI(LightningCLI):
         wanted = self._get(self.config_init, "trainer.enable_progress_bar") is not False
         self._get(self.config_init, "run_progress").is_on = wanted and not has_bar
         kwargs["enable_progress_bar"] = wanted and has_bar
+        if self._get(self.config_init, "trainer.logger") in (None, True):
+            # Lightning's own default, without a metric hp_metric that is -1 for ever
+            root = self._get(self.config_init, "trainer.default_root_dir") or os.getcwd()
+            job = SLURMEnvironment.job_id()
+            kwargs["logger"] = TensorBoardLogger(root, "lightning_logs", version=job, default_hp_metric=False)
         strategy = strategy_of(self._get(self.config_init, "trainer.strategy"))
         if strategy is not None:
             kwargs["strategy"] = strategy
@@ -169,12 +179,12 @@ def complaint(error: Exception) -> str | None:
     return one_line(str(error))
 
 
-def script(args: Sequence[str] | None = None) -> None:
+def script() -> None:
     """Run ``main`` as a command: what a user can fix is one line and exit status 1."""
     quiet()
     show_our_logs()
     try:
-        main(args)
+        main()
     except (ValueError, OSError, MisconfigurationException) as error:
         words = complaint(error)
         if words is None:

@@ -9,11 +9,14 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from tvg_lightning.schema import Answer, Span
 from tvg_lightning.timeline import (
     ANSWER_COLOUR,
+    FIRST_ANCHOR_COLOUR,
+    LAST_ANCHOR_COLOUR,
     MAX_ANCHOR_ROWS,
     TRUTH_COLOUR,
     Frames,
@@ -260,3 +263,41 @@ def test_many_long_and_foreign_names_are_readable(stages: list[str], shown: str)
 def test_refinement_refuses_uneven_curves() -> None:
     with pytest.raises(ValueError, match=r"anchor_ious\[1\]: 1 numbers for 2 stages"):
         draw_refinement(["base", "explore"], [[0.1, 0.2], [0.3]], [0.1, 0.2])
+
+
+TIMED = (
+    "<think>" + 118 * "x" + " <timestamp>2.0 to 9.5</timestamp>, or <timestamp>4.5 to 9.0</timestamp></think>\n"
+    "<answer>5.0 to 8.0</answer>"
+)
+
+
+def marks(figure: Figure) -> list[tuple[str, float, float, float]]:
+    """Colour, left, right and top of the marks behind the text, in pixels; each has a line below, left out here."""
+    boxes = [box for box in figure.findobj(Rectangle) if box in figure.patches or box in figure.artists]
+    found = [(to_hex(box.get_facecolor()), box.get_window_extent()) for box in boxes if box.get_alpha() == 0.4]
+    return [(colour, extent.x0, extent.x1, extent.y1) for colour, extent in found]
+
+
+def test_times_in_the_text_lie_on_the_colours_of_their_bars() -> None:
+    anchors = [Span(2.0, 9.5), Span(4.5, 9.0)]
+    figure = draw(anchors=anchors, answer=Span(5.0, 8.0), text=TIMED)
+    figure_to_image(figure)
+    first, last = to_hex(FIRST_ANCHOR_COLOUR), to_hex(LAST_ANCHOR_COLOUR)
+    found = marks(figure)
+    assert [colour for colour, *_ in found] == [first, last, ANSWER_COLOUR]
+    assert bars(figure, first) == [(2.0, 9.5)] and bars(figure, last) == [(4.5, 9.0)]
+    lines = {text.get_text(): text.get_window_extent() for text in shown_texts(figure)}
+    for words_, (_, left, right, top) in zip(("2.0 to 9.5", "4.5 to 9.0", "5.0 to 8.0"), found, strict=True):
+        (line,) = (line for line in lines if f">{words_}<" in line)
+        char = lines[line].width / len(line)
+        assert left == pytest.approx(lines[line].x0 + line.index(words_) * char, abs=2.0)
+        assert right - left == pytest.approx(10 * char, abs=1.0)
+        assert lines[line].y0 < top < lines[line].y1 + 6
+
+
+def test_what_is_cut_off_is_not_marked() -> None:
+    anchors = [Span(float(k), k + 1.0) for k in range(8)]
+    text = "<think>" + "".join(f"<timestamp>{k}.0 to {k + 1}.0</timestamp>\n" for k in range(8)) + "</think>"
+    assert len(marks(draw(anchors=anchors, text=text))) == MAX_ANCHOR_ROWS  # as many as have bars
+    late = "<think>" + "\n" * 20 + "<timestamp>1.0 to 2.0</timestamp></think>"
+    assert marks(draw(anchors=[Span(1.0, 2.0)], text=late)) == []

@@ -17,10 +17,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from tvg_lightning import spans
+from tvg_lightning.answer_marks import answer_marks, marked_lines
 from tvg_lightning.schema import Answer, Span
 from tvg_lightning.span_sets import answer_iou
 
@@ -57,11 +59,12 @@ def draw_timeline(
     ``frames`` is (T, H, W, 3) uint8 or None for no strip; ``times_s`` are their T true times, without them
     the frames are taken as spread evenly and their times are marked with a tilde. IoUs at the right are
     against the true window of highest IoU, or the set IoU of an answer that is a set; a dash where the truth is
-    unknown (``windows`` None). Anchors after the sixth are counted, not drawn.
+    unknown (``windows`` None). Anchors after the sixth are counted, not drawn. In the text, the times of anchors and
+    answer lie on the colours of their bars.
     """
     _check(frames, times_s, duration_s)
     title_lines = _wrap(title, TITLE_CHARS, MAX_TITLE_LINES, SANS) or [""]
-    text_lines = _wrap(text, TEXT_CHARS, MAX_TEXT_LINES, MONO)
+    text_lines, marks = _text(text, answer)
     rows = _rows(windows, answer)
     strip_in = 0.0 if frames is None else _strip_height(frames) + FRAME_LABEL_IN + GAP_IN
     title_in = TITLE_LINE_IN * len(title_lines) + GAP_IN
@@ -79,6 +82,7 @@ def draw_timeline(
         top_in += ROW_IN * (len(rows) + HEAD_ROWS) + AXIS_IN
         page.box(MARGIN_IN, top_in, WIDTH_IN - 2 * MARGIN_IN, text_in)
         page.write(text_lines, top_in + GAP_IN, TEXT_LINE_IN, left_in=MARGIN_IN + GAP_IN, fontsize=9, family=MONO)
+        page.mark(marks, top_in + GAP_IN, TEXT_LINE_IN, MARGIN_IN + GAP_IN)
     return page.figure
 
 
@@ -180,6 +184,19 @@ class _Page:
         for number, line in enumerate(lines):
             x, y = left_in / WIDTH_IN, 1.0 - (top_in + (number + 0.5) * line_in) / self.height_in
             self.figure.text(x, y, line, color=INK, va="center_baseline", ha=ha, parse_math=False, **style)
+
+    def mark(self, marks: Sequence[tuple[int, int, int, Any]], top_in: float, line_in: float, left_in: float) -> None:
+        """Colours behind parts of lines that ``write`` has written in MONO: line, first and last column, colour."""
+        char_in = _mono_char_in(9.0, self.figure.dpi)
+        for line, first, last, colour in marks:
+            left, width = left_in + first * char_in, (last - first) * char_in
+            for height_in, below_in, alpha in ((line_in - 0.02, 0.01, 0.4), (0.025, line_in - 0.025, 1.0)):
+                bottom_in = self.height_in - top_in - line * line_in - below_in - height_in
+                corner = (left / WIDTH_IN, bottom_in / self.height_in)
+                size = (width / WIDTH_IN, height_in / self.height_in)
+                box = Rectangle(corner, *size, facecolor=colour, alpha=alpha, linewidth=0, zorder=0)
+                box.set_transform(self.figure.transFigure)
+                self.figure.add_artist(box)
 
     def box(self, left_in: float, top_in: float, width_in: float, height_in: float) -> None:
         axes = self.axes(left_in, top_in, width_in, height_in)
@@ -325,10 +342,41 @@ def _wrap(text: str, num_chars: int, max_lines: int, family: str) -> list[str]:
     lines: list[str] = []
     for paragraph in text.expandtabs(4).splitlines():
         lines += textwrap.wrap(_drawable(paragraph, family), num_chars) or [""]
-    if len(lines) > max_lines:
-        hidden = len(lines) - max_lines + 1
-        lines[max_lines - 1 :] = [f"… ({hidden} more lines)"]
-    return lines
+    return _cut(lines, max_lines)
+
+
+def _cut(lines: list[str], max_lines: int) -> list[str]:
+    if len(lines) <= max_lines:
+        return lines
+    return [*lines[: max_lines - 1], f"… ({len(lines) - max_lines + 1} more lines)"]
+
+
+def _text(text: str, answer: Answer) -> tuple[list[str], list[tuple[int, int, int, Any]]]:
+    """The text's lines, and which columns of which of them have the colour of which bar."""
+    paragraphs = [_drawable(paragraph, MONO) for paragraph in text.expandtabs(4).splitlines()]
+    known = "\n".join(paragraphs)
+    lines = [line for paragraph in paragraphs for line in textwrap.wrap(paragraph, TEXT_CHARS) or [""]]
+    num_shown = min(len(answer.anchors), MAX_ANCHOR_ROWS)
+    marks: list[tuple[int, int, int, Any]] = []
+    for number, runs in enumerate(marked_lines(known, lines, answer_marks(known, answer))):
+        column = 0
+        for run, mark in runs:
+            if mark is not None and mark.anchor is None:
+                marks.append((number, column, column + len(run), ANSWER_COLOUR))
+            elif mark is not None and mark.anchor is not None and mark.anchor < num_shown:
+                marks.append((number, column, column + len(run), _anchor_colour(mark.anchor, num_shown)))
+            column += len(run)
+    shown = _cut(lines, MAX_TEXT_LINES)
+    num_whole = len(shown) if len(shown) == len(lines) else MAX_TEXT_LINES - 1
+    return shown, [mark for mark in marks if mark[0] < num_whole]
+
+
+@cache
+def _mono_char_in(points: float, dpi: float) -> float:
+    """The width of a character of MONO as it is drawn."""
+    renderer = FigureCanvasAgg(Figure(dpi=dpi)).get_renderer()
+    style = font_manager.FontProperties(family=MONO, size=points)
+    return float(renderer.get_text_width_height_descent("0" * 100, style, False)[0]) / 100 / dpi
 
 
 def _drawable(text: str, family: str) -> str:
