@@ -7,10 +7,11 @@ from itertools import takewhile
 from json import dumps
 from typing import Any, NoReturn, get_origin
 
-from jsonargparse import ArgumentParser, Namespace, auto_cli
+from jsonargparse import Namespace, auto_cli
 
 from tvg_lightning.notices import quiet, show_our_logs
 from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
+from tvg_lightning.tools.help_text import CommandParser
 
 # module and function of every command; imported when it is asked for, because some need torch and most do not
 COMMANDS: dict[str, str | dict[str, str]] = {
@@ -37,10 +38,15 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "pretrain-tiny": "pretrain_tiny.main",
 }
 PLAIN = {"score": "predictions"}  # the option of a value that belongs to none, where the first parameter is no list
+TRAINING = ("fit", "validate", "test", "predict")
+OVERVIEW = f"""tvg {"|".join(TRAINING)} --config FILE: train.py's commands, see tvg fit --help and the README.
+All others:
+
+"""
 _TRUTHS = ("true", "false")  # what may follow a flag without being a file
 
 
-class CommandParser(ArgumentParser):
+class _Parser(CommandParser):
     """A parser that says of keys that were given up what to write."""
 
     def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
@@ -52,7 +58,7 @@ class CommandParser(ArgumentParser):
         super().error(message, ex)
 
 
-def main(args: list[str] | None = None) -> None:
+def main(args: list[str] | None = None, prog: str = "python -m tvg_lightning") -> None:
     """Run one command; what a user can fix is said in one line."""
     show_our_logs()
     given = sys.argv[1:] if args is None else args
@@ -62,8 +68,8 @@ def main(args: list[str] | None = None) -> None:
             commands,
             args=as_the_parser_wants(given, commands),
             as_positional=False,
-            parser_class=CommandParser,
-            prog="python -m tvg_lightning",
+            prog=prog,
+            parser_class=_Parser,
         )
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
@@ -76,7 +82,13 @@ def _loaded(command: str | dict[str, str]) -> Any:
         return vars(import_module(f"tvg_lightning.tools.{module}"))[function]
     module = next(iter(command.values())).split(".")[0]
     words = import_module(f"tvg_lightning.tools.{module}").__doc__
-    return {"_help": words, **{name: _loaded(inner) for name, inner in command.items()}}
+    return {"_help": _plain(words or ""), **{name: _loaded(inner) for name, inner in command.items()}}
+
+
+def _plain(words: str) -> str:
+    """What a module says of itself, without the command line that its first line names."""
+    told = words.partition("``: ")[2] or words
+    return f"{told[0].upper()}{told[1:]}".replace("``", "")
 
 
 def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
@@ -125,6 +137,20 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
             raise ValueError(f"{names[0]} takes one file of {single}: give it once, and nothing beside ({plain[-1]})")
         return [*names, f"{first}={plain[0]}", *rest]
     return [*names, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
+
+
+def console() -> None:
+    """``tvg``: ``fit``, ``validate``, ``test`` and ``predict`` are train.py's, all others are the commands here."""
+    if sys.argv[1:2] and sys.argv[1] in TRAINING:
+        training = vars(import_module("train"))
+        if "TrainCLI" not in training:
+            sys.exit(f"error: {training.get('__file__')} is another train.py: start tvg from another folder")
+        training["script"]()
+        return
+    quiet()
+    if sys.argv[1:] in ([], ["--help"], ["-h"]):
+        sys.stdout.write(OVERVIEW)
+    main(prog="tvg")
 
 
 if __name__ == "__main__":

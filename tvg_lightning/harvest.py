@@ -16,6 +16,12 @@ class HarvestRule:
     """Conditions for keeping a trace.
 
     Reconstruction: the paper keeps traces by anchor-quality thresholds, no public source states them.
+
+    Args:
+        min_anchors: anchors in the thought, at least.
+        min_answer_iou: IoU of the answer, at least.
+        min_last_anchor_iou: IoU of the last anchor, at least.
+        max_per_sample: best traces of a query, by IoU of the answer, that are kept (default: every good one).
     """
 
     min_anchors: int = 2

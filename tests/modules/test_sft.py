@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.policy.conftest import clip
+from tests.policy.conftest import noise
 from tests.runs import by_two_ranks
 from tvg_lightning.data.items import Item
 from tvg_lightning.modules.phases import Phases
@@ -22,7 +22,7 @@ TARGETS = ["<answer>1.0 to 2.5</answer>", "<think>It is at 3.0.</think><answer>3
 def item(number: int) -> Item:
     sample = Sample(f"s{number}", "a.mp4", 10.0, "The red circle rises.", (Span(1.0, 2.5),))
     prompt = Prompt("When does the red circle rise?"[: 10 + 5 * number])
-    return Item(sample, Task.TVG, prompt, clip(4, 2.0, seed=number), (), number, TARGETS[number])
+    return Item(sample, Task.TVG, prompt, noise(28, 4, 2.0, seed=number), (), number, TARGETS[number])
 
 
 ITEMS = [item(number) for number in range(3)]

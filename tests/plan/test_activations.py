@@ -9,7 +9,7 @@ from torch import nn
 from torch.autograd.graph import saved_tensors_hooks
 from transformers import Qwen2_5_VLTextConfig
 
-from tests.policy.conftest import clip
+from tests.policy.conftest import noise
 from tvg_lightning.plan import activations, parameters
 from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.settings import PlanSettings, Precision
@@ -105,7 +105,7 @@ def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> N
     policy = PolicyBackbone(PolicySettings(tuning=tuning, dtype=settings.weight_dtype))
     if precision == "bf16-true":
         policy = policy.bfloat16()
-    prompt = policy.encode(Prompt("When does the red circle spin?"), clip(32, 2.0, side=56))
+    prompt = policy.encode(Prompt("When does the red circle spin?"), noise(56, 32, 2.0))
     settings = replace(settings, text_tokens=len(prompt.input_ids) - 16)
     architecture, text = read_architecture(config_file("tiny"), settings), policy.text_config
     completions = [[[20 + k] * 16 for k in range(4)]]
@@ -128,7 +128,7 @@ def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> N
 def test_what_autograd_keeps_of_the_tower(precision: Precision) -> None:
     settings = PlanSettings(device="cpu", precision=precision, frames=8, train_vision_tower=True, train_merger=True)
     policy = PolicyBackbone(PolicySettings(train_vision_tower=True, train_merger=True, dtype=settings.weight_dtype))
-    prompt = policy.encode(Prompt("When?"), clip(8, 2.0, side=112))
+    prompt = policy.encode(Prompt("When?"), noise(112, 8, 2.0))
     with autocast(settings), (kept := Kept(policy)).hooks:
         policy.video_features([prompt])
     num_t, num_h, num_w = prompt.grid_thw

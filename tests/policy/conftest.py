@@ -30,7 +30,12 @@ def tiny(checkpoint: str) -> PolicyBackbone:
 
 def clip(policy: PolicyBackbone, num_frames: int, fps: float, tokens: int = 1, seed: int = 0) -> VideoClip:
     """Noise of tokens x tokens video tokens a pair; of an odd number of frames the last is shown twice."""
-    generator, side = torch.Generator().manual_seed(seed), tokens * policy.side
+    return noise(tokens * policy.side, num_frames, fps, seed)
+
+
+def noise(side: int, num_frames: int, fps: float, seed: int = 0) -> VideoClip:
+    """A clip of side x side pixels; of an odd number of frames the last is shown twice."""
+    generator = torch.Generator().manual_seed(seed)
     frames = torch.randint(0, 256, (num_frames, side, side, 3), generator=generator, dtype=torch.uint8)
     times_s = [k / fps for k in range(num_frames)]
     if num_frames % 2:

@@ -63,6 +63,16 @@ class FrameSettings:
 
     ``decoder`` goes first, the other after it; the frames are the same. auto: decord where the frames lie
     close, PyAV where they lie far apart.
+
+    Args:
+        fps: frames a second.
+        max_frames: frames of a video, at most.
+        min_frames: and at least.
+        max_pixels: pixels of a frame, at most.
+        min_pixels: and at least.
+        total_pixels: pixels of a whole video, one frame of each pair (default: no bound).
+        uniform_frames: a fixed number of frames in place of fps, min_frames and max_frames (default: none).
+        decoder: which goes first; auto: decord where the frames lie close, PyAV where far apart.
     """
 
     fps: float = 2.0

@@ -20,6 +20,14 @@ class DiagnosisRule:
     min_share: of the completions that show it; min_constant: of groups whose rewards are all equal (some always are).
     window: how many of the first and of the last completions are compared. min_drift: rise of the share of foreign
     letters. growth: ratio of the mean lengths, either way. fewest: completions below which nothing is said.
+
+    Args:
+        min_share: share of the completions that must show it.
+        min_constant: the same of groups whose rewards are all equal, for some always are.
+        window: first and last completions that are compared.
+        min_drift: rise of the share of foreign letters.
+        growth: ratio of the mean lengths, either way.
+        fewest: completions below which nothing is said.
     """
 
     min_share: float = 0.05

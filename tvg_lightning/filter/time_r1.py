@@ -10,7 +10,14 @@ from tvg_lightning.schema import Sample
 
 @dataclass(frozen=True)
 class TimeR1Rule:
-    """Time-R1's Gaussian over the base model's IoU (arXiv 2503.13377): neither easy nor hopeless is likeliest."""
+    """Time-R1's Gaussian over the base model's IoU (arXiv 2503.13377): neither easy nor hopeless is likeliest.
+
+    Args:
+        num_samples: samples to draw.
+        mean: IoU that is drawn likeliest.
+        std: width of the Gaussian, in IoU.
+        seed: of the draw.
+    """
 
     num_samples: int = 2500
     mean: float = 0.3

@@ -24,6 +24,19 @@ class TimeLensRule:
     drawn, by ``exp(-((IoU - mean) / std) ** 2 / 2)`` divided by the number of the bin's samples of like IoU, which are
     counted in ``num_iou_bins`` bins. Left out before: videos shorter than ``min_s`` or longer than ``max_s``, queries
     of more than ``max_words`` words, and with ``drop_audio`` those about what is heard (the words are ours).
+
+    Args:
+        num_samples: samples to draw.
+        mean: IoU that is drawn likeliest.
+        std: width of the Gaussian, in IoU.
+        num_iou_bins: bins in which samples of like IoU are counted.
+        bin_s: seconds of a bin of durations.
+        last_bin_s: seconds where the last of these bins ends; longer videos are one more.
+        min_s: shorter videos, in seconds, are left out.
+        max_s: longer videos, in seconds, are left out.
+        max_words: longer queries are left out.
+        drop_audio: leave out queries about what is heard.
+        seed: of the draw.
     """
 
     num_samples: int = 2500

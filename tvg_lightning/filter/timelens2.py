@@ -16,6 +16,10 @@ class TimeLens2Rule:
 
     few_answers: the weight of a sample with fewer than two answers. "average": the mean of all other weights, so that
     it is neither preferred nor passed over. "largest": 1, as in the release, against its text, which says uniform.
+
+    Args:
+        power: of 1 - mean IoU.
+        few_answers: weight of a sample with fewer than two answers: the mean of the others, or 1.
     """
 
     power: float = 2.0

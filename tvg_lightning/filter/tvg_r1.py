@@ -10,7 +10,12 @@ from tvg_lightning.traces import Trace
 
 @dataclass(frozen=True)
 class TVGR1Rule:
-    """TVG-R1's two thresholds (arXiv 2507.18100): IoU > eps1 is imitated, IoU < eps2 is too hard for RL."""
+    """TVG-R1's two thresholds (arXiv 2507.18100): IoU > eps1 is imitated, IoU < eps2 is too hard for RL.
+
+    Args:
+        eps1: IoU above which an answer is imitated.
+        eps2: IoU below which a sample is too hard for RL.
+    """
 
     eps1: float = 0.8
     eps2: float = 0.4

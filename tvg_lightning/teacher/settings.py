@@ -19,6 +19,18 @@ class EndpointSettings:
     holds the key; null for a server without one. timeout_s: for a whole answer. Try k of a question waits
     ``backoff_s * 2^k`` seconds, up to half of it less by chance (seeded), at least what Retry-After asks for;
     if that is above max_wait_s, the run stops. It also stops when so many questions in a row have failed.
+
+    Args:
+        base_url: address of the server, up to and without /chat/completions.
+        model: name of the model as the server knows it.
+        api_key_env: name of the environment variable that holds the key; null for a server without one.
+        concurrency: questions under way at once.
+        timeout_s: seconds for a whole answer.
+        max_retries: tries of a question after the first.
+        backoff_s: seconds before the first retry; they double with each.
+        max_wait_s: most seconds to wait for the server; where it asks for more, the run stops.
+        max_failures_in_a_row: questions that fail in a row until the run stops.
+        seed: of the waiting times.
     """
 
     base_url: str
@@ -65,6 +77,18 @@ class QuestionSettings:
     included; max_tokens_key is how the server calls that bound (OpenAI's reasoning models take
     ``max_completion_tokens`` only).
     temperature and image_detail null: the server's own. extra: more keys of the request, passed on as they are.
+
+    Args:
+        input: frames: JPEG images, each after its time; video: the whole file.
+        frames: which frames are taken.
+        jpeg_quality: of the images, 1 to 95.
+        image_detail: as OpenAI names it (default: the server's own).
+        max_video_mb: megabytes of a file that is sent, at most.
+        num_answers: answers to each query.
+        max_tokens: tokens of an answer, hidden reasoning included.
+        max_tokens_key: name of that bound in the request; OpenAI's reasoning models take max_completion_tokens only.
+        temperature: of the answers (default: the server's own).
+        extra: more keys of the request, passed on as they are.
     """
 
     input: Literal["frames", "video"] = "frames"
@@ -100,6 +124,14 @@ class BudgetSettings:
     A request is sent only if its worst case, max_input_tokens and ``question.max_tokens``, still fits beside
     all that is under way; so max_input_tokens, the most that one question's input can count, must be given for
     a limit on tokens or money. Look at the first answers' usage for it; images count differently everywhere.
+
+    Args:
+        max_requests: requests to send (default: no limit).
+        max_tokens_total: tokens, in and out (default: no limit).
+        usd: US dollars; needs both prices (default: no limit).
+        usd_per_million_input: price of a million tokens of input, in US dollars.
+        usd_per_million_output: price of a million tokens of output, in US dollars.
+        max_input_tokens: most tokens that one question's input can count; needed for a limit on tokens or dollars.
     """
 
     max_requests: int | None = None
