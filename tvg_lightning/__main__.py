@@ -86,7 +86,7 @@ def _loaded(command: str | dict[str, str]) -> Any:
 
 
 def _plain(words: str) -> str:
-    """What a module says of itself, without the command line that its first line names."""
+    """The words of a module about itself, without the command line that its first line names."""
     told = words.partition("``: ")[2] or words
     return f"{told[0].upper()}{told[1:]}".replace("``", "")
 
