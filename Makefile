@@ -13,7 +13,7 @@ export GOMP_SPINCOUNT ?= 10000
 export TVG_VERB_TAGGER ?= hanta
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow check bench seeds clean
+.PHONY: help install quickstart test test-slow test-newest check bench seeds clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,12 @@ test: $(STAMP) ## run the tests and the doctests
 
 test-slow: $(STAMP) ## the slow ones: whole runs by several processes, kills and resumes, memory against the plan
 	$(PY) -m pytest -m slow --numprocesses $(TEST_PROCESSES) --dist worksteal
+
+test-newest: ## the policy's tests and the golden losses on the newest transformers, in an environment of its own
+	$(PYTHON) -m venv .venv-newest
+	.venv-newest/bin/python -m pip install --quiet -r requirements.txt
+	.venv-newest/bin/python -m pip install --quiet --upgrade transformers
+	.venv-newest/bin/python -m pytest tests/policy tests/golden --numprocesses $(TEST_PROCESSES) --dist worksteal
 
 check: $(STAMP) ## formatting, lint and types
 	$(PY) -m ruff format --check .

@@ -27,7 +27,7 @@ from tvg_lightning.policy.flops import StepFlops, step_flops
 from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.identity import weights_identity
 from tvg_lightning.policy.lean_modules import row_angles
-from tvg_lightning.policy.loading import load_model, load_tokenizer
+from tvg_lightning.policy.loading import enable_checkpointing, load_model, load_tokenizer
 from tvg_lightning.policy.logits import token_logp
 from tvg_lightning.policy.mrope import prompt_position_ids
 from tvg_lightning.policy.patches import normalise, patchify
@@ -61,7 +61,7 @@ class PolicyBackbone(nn.Module):
         self.model.config.use_cache = False
         self.family = family_of(self.model.config.model_type, settings.checkpoint)
         if settings.gradient_checkpointing:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            enable_checkpointing(self.model)
         self._choose_trainable()
         self.end_id = token_id(self.tokenizer, END_OF_TURN)
         self.turns = turns_of(self.tokenizer, self.family.default_system, settings.thinking)

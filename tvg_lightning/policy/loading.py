@@ -142,3 +142,10 @@ def _cannot_load(checkpoint: str, error: Exception) -> ValueError:
 
 def _source(checkpoint: str) -> str:
     return str(TINY_FOLDER) if checkpoint == "tiny" else checkpoint
+
+
+def enable_checkpointing(model: Any) -> None:
+    """Let the layers of a model be computed again in the backward pass; transformers renamed the method in 5.23."""
+    is_renamed = hasattr(model, "activation_checkpointing_enable")
+    enable = model.activation_checkpointing_enable if is_renamed else model.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
