@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.captured_step import CapturedStep, can_capture
 from tvg_lightning.policy.casting import cast_once
 from tvg_lightning.policy.kv_cache import DecodeAttention, PrefillAttention
 from tvg_lightning.policy.logits import choose_tokens, penalised, policy_logits
@@ -55,11 +56,11 @@ class RolloutEngine(Protocol):
 
 @dataclass(slots=True)
 class _Decoding:
-    """The state that changes from token to token; finished rows leave it."""
+    """The state that changes from token to token; finished rows leave it, many at a time where steps are captured."""
 
     rows: list[int]  # those of the R rows that still decode
     attention: DecodeAttention
-    head_VH: Tensor
+    step: CapturedStep
     position_R: Tensor  # mRoPE id of the next token, the same on all three axes
     logits_RV: Tensor
 
@@ -114,12 +115,14 @@ def _generate(
                 token_R[number] = prefixes[row][t]
         logp_R = state.logits_RV.gather(1, token_R[:, None])[:, 0] - state.logits_RV.logsumexp(1)
         for row, token, logp in zip(state.rows, token_R.tolist(), logp_R.tolist(), strict=True):
+            if ended[row]:  # it has not left yet
+                continue
             ids[row].append(token)
             logps[row].append(logp)
             ended[row] = token == policy.end_id or _stops(policy, ids[row], generation.stop)
         if t == generation.max_new_tokens - 1 or all(ended):
             break
-        _decode_step(policy, state, token_R, [not ended[row] for row in state.rows], generation)
+        _decode_step(state, token_R, [not ended[row] for row in state.rows])
     return [
         Completion(tuple(row), policy.completion_text(row), tuple(logp), truncated=not done)
         for row, logp, done in zip(ids, logps, ended, strict=True)
@@ -148,26 +151,35 @@ def _prefill(
     hidden_BH = hidden_NH[[prompt.stop - 1 for prompt in layout.prompts]]
     logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, generation.temperature)
     position_B = torch.tensor([prompt.next_position for prompt in prompts], device=policy.device)
+    attention = DecodeAttention(prefill, num_generations, is_static=can_capture(policy))
+
+    def step(token_R: Tensor, position_R: Tensor) -> Tensor:
+        hidden_RH = policy.hidden_states(policy.embed(token_R[None], ()), position_R.expand(3, 1, -1), attention)
+        return policy_logits(hidden_RH, head_VH, policy.suppressed_ids, generation.temperature)
+
     return _Decoding(
         list(range(len(prompts) * num_generations)),
-        DecodeAttention(prefill, num_generations),
-        head_VH,
+        attention,
+        CapturedStep(step),
         position_B.repeat_interleave(num_generations),
         logits_BV.repeat_interleave(num_generations, dim=0),
     )
 
 
-def _decode_step(
-    policy: PolicyBackbone, state: _Decoding, token_R: Tensor, is_open: list[bool], generation: GenerationSettings
-) -> None:
-    """Drop the finished rows, feed the new tokens of the others, and leave the logits of the next ones in the state."""
-    if not all(is_open):
+def _decode_step(state: _Decoding, token_R: Tensor, is_open: list[bool]) -> None:
+    """Drop the finished rows, feed the new tokens of the others, and leave the logits of the next ones in the state.
+
+    A static step is captured anew when rows leave it, so they leave when half of them have finished.
+    """
+    least = len(is_open) // 2 if state.attention.is_static else len(is_open) - 1
+    if sum(is_open) <= least:
         stay = [number for number, is_row_open in enumerate(is_open) if is_row_open]
         state.attention.keep(stay)
         state.rows = [state.rows[number] for number in stay]
         state.position_R, token_R = state.position_R[stay], token_R[stay]
     state.attention.make_room()
-    embedded = policy.embed(token_R[None], ())
-    hidden_RH = policy.hidden_states(embedded, state.position_R.expand(3, 1, -1), state.attention)
+    if state.attention.is_static:
+        state.logits_RV = state.step(state.attention.shape, token_R, state.position_R)
+    else:
+        state.logits_RV = state.step.plain(token_R, state.position_R)
     state.position_R = state.position_R + 1
-    state.logits_RV = policy_logits(hidden_RH, state.head_VH, policy.suppressed_ids, generation.temperature)

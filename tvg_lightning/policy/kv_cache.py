@@ -49,16 +49,26 @@ class _PromptBatch:
 
 
 class DecodeAttention:
-    """Attention of one new token a row: over its prompt and over the row's own tokens so far."""
+    """Attention of one new token a row: over its prompt and over the row's own tokens so far.
 
-    def __init__(self, prompts: PrefillAttention, num_generations: int) -> None:
+    ``is_static``: every step has the same shapes and the same memory, until rows leave or the room grows. It attends
+    to all of the room, through a mask, so that a step can be captured (``captured_step``).
+    """
+
+    def __init__(self, prompts: PrefillAttention, num_generations: int, is_static: bool = False) -> None:
         num_K, _, num_D = next(iter(prompts.keys.values())).shape
         self._num_rows = [num_generations for _ in prompts.layout.prompts]
         shape = (num_K, sum(self._num_rows), _FIRST_TOKENS, num_D)
+        self.is_static = is_static
+        # zeros: numbers that nobody has written may be NaN, which a weight of 0 does not take away
+        room = torch.zeros if is_static else torch.empty
         self._keys, self._values = (
-            {layer: x.new_empty(shape) for layer, x in parts.items()} for parts in (prompts.keys, prompts.values)
+            {layer: room(shape, dtype=x.dtype, device=x.device) for layer, x in parts.items()}
+            for parts in (prompts.keys, prompts.values)
         )
         self._num_tokens, self._device = 0, prompts.device
+        self._newest_1 = torch.zeros(1, dtype=torch.long, device=prompts.device)
+        self._written_QT = self._newest_1.new_zeros((0, 0), dtype=torch.bool)
         self._batches = [_prompt_batch(prompts, numbers) for numbers in prompts.layout.batches]
         self._find_rows()
 
@@ -68,7 +78,23 @@ class DecodeAttention:
         for parts in (self._keys, self._values):
             for layer, x in parts.items():
                 if self._num_tokens > x.shape[2]:
-                    parts[layer] = torch.cat((x, torch.empty_like(x)), dim=2)
+                    more = torch.zeros_like if self.is_static else torch.empty_like
+                    parts[layer] = torch.cat((x, more(x)), dim=2)
+        if self.is_static:
+            self._show_written()
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and room of a static step: while they stay, so does its memory."""
+        _, num_rows, room, _ = next(iter(self._keys.values())).shape
+        return num_rows, room
+
+    def _show_written(self) -> None:
+        num_K, num_R, num_T, _ = next(iter(self._keys.values())).shape
+        if self._written_QT.shape != (num_K * num_R, num_T):
+            self._written_QT = self._written_QT.new_zeros(num_K * num_R, num_T)
+        self._written_QT[:, : self._num_tokens] = True
+        self._newest_1.fill_(self._num_tokens - 1)
 
     def keep(self, stay: Sequence[int]) -> None:
         """Drop the rows that have ended; ``stay``: the numbers of the others, in order."""
@@ -83,15 +109,24 @@ class DecodeAttention:
         self._find_rows()
 
     def attend(self, layer: int, query_KRgD: Tensor, key_KRD: Tensor, value_KRD: Tensor, scaling: float) -> Tensor:
+        keys, values, written = self._with_newest(layer, key_KRD, value_KRD)
+        query_KRgD = query_KRgD.contiguous()
+        # nothing is causal here: all queries on the same keys may stand in one column, one product for all
+        found, lse = attend(query_KRgD.flatten(0, 1)[:, :, None], keys, values, scaling, seen_KS=written)
+        own = found.reshape(query_KRgD.shape), lse.reshape(query_KRgD.shape[:3])
+        return merge_found(self._over_prompts(layer, query_KRgD, scaling), own)
+
+    def _with_newest(self, layer: int, key_KRD: Tensor, value_KRD: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """The rows' keys and values (K * R, tokens, D) with the newest, and which of them are written, if not all."""
+        if self.is_static:
+            for room, new in ((self._keys[layer], key_KRD), (self._values[layer], value_KRD)):
+                room.index_copy_(2, self._newest_1, new[:, :, None].to(room.dtype))
+            return self._keys[layer].flatten(0, 1), self._values[layer].flatten(0, 1), self._written_QT
         newest = self._num_tokens - 1
         self._keys[layer][:, :, newest] = key_KRD
         self._values[layer][:, :, newest] = value_KRD
         keys, values = (x[layer][:, :, : self._num_tokens].flatten(0, 1) for x in (self._keys, self._values))
-        query_KRgD = query_KRgD.contiguous()
-        # nothing is causal here: all queries on the same keys may stand in one column, one product for all
-        found, lse = attend(query_KRgD.flatten(0, 1)[:, :, None], keys, values, scaling)
-        written = found.reshape(query_KRgD.shape), lse.reshape(query_KRgD.shape[:3])
-        return merge_found(self._over_prompts(layer, query_KRgD, scaling), written)
+        return keys, values, None
 
     def _over_prompts(self, layer: int, query_KRgD: Tensor, scaling: float) -> Attended:
         parts = [(batch.rows, self._over(batch, layer, query_KRgD, scaling)) for batch in self._batches if batch.rows]

@@ -21,6 +21,7 @@ class RaggedIndex:
     index_PT: Tensor  # anything where padded
     real_PT: Tensor  # bool
     token_M: Tensor
+    place_M: tuple[Tensor, Tensor]  # of every token its sequence and its place there: known without waiting for a GPU
 
     @classmethod
     def of(cls, sequences: Sequence[Sequence[int]], device: torch.device | None = None) -> Self:
@@ -35,9 +36,11 @@ class RaggedIndex:
         real_PT = (order_T < lengths_P1).to(device)
         token_M = torch.tensor([token for sequence in sequences for token in sequence], dtype=torch.long, device=device)
         index_PT = torch.zeros(real_PT.shape, dtype=torch.long, device=device).masked_scatter(real_PT, token_M)
+        sequence_M, order_M = real_PT.nonzero(as_tuple=True)
+        place_M = (sequence_M, order_M)
         first = sequences[0]
         is_run = len(sequences) == 1 and isinstance(first, range)
-        return cls(slice(first[0], first[-1] + 1) if is_run and first else None, index_PT, real_PT, token_M)
+        return cls(slice(first[0], first[-1] + 1) if is_run and first else None, index_PT, real_PT, token_M, place_M)
 
     def batch(self, x_KN: Tensor) -> Tensor:
         """(K, N, …) -> (K * P, T, …)."""
@@ -45,7 +48,9 @@ class RaggedIndex:
 
     def flat(self, x_QT: Tensor) -> Tensor:
         """(K * P, T, …) -> (K, M, …): without what was padded."""
-        return x_QT.unflatten(0, (-1, len(self.real_PT)))[:, self.real_PT] if self.one is None else x_QT
+        if self.one is not None:
+            return x_QT
+        return x_QT.unflatten(0, (-1, len(self.real_PT)))[:, *self.place_M]
 
     def of_row(self, x_KN: Tensor) -> Tensor:
         """(K, N, …) -> (K, M, …)."""

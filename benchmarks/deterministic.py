@@ -1,7 +1,7 @@
 """A GRPO step on a GPU, as it is and with deterministic algorithms: seconds, memory, and whether two runs are equal.
 
-    python -m benchmarks.gpu
-    python -m benchmarks.gpu --device cpu --side 4 --new_tokens 4 --repetitions 1
+    python -m benchmarks.deterministic
+    python -m benchmarks.deterministic --device cpu --side 4 --new_tokens 4 --repetitions 1
 
 ``trainer.deterministic: true`` asks for the same algorithms. Both ways take turns in processes of their own, since the
 setting is for a whole process. Prints one JSON object: medians with the least and the most, and by way whether the
@@ -51,7 +51,7 @@ def in_a_process(work: Work, folder: Path, device: str, deterministic: bool) -> 
     command = [
         sys.executable,
         "-m",
-        "benchmarks.gpu",
+        "benchmarks.deterministic",
         "--one",
         json.dumps([work.as_dict(), str(folder), deterministic]),
     ]
