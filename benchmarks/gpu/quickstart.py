@@ -18,7 +18,7 @@ def quickstart(small: bool, device: torch.device) -> dict[str, Any]:
     ours, clock, seconds, losses = OurStep(work, TINY_FOLDER, device.type), Phases(), [], []
     for number in range(2):
         start_s = time.perf_counter()
-        losses.append(float(ours.take(number, clock).loss))
+        losses.append(float(ours.take(number, clock).loss.detach()))
         settle(device)
         seconds.append(time.perf_counter() - start_s)
     return {"seconds": seconds[1], "losses": losses, "phases_s": dict(clock.seconds)}
