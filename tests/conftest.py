@@ -67,7 +67,9 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session", params=["qwen2_5_vl", "qwen3_vl"])  # all of ``FAMILIES``, without an import
+@pytest.fixture(
+    scope="session", params=["qwen2_5_vl", "qwen3_vl", "qwen2_vl"]
+)  # all of ``FAMILIES``, without an import
 def checkpoint(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
     """A small checkpoint of every family: ``policy.checkpoint`` of the packaged policy, or of a random one."""
     from tests.families import PACKAGED, random_checkpoint

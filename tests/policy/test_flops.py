@@ -63,9 +63,8 @@ def test_products_are_those_that_torch_counts(tiny: PolicyBackbone, prompts: lis
     text, vision = tiny.text_config, tiny.vision_config
     one_token = row_flops(text, 1, []) - 4 * text.num_hidden_layers * text.num_attention_heads * head_size(text)
     pairs = vision.depth * prompt.grid_thw[0] * (prompt.grid_thw[1] * prompt.grid_thw[2]) ** 2
-    tower = (
-        tiny.family.tower_flops(vision, prompt.grid_thw) - 4 * vision.hidden_size * pairs
-    )  # a frame is one window here
+    hidden = tiny.family.tower_sizes(vision).hidden_size
+    tower = tiny.family.tower_flops(vision, prompt.grid_thw) - 4 * hidden * pairs  # a frame is one window here
     assert num_patches == 12
     assert products == pytest.approx(one_token * num_tokens + tower)
 

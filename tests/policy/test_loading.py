@@ -91,7 +91,7 @@ def test_another_architecture_is_refused_before_a_weight_is_read(copied: Path) -
     config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
     (copied / "config.json").write_text(json.dumps({**config, "model_type": "qwen2"}), encoding="utf-8")
     (copied / "model.safetensors").unlink()
-    with pytest.raises(ValueError, match=r"is of the architecture qwen2; known are qwen2_5_vl, qwen3_vl"):
+    with pytest.raises(ValueError, match=r"is of the architecture qwen2; known are qwen2_5_vl, qwen3_vl, qwen2_vl"):
         PolicyBackbone(PolicySettings(checkpoint=str(copied)))
 
 
@@ -100,3 +100,13 @@ def test_a_torn_file_is_named(copied: Path) -> None:
     file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(ValueError, match=r"policy\.checkpoint: cannot load .*copied"):
         PolicyBackbone(PolicySettings(checkpoint=str(copied)))
+
+
+def test_a_tower_of_another_geometry_is_refused(copied: Path) -> None:
+    config = json.loads((copied / "config.json").read_text(encoding="utf-8"))
+    config["vision_config"]["patch_size"] = 16
+    (copied / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    with pytest.raises(
+        ValueError, match=r"copied.config\.json has vision_config\.patch_size, .* \(16, 2, 2\); a qwen2_5"
+    ):
+        PolicyBackbone(PolicySettings(checkpoint=str(copied / "config.json")))

@@ -1,14 +1,10 @@
 """The report in words and as JSON."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
 
 from tvg_lightning.__main__ import main
-from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.loading import TINY_FOLDER
 
 
 def test_the_tiny_policy_fits_everywhere(capsys: pytest.CaptureFixture[str]) -> None:
@@ -40,14 +36,10 @@ def test_json_agrees_with_itself(capsys: pytest.CaptureFixture[str]) -> None:
     assert found["phases"]["update"]["reference"] > without["phases"]["update"]["reference"] == 0
 
 
-def test_a_token_is_as_large_as_the_policys(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """64 pairs of frames, 720 x 1280 in 1,000 tokens at most: 23 x 42 of 28 x 28 pixels each, or 22 x 40 of 32 x 32."""
-    large = Path(shutil.copy(TINY_FOLDER / "config.json", tmp_path)).parent
-    for policy, side, tokens in (("tiny", 28, 23 * 42), (large, 32, 22 * 40)):
-        monkeypatch.setattr(PolicyBackbone, "side", side)
-        main(["plan", "--policy", str(policy), "--max_tokens", "1000", "--json"])
+def test_a_token_is_as_large_as_the_policys(capsys: pytest.CaptureFixture[str]) -> None:
+    """128 frames of 720 x 1280 with 1,000 tokens at most: 64 pairs of 23 x 42, or 22 x 40 where patches are of 16."""
+    for policy, tokens in (("tiny", 23 * 42), ("qwen3_vl_2b", 22 * 40)):
+        main(["plan", "--policy", policy, "--max_tokens", "1000", "--json"])
         found = json.loads(capsys.readouterr().out.splitlines()[-1])
         assert found["prompt_tokens"] == 300 + 64 * tokens
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.families.family import Family
+from tvg_lightning.policy.families.family import Family, TowerSizes
 from tvg_lightning.policy.loading import ARCHITECTURES, TINY_FOLDER
 from tvg_lightning.policy.settings import PolicySettings
 
@@ -24,6 +24,7 @@ class Architecture:
 
     text: Any  # the configs of the language model and the vision tower, of the family's classes
     vision: Any
+    tower: TowerSizes
     family: Family
     side: int  # pixels of a video token's side
     total: int
@@ -71,6 +72,7 @@ def _count(settings: PolicySettings, quantized: bool) -> Architecture:
     return Architecture(
         policy.text_config,
         policy.vision_config,
+        policy.family.tower_sizes(policy.vision_config),
         policy.family,
         policy.side,
         total=_numbers(policy),

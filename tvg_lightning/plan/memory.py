@@ -96,9 +96,9 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         gradients=False,
         copies=parameters.rollout_copies(architecture, settings),
         keys_values=(prompts + num_rows * room) * width,
-        activations=activations.tower(architecture.vision, settings),
+        activations=activations.tower(architecture.tower, settings),
         temporary=max(
-            activations.vision_pass(architecture.vision, settings),
+            activations.vision_pass(architecture.tower, settings),
             activations.prefill(text, prompts, settings),
             growing + 20.0 * num_rows * text.vocab_size,
         ),
@@ -118,7 +118,7 @@ def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held
         settings,
         gradients=False,
         copies=parameters.loss_copies(architecture, settings, num_layers),
-        activations=activations.decoder(text, settings) + activations.tower(architecture.vision, settings),
+        activations=activations.decoder(text, settings) + activations.tower(architecture.tower, settings),
         temporary=max(_at_head(architecture, settings), parameters.head_gradient(architecture, settings) + last),
     )
 
@@ -126,7 +126,7 @@ def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held
 def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
     """All gradients are there; at work is the first layer, or the embedding, whichever needs more."""
     own = settings.row_tokens * architecture.text.hidden_size * settings.stream_bytes
-    kept = own + activations.tower(architecture.vision, settings)
+    kept = own + activations.tower(architecture.tower, settings)
     root = parameters.head_gradient(architecture, settings) if settings.is_sharded else 0.0  # which is cut last
     copies, at_layer = parameters.loss_copies(architecture, settings), root + _one_layer(architecture, settings)
     first_layer = _held(architecture, settings, True, copies=copies, activations=kept, temporary=at_layer)

@@ -39,6 +39,7 @@ def load_model(settings: PolicySettings) -> PreTrainedModel:
         model = architecture_model(Path(settings.checkpoint), dtype)
     else:
         model = _pretrained(settings, family, dtype)
+    _check_geometry(model.config.vision_config, family, settings.checkpoint)
     # not asked for at loading, where any name with "flash" in it sends transformers to look for a kernel
     model.model.visual.config._attn_implementation = WINDOWED_ATTENTION
     family.make_lean(model)
@@ -51,6 +52,16 @@ def load_model(settings: PolicySettings) -> PreTrainedModel:
             if "lora_" in name:
                 parameter.data = parameter.data.float()  # small steps would be lost in bfloat16
     return model
+
+
+def _check_geometry(vision: Any, family: Family, checkpoint: str) -> None:
+    """Refuse a tower that reads other pieces of a video than its family's do."""
+    g, found = family.geometry, (vision.patch_size, vision.spatial_merge_size, vision.temporal_patch_size)
+    if found != (g.patch, g.merge, g.temporal):
+        raise ValueError(
+            f"policy.checkpoint: {checkpoint} has vision_config.patch_size, spatial_merge_size and temporal_patch_size "
+            f"{found}; a {family.model_type} has {(g.patch, g.merge, g.temporal)}"
+        )
 
 
 def architecture_model(path: Path, dtype: torch.dtype) -> PreTrainedModel:

@@ -27,6 +27,7 @@ def test_every_family_has_a_checkpoint_for_tests() -> None:
 @pytest.mark.parametrize("other", ["glm4v", None, ["qwen2_5_vl"]])
 def test_another_is_refused_and_those_known_are_named(other: object) -> None:
     with pytest.raises(
-        ValueError, match=r"policy\.checkpoint: some/model is of the architecture .*known are qwen2_5_vl, qwen3_vl"
+        ValueError,
+        match=r"policy\.checkpoint: some/model is of the architecture .*known are qwen2_5_vl, qwen3_vl, qwen2_vl",
     ):
         family_of(other, "some/model")

@@ -28,6 +28,35 @@ class PromptVideo:
 
 
 @dataclass(frozen=True, slots=True)
+class TowerSizes:
+    """A vision tower in numbers, whatever its config calls them."""
+
+    depth: int  # blocks
+    hidden_size: int
+    intermediate_size: int
+    num_heads: int
+    out_hidden_size: int  # of a video token's features, one layer's
+    has_gates: bool = False  # MLPs of three products instead of two
+    num_mergers: int = 1  # each of two products, over all patches of a token
+
+    def flops(self, geometry: Geometry, grid_thw: Grid, pairs: float) -> float:
+        """Operations of one forward pass over one video, mergers included.
+
+        ``pairs``: of patches that see each other, summed over blocks.
+
+        >>> g = Geometry(patch=1, merge=1, temporal=1, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0))  # 3 numbers a patch
+        >>> TowerSizes(1, 2, 5, 1, 7).flops(g, (1, 1, 1), pairs=1)  # 2 * (3*2 + 4*2*2 + 2*2*5 + 2 * (2 + 7)) + 4 * 2
+        128.0
+        """
+        num_patches = grid_thw[0] * grid_thw[1] * grid_thw[2]
+        mlp = (3 if self.has_gates else 2) * self.hidden_size * self.intermediate_size
+        merged = self.hidden_size * geometry.merge**2
+        mergers = self.num_mergers * merged * (merged + self.out_hidden_size) / geometry.merge**2
+        products = geometry.numbers * self.hidden_size + self.depth * (4 * self.hidden_size**2 + mlp) + mergers
+        return 2.0 * products * num_patches + 4.0 * self.hidden_size * pairs
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """One architecture, known by the ``model_type`` of its config.json.
 
@@ -48,4 +77,5 @@ class Family:
     video_features: Callable[[nn.Module, Tensor, Tensor], Tensor]  # of a vision tower
     mergers: Callable[[Any], Sequence[nn.Module]]  # of a vision tower: what ``train_merger`` trains
     make_lean: Callable[[Any], None]
+    tower_sizes: Callable[[Any], TowerSizes]  # of a tower's config
     tower_flops: Callable[[Any, Grid], float]  # of a tower's config: one forward pass, mergers included

@@ -2,9 +2,10 @@
 
 from tvg_lightning.policy.families.family import Family
 from tvg_lightning.policy.families.qwen2_5_vl import QWEN2_5_VL
+from tvg_lightning.policy.families.qwen2_vl import QWEN2_VL
 from tvg_lightning.policy.families.qwen3_vl import QWEN3_VL
 
-FAMILIES = {family.model_type: family for family in (QWEN2_5_VL, QWEN3_VL)}
+FAMILIES = {family.model_type: family for family in (QWEN2_5_VL, QWEN3_VL, QWEN2_VL)}
 
 
 def family_of(model_type: object, checkpoint: str) -> Family:

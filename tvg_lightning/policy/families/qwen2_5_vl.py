@@ -8,7 +8,7 @@ from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVi
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention, Qwen2_5_VLRMSNorm
 
 from tvg_lightning.policy.chat import video_run
-from tvg_lightning.policy.families.family import Family, PromptVideo
+from tvg_lightning.policy.families.family import Family, PromptVideo, TowerSizes
 from tvg_lightning.policy.lean_modules import LeanAttention, LeanMLP, LeanPatchEmbedding, make_norms_lean
 from tvg_lightning.policy.mrope import grid_block
 from tvg_lightning.policy.patches import CHANNEL_MEAN, CHANNEL_STD, Geometry, Grid
@@ -91,22 +91,21 @@ def make_lean(model: Qwen2_5_VLForConditionalGeneration) -> None:
     make_norms_lean(model, Qwen2_5_VLRMSNorm)
 
 
+def tower_sizes(vision: Qwen2_5_VLVisionConfig) -> TowerSizes:
+    """Sizes of the tower, as its config has them."""
+    sizes = vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads, vision.out_hidden_size
+    return TowerSizes(*sizes, has_gates=True)
+
+
 def tower_flops(vision: Qwen2_5_VLVisionConfig, grid_thw: Grid) -> float:
     """Operations of one forward pass of the vision tower and its merger over one video."""
     num_t, num_h, num_w = grid_thw
-    num_patches, hidden = num_t * num_h * num_w, vision.hidden_size
-    patch_size, num_frames = vision.patch_size, vision.temporal_patch_size
-    assert isinstance(patch_size, int) and isinstance(num_frames, int)
-    patch = vision.in_channels * num_frames * patch_size**2
-    blocks = vision.depth * (4 * hidden**2 + 3 * hidden * vision.intermediate_size)
-    merged = hidden * vision.spatial_merge_size**2
-    merger = merged * (merged + vision.out_hidden_size) / vision.spatial_merge_size**2
     num_full = len(vision.fullatt_block_indexes)
-    window = vision.window_size // patch_size
+    window = vision.window_size // GEOMETRY.patch
     pairs_full = num_t * (num_h * num_w) ** 2
     pairs_window = num_t * _squares(num_h, window) * _squares(num_w, window)
     pairs = num_full * pairs_full + (vision.depth - num_full) * pairs_window
-    return 2.0 * (patch * hidden + blocks + merger) * num_patches + 4.0 * hidden * pairs
+    return tower_sizes(vision).flops(GEOMETRY, grid_thw, pairs)
 
 
 def _squares(length: int, window: int) -> int:
@@ -129,5 +128,6 @@ QWEN2_5_VL = Family(
     video_features=video_features,
     mergers=mergers,
     make_lean=make_lean,
+    tower_sizes=tower_sizes,
     tower_flops=tower_flops,
 )

@@ -11,7 +11,7 @@ from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionCon
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextAttention, Qwen3VLTextRMSNorm
 
 from tvg_lightning.policy.chat import video_run
-from tvg_lightning.policy.families.family import Family, PromptVideo
+from tvg_lightning.policy.families.family import Family, PromptVideo, TowerSizes
 from tvg_lightning.policy.lean_modules import LeanAttention, LeanMLP, LeanPatchEmbedding, make_norms_lean
 from tvg_lightning.policy.mrope import grid_block
 from tvg_lightning.policy.patches import Geometry, Grid
@@ -76,16 +76,16 @@ def make_lean(model: Qwen3VLForConditionalGeneration) -> None:
     make_norms_lean(model, Qwen3VLTextRMSNorm)
 
 
+def tower_sizes(vision: Qwen3VLVisionConfig) -> TowerSizes:
+    """Sizes of the tower, with one merger more for each layer of the language model that gets features."""
+    sizes = vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads, vision.out_hidden_size
+    return TowerSizes(*sizes, num_mergers=1 + len(vision.deepstack_visual_indexes))
+
+
 def tower_flops(vision: Qwen3VLVisionConfig, grid_thw: Grid) -> float:
     """Operations of one forward pass of the vision tower and its mergers over one video; a pair sees itself alone."""
     num_t, num_h, num_w = grid_thw
-    num_patches, hidden = num_t * num_h * num_w, vision.hidden_size
-    blocks = vision.depth * (4 * hidden**2 + 2 * hidden * vision.intermediate_size)
-    merged = hidden * vision.spatial_merge_size**2
-    num_mergers = 1 + len(vision.deepstack_visual_indexes)
-    merging = num_mergers * merged * (merged + vision.out_hidden_size) / vision.spatial_merge_size**2
-    pairs = vision.depth * num_t * (num_h * num_w) ** 2
-    return 2.0 * (GEOMETRY.numbers * hidden + blocks + merging) * num_patches + 4.0 * hidden * pairs
+    return tower_sizes(vision).flops(GEOMETRY, grid_thw, vision.depth * num_t * (num_h * num_w) ** 2)
 
 
 QWEN3_VL = Family(
@@ -99,5 +99,6 @@ QWEN3_VL = Family(
     video_features=video_features,
     mergers=mergers,
     make_lean=make_lean,
+    tower_sizes=tower_sizes,
     tower_flops=tower_flops,
 )
