@@ -45,6 +45,7 @@ FLOORS = {
     "tvg_lightning.diagnosis": 5,
     "tvg_lightning.failures": 5,
     "tvg_lightning.browsing": 6,
+    "tvg_lightning.pages": 6,
     "tvg_lightning.plan": 5,
     "tvg_lightning.sample_files": 5,
     "tvg_lightning.data_plan": 5,

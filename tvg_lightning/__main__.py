@@ -2,6 +2,7 @@
 
 import inspect
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from itertools import takewhile
 from json import dumps
@@ -33,6 +34,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "compare": "compare.main",
     "diagnose": "diagnose.main",
     "traces": "traces.main",
+    "ground": "ground.main",
     "export": "export.main",
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",
@@ -96,7 +98,8 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
 
     ``--json`` alone is ``--json=true``; ``--traces a b``, ``--traces=a`` (a file that the parser would open) and, for a
     first parameter that is a list, values that belong to no option (``probe a b``, ``probe --json a``) become one JSON
-    list. ``score a`` is ``score --predictions=a``.
+    list. Single parameters that must be given may stand before that list: ``ground VIDEO QUERY QUERY``. ``score a`` is
+    ``score --predictions=a``.
     """
     command: Any = commands
     names: list[str] = []
@@ -108,10 +111,10 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
     parameters = inspect.signature(command).parameters
     lists = [f"--{name}" for name, p in parameters.items() if get_origin(p.annotation) is list]
     flags = [f"--{name}" for name, p in parameters.items() if p.annotation is bool]
-    first = next((name for name in lists[:1] if name == f"--{next(iter(parameters))}"), None)
-    single = PLAIN.get(names[0])
-    if single in parameters:
-        first = f"--{single}"
+    single, first = _leading(parameters)
+    alone = PLAIN.get(names[0])
+    if alone in parameters:
+        first = f"--{alone}"
     given = args[len(names) :]
     plain: list[str] = []
     rest: list[str] = []
@@ -132,11 +135,25 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
             rest.append(f"{option}=true")
         else:  # its value, if it stands apart, goes with it
             rest += [option, *([given.pop(0)] if values and "=" not in option else [])]
-    if plain and single in parameters:
+    if plain and alone in parameters:
         if len(plain) > 1 or any(option.startswith(f"{first}=") for option in rest):
-            raise ValueError(f"{names[0]} takes one file of {single}: give it once, and nothing beside ({plain[-1]})")
+            raise ValueError(f"{names[0]} takes one file of {alone}: give it once, and nothing beside ({plain[-1]})")
         return [*names, f"{first}={plain[0]}", *rest]
-    return [*names, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
+    named = [f"{name}={value}" for name, value in zip(single, plain, strict=False)]
+    plain = plain[len(single) :]
+    return [*names, *named, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
+
+
+def _leading(parameters: Mapping[str, inspect.Parameter]) -> tuple[list[str], str | None]:
+    """The options that a command's plain values are for: single ones that must be given, and the list behind them."""
+    single: list[str] = []
+    for name, parameter in parameters.items():
+        if get_origin(parameter.annotation) is list:
+            return single, f"--{name}"
+        if parameter.default is not parameter.empty:
+            break
+        single.append(f"--{name}")
+    return [], None
 
 
 def console() -> None:

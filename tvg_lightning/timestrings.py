@@ -104,10 +104,14 @@ def stated_windows(text: str) -> list[Span]:
     >>> stated_windows("2 men, 3 dogs: from 1 minute 5 seconds until 1:20; then [90.5, 90.5]")
     [Span(start_s=65.0, end_s=80.0), Span(start_s=90.5, end_s=90.5)]
     """
-    text, has_decimal_commas = plain_english(text)
-    times = _whole(text, list(_times(text)), has_decimal_commas)
+    plain, has_decimal_commas = plain_english(text)
+    return [window for window, _, _ in _stated(plain, _whole(plain, list(_times(plain)), has_decimal_commas))]
+
+
+def _stated(text: str, times: list[_Time]) -> list[tuple[Span, _Time, _Time]]:
+    """The windows that a text in plain English states, each with the two times that it is made of."""
     links = [*(_link(text, first, second) for first, second in pairwise(times)), _NOT]
-    found: list[tuple[bool, Span]] = []
+    found: list[tuple[bool, Span, _Time, _Time]] = []
     at = 0
     while at < len(times) - 1:
         first, second = times[at], times[at + 1]
@@ -116,11 +120,44 @@ def stated_windows(text: str) -> list[Span]:
             at += 1
             continue
         is_sure = links[at] >= _DASHED or first.opened or _UNIT.search(second.text) is not None
-        found.append((is_sure, _window(first.text, second.text)))
+        found.append((is_sure, _window(first.text, second.text), first, second))
         at += 2
-    has_sure = any(is_sure for is_sure, _ in found)
-    kept = [window for is_sure, window in found if is_sure or not has_sure]
-    return [window for window in kept if math.isfinite(window.start_s) and math.isfinite(window.end_s)]
+    has_sure = any(is_sure for is_sure, *_ in found)
+    kept = [(window, first, second) for is_sure, window, first, second in found if is_sure or not has_sure]
+    return [one for one in kept if math.isfinite(one[0].start_s) and math.isfinite(one[0].end_s)]
+
+
+def stated_places(text: str) -> list[tuple[int, int, Span]]:
+    """The places of a text's times: characters ``start`` to ``end`` state a window, or an instant with its unit.
+
+    In order and apart from each other; an instant is a span of no length. The windows are those of
+    ``stated_windows``, but for those whose words are not found in the text as it stands, such as ``from 3`` in a table.
+
+    >>> text = "At 2.5 s it rises, <t>3.0 to 4.5</t>, not 7 men."
+    >>> [(text[start:end], span.start_s, span.end_s) for start, end, span in stated_places(text)]
+    [('2.5 s', 2.5, 2.5), ('3.0 to 4.5', 3.0, 4.5)]
+    """
+    plain, has_decimal_commas = plain_english(text)
+    times = _whole(plain, list(_times(plain)), has_decimal_commas)
+    windows = {first: (window, second) for window, first, second in _stated(plain, times)}
+    places: list[tuple[int, int, Span]] = []
+    behind = 0  # what stands before it in the text is done; the plain text may have other places
+    taken: _Time | None = None  # the end of the last window
+    for time in times:
+        start = text.find(time.text, behind)
+        if start < 0:
+            continue
+        behind = start + len(time.text)
+        if time is taken and places:
+            places[-1] = (places[-1][0], behind, places[-1][2])
+            taken = None
+        elif time in windows:
+            window, taken = windows[time]
+            places.append((start, behind, window))
+        elif _has_unit(time):
+            instant_s = _seconds(time.text)
+            places += [(start, behind, Span(instant_s, instant_s))] if math.isfinite(instant_s) else []
+    return places
 
 
 def names_time(text: str) -> bool:
@@ -129,11 +166,14 @@ def names_time(text: str) -> bool:
     >>> [names_time(text) for text in ("At 12.5 s it rises.", "from 3 to 8", "by 01:05", "The 2nd of 3 men rises.")]
     [True, True, True, False]
     """
-    is_told = any(
-        _IS_CLOCK.match(time.text) or _PART.findall(time.text)[-1][1] or _UNIT_BEFORE.fullmatch("".join(time.words[:1]))
-        for time in _times(plain_english(text)[0])
-    )
-    return is_told or bool(stated_windows(text))
+    return any(map(_has_unit, _times(plain_english(text)[0]))) or bool(stated_windows(text))
+
+
+def _has_unit(time: _Time) -> bool:
+    """True for a time that is one also when it stands alone."""
+    is_clock = _IS_CLOCK.match(time.text) is not None
+    has_unit_behind = bool(_PART.findall(time.text)[-1][1])
+    return is_clock or has_unit_behind or _UNIT_BEFORE.fullmatch("".join(time.words[:1])) is not None
 
 
 def _times(text: str) -> Iterator[_Time]:

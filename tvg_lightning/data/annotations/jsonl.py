@@ -63,7 +63,7 @@ def _to_record(file: Path, location: Location, index: int, given: Mapping[str, A
         video,
         duration_s,
         query,
-        _windows(given),
+        windows_of(given),
         cut,
         fixed,
         kind(given, "kind") if "kind" in given else "",
@@ -82,7 +82,8 @@ def _weight(given: Mapping[str, Any]) -> float:
     return float(weight)
 
 
-def _windows(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
+def windows_of(given: Mapping[str, Any]) -> tuple[Span, ...] | None:
+    """The true windows of an object: (): not in the video; None: unknown; ValueError where it does not say them."""
     if "windows" in given:
         if "start" in given or "end" in given:
             raise ValueError("both windows and start/end are given; keep one of them")

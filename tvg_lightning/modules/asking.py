@@ -1,0 +1,103 @@
+"""Questions about one video, asked of a policy outside of a run: the reader, engine and parser of ``predict``."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from tvg_lightning.data.item_reader import ItemReader
+from tvg_lightning.data.items import Question
+from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings
+from tvg_lightning.modules.evaluation import Evaluated, evaluate
+from tvg_lightning.modules.settings import EvaluationSettings
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.export import check_base, read_trained
+from tvg_lightning.policy.generation import generate
+from tvg_lightning.policy.settings import DType, PolicySettings
+from tvg_lightning.schema import AnswerFormat, Sample, Task
+
+TINY_PARAMETERS = 10_000_000  # a policy with fewer is of the kind that comes with this package
+BATCH = 4  # questions at a time
+
+
+@dataclass(frozen=True)
+class AskSettings:
+    """Frames that the policy sees and the length of its answers; None: as fits the policy (``settled``).
+
+    ``fps``: frames a second, of which at most ``max_frames`` are taken, spread over the whole video. ``max_pixels``:
+    of one frame. ``max_new_tokens``: of one answer.
+    """
+
+    fps: float = 2.0
+    max_frames: int | None = None
+    max_pixels: int | None = None
+    max_new_tokens: int | None = None
+
+    def settled(self, is_tiny: bool) -> "AskSettings":
+        """The settings with numbers for all: those the packaged policy knows, or room for a published one."""
+        frames, pixels, tokens = (40, SIDE_FACTOR**2, 96) if is_tiny else (128, 128 * SIDE_FACTOR**2, 512)
+        return replace(
+            self,
+            max_frames=self.max_frames or frames,
+            max_pixels=self.max_pixels or pixels,
+            max_new_tokens=self.max_new_tokens or tokens,
+        )
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"--fps must be a positive number, not {self.fps}")
+        for name in ("max_frames", "max_pixels", "max_new_tokens"):
+            if (value := self.__dict__[name]) is not None and value < 1:
+                raise ValueError(f"--{name} must be at least 1, not {value}")
+
+
+def load_policy(name: str) -> PolicyBackbone:
+    """A policy by the name of a checkpoint of training (``.ckpt``), or as in ``policy.checkpoint``, ready to answer.
+
+    On a GPU, where there is one, and then in bfloat16.
+    """
+    has_gpu = torch.cuda.is_available()
+    dtype: DType = "bfloat16" if has_gpu else "float32"
+    if not name.endswith(".ckpt"):
+        policy = PolicyBackbone(PolicySettings(checkpoint=name, dtype=dtype))
+    else:
+        if not Path(name).exists():
+            raise ValueError(f"--policy: there is no checkpoint {name}")
+        trained = read_trained(Path(name))
+        check_base(trained)
+        policy = PolicyBackbone(replace(trained.settings, dtype=dtype, gradient_checkpointing=False))
+        found = policy.model.load_state_dict(trained.weights, strict=trained.settings.tuning == "full")
+        if found.unexpected_keys:
+            raise ValueError(
+                f"--policy: {name} holds weights that its base has no place for: {found.unexpected_keys[0]}"
+            )
+    return policy.to("cuda" if has_gpu else "cpu").eval()
+
+
+def num_parameters(policy: PolicyBackbone) -> int:
+    """The number of weights of a policy."""
+    return sum(parameter.numel() for parameter in policy.parameters())
+
+
+def ask(
+    policy: PolicyBackbone, folder: Path, samples: Sequence[Sample], form: AnswerFormat, settings: AskSettings
+) -> Iterator[Evaluated]:
+    """Greedy answers to questions about one video in ``folder``, which is read once; ValueError where it cannot be.
+
+    ``settings`` are settled.
+    """
+    assert settings.max_frames and settings.max_pixels and settings.max_new_tokens
+    most = max(2, settings.max_frames - settings.max_frames % 2)
+    least_pixels = min(SIDE_FACTOR**2, settings.max_pixels)
+    frames = FrameSettings(settings.fps, most, max_pixels=settings.max_pixels, min_pixels=least_pixels)
+    reader = ItemReader.in_this_process(folder, form, frames)
+    questions = [Question(sample, Task.TVG, number) for number, sample in enumerate(samples)]
+    ((first,),) = reader.evaluation([questions[:1]])
+    if first.error is not None:
+        raise ValueError(first.error)
+    items = [reader.maker.make(question, first.clip) for question in questions]
+    evaluation = EvaluationSettings(max_new_tokens=settings.max_new_tokens)
+    for start in range(0, len(items), BATCH):
+        yield from evaluate(policy, items[start : start + BATCH], form, evaluation, generate)
