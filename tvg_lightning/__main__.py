@@ -34,6 +34,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "compare": "compare.main",
     "diagnose": "diagnose.main",
     "traces": "traces.main",
+    "report": "report.main",
     "ground": "ground.main",
     "export": "export.main",
     "plan": "plan.main",

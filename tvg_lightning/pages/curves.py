@@ -1,0 +1,62 @@
+"""Curves of a run as SVG: what a template needs to draw one, in its own coordinates. Pure functions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tvg_lightning.pages.pieces import Json
+
+WIDTH, HEIGHT = 360, 150  # of the area in which curves are drawn
+MAX_POINTS = 120
+
+Points = Sequence[tuple[float, float]]  # step and value, steps rising
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """One line of a chart; ``run`` 0 is drawn whole, 1 (of a second run) dashed."""
+
+    name: str
+    points: Points
+    run: int = 0
+
+
+def binned(points: Points, most: int = MAX_POINTS) -> list[tuple[float, float]]:
+    """At most ``most`` points: means of as many neighbours each, so that no peak is drawn that stands alone.
+
+    >>> binned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], most=2)
+    [(0.5, 2.0), (2.5, 6.0)]
+    """
+    size = -(-len(points) // most) if points else 1
+    groups = [points[at : at + size] for at in range(0, len(points), size)]
+    return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+
+
+def chart(
+    title: str, curves: Sequence[Curve], stages: Mapping[str, tuple[float, float]], top: float | None = None
+) -> Json:
+    """Paths, bands of the stages and the ends of both axes; ``top``: the upper end where it is known, 1 of an IoU."""
+    drawn = [Curve(curve.name, binned(curve.points), curve.run) for curve in curves if curve.points]
+    xs = [x for curve in drawn for x, _ in curve.points] + [x for ends in stages.values() for x in ends]
+    ys = [y for curve in drawn for _, y in curve.points]
+    left, right = min(xs, default=0.0), max(xs, default=1.0)
+    low, high = min(0.0, *ys, 0.0), max(*ys, 0.0, 0.0) if top is None else top
+    right, high = right if right > left else left + 1, high if high > low else low + 1
+
+    def x_of(step: float) -> float:
+        return round((step - left) / (right - left) * WIDTH, 1)
+
+    def y_of(value: float) -> float:
+        return round(HEIGHT - (value - low) / (high - low) * HEIGHT, 1)
+
+    names = list(dict.fromkeys(curve.name for curve in drawn))
+    lines = []
+    for curve in drawn:
+        path = " ".join(f"{'L' if number else 'M'}{x_of(x)} {y_of(y)}" for number, (x, y) in enumerate(curve.points))
+        last = curve.points[-1][1]
+        number = names.index(curve.name)
+        lines.append({"name": curve.name, "path": path, "last": f"{last:.3g}", "number": number, "run": curve.run})
+    bands = [{"name": n, "x": x_of(a), "width": round(x_of(b) - x_of(a), 1)} for n, (a, b) in stages.items()]
+    return {
+        "title": title, "lines": lines, "bands": bands, "low": f"{low:.3g}", "high": f"{high:.3g}",
+        "left": f"{left:g}", "right": f"{right:g}", "width": WIDTH, "height": HEIGHT,
+    }  # fmt: skip
