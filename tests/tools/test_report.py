@@ -23,7 +23,8 @@ def write_run(folder: Path, reward: float = 1.0) -> Path:
     traces = [
         replace(
             GOOD_TRACE, step=step, rollout=k, sample_id=f"s{step % 2}", query=f"Query {step % 2} <b>bold</b>",
-            text=EVIL, reward=reward * step + k, advantage=k - 0.5, rewards={"iou": 0.9}, answer_iou=0.9, anchor_ious=(0.7, 0.8),
+            text=EVIL, reward=reward * step + k, advantage=k - 0.5, rewards={"iou": 0.9}, answer_iou=0.9,
+            anchor_ious=(0.7, 0.8),
         )
         for step in range(10)
         for k in range(3)

@@ -9,9 +9,9 @@ import torch
 
 from tvg_lightning.data.item_reader import ItemReader
 from tvg_lightning.data.items import Question
-from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings
+from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.modules.evaluation import Evaluated, evaluate
-from tvg_lightning.modules.settings import EvaluationSettings
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.export import check_base, read_trained
 from tvg_lightning.policy.generation import generate
@@ -26,29 +26,29 @@ BATCH = 4  # questions at a time
 class AskSettings:
     """Frames that the policy sees and the length of its answers; None: as fits the policy (``settled``).
 
-    ``fps``: frames a second, of which at most ``max_frames`` are taken, spread over the whole video. ``max_pixels``:
-    of one frame. ``max_new_tokens``: of one answer.
+    ``fps``: frames a second, of which at most ``max_frames`` are taken, spread over the whole video. ``max_tokens``:
+    video tokens of one frame. ``max_new_tokens``: of one answer.
     """
 
     fps: float = 2.0
     max_frames: int | None = None
-    max_pixels: int | None = None
+    max_tokens: int | None = None
     max_new_tokens: int | None = None
 
     def settled(self, is_tiny: bool) -> "AskSettings":
         """The settings with numbers for all: those the packaged policy knows, or room for a published one."""
-        frames, pixels, tokens = (40, SIDE_FACTOR**2, 96) if is_tiny else (128, 128 * SIDE_FACTOR**2, 512)
+        frames, seen, written = (40, 1, 96) if is_tiny else (128, 128, 512)
         return replace(
             self,
             max_frames=self.max_frames or frames,
-            max_pixels=self.max_pixels or pixels,
-            max_new_tokens=self.max_new_tokens or tokens,
+            max_tokens=self.max_tokens or seen,
+            max_new_tokens=self.max_new_tokens or written,
         )
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"--fps must be a positive number, not {self.fps}")
-        for name in ("max_frames", "max_pixels", "max_new_tokens"):
+        for name in ("max_frames", "max_tokens", "max_new_tokens"):
             if (value := self.__dict__[name]) is not None and value < 1:
                 raise ValueError(f"--{name} must be at least 1, not {value}")
 
@@ -88,11 +88,10 @@ def ask(
 
     ``settings`` are settled.
     """
-    assert settings.max_frames and settings.max_pixels and settings.max_new_tokens
+    assert settings.max_frames and settings.max_tokens and settings.max_new_tokens
     most = max(2, settings.max_frames - settings.max_frames % 2)
-    least_pixels = min(SIDE_FACTOR**2, settings.max_pixels)
-    frames = FrameSettings(settings.fps, most, max_pixels=settings.max_pixels, min_pixels=least_pixels)
-    reader = ItemReader.in_this_process(folder, form, frames)
+    frames = FrameSettings(settings.fps, most, max_tokens=settings.max_tokens, min_tokens=1)
+    reader = ItemReader.in_this_process(folder, form, frames, side=policy.side)
     questions = [Question(sample, Task.TVG, number) for number, sample in enumerate(samples)]
     ((first,),) = reader.evaluation([questions[:1]])
     if first.error is not None:

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tvg_lightning.data.containers import readable
-from tvg_lightning.data.video import SIDE_FACTOR, FrameSettings, read_clip
+from tvg_lightning.data.video import FrameSettings, read_clip
 from tvg_lightning.pages.pieces import Json
 from tvg_lightning.schema import Span
 
 MIB = 2**20
+_SIDE = 28  # the size of a frame in a strip is counted in squares of 28 x 28 pixels
 JPEG_QUALITY = 80
 _MIME = {".webm": "video/webm", ".mkv": "video/x-matroska", ".mov": "video/quicktime", ".ogv": "video/ogg"}
 
@@ -44,8 +45,8 @@ def read_strip(path: Path, num_frames: int = 24, tokens: int = 24, segment: Span
 
     A file with fewer frames gives those that it has. VideoError where it cannot be read.
     """
-    settings = FrameSettings(uniform_frames=num_frames, max_pixels=tokens * SIDE_FACTOR**2)
-    clip = read_clip(path, settings, segment)
+    settings = FrameSettings(uniform_frames=num_frames, max_tokens=tokens)
+    clip = read_clip(path, settings, segment, side=_SIDE)
     return Strip(clip.frames.numpy(), clip.times_s)
 
 

@@ -37,7 +37,7 @@ def main(
     link: bool = False,
     fps: float = 2.0,
     max_frames: int | None = None,
-    max_pixels: int | None = None,
+    max_tokens: int | None = None,
     max_new_tokens: int | None = None,
 ) -> None:
     """Find when a sentence is true in a video; print the window, and write result.json, a picture and a page.
@@ -60,10 +60,10 @@ def main(
         link: link the video, whatever its size; it must then stay where it is, seen from the page.
         fps: frames a second that the policy sees.
         max_frames: the most frames that it sees, spread over the video (default: 40 for tiny, else 128).
-        max_pixels: the most pixels of a frame (default: 784 for tiny, else 100352).
+        max_tokens: the most video tokens of a frame (default: 1 for tiny, else 128).
         max_new_tokens: the longest answer, in tokens (default: 96 for tiny, else 512).
     """
-    settings, form = AskSettings(fps, max_frames, max_pixels, max_new_tokens), AnswerFormat(Method(method), thought)
+    settings, form = AskSettings(fps, max_frames, max_tokens, max_new_tokens), AnswerFormat(Method(method), thought)
     asked = asked_about(query, queries, truth)
     if not embed_mib >= 0:
         raise ValueError(f"--embed_mib must be 0 or more, not {embed_mib}")
