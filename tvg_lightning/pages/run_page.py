@@ -17,7 +17,7 @@ NUM_SPREAD, NUM_STEPS, NUM_EXAMPLES = 24, 20, 6
 
 @dataclass(slots=True)
 class Shown:
-    """The part of a run that is shown: groups by their numbers, and the completions of every list."""
+    """The part of a run that is shown: groups by their numbers, and the completions in each list of the page."""
 
     groups: dict[int, Json] = field(default_factory=dict)
     lists: dict[str, list[tuple[int, int]]] = field(default_factory=dict)  # list -> (group, completion)

@@ -89,8 +89,8 @@ def _sampled(found: Sequence[Tallies], shown: Sequence[Shown]) -> str:
     num, of = sum(len(one.groups) for one in shown), sum(len(one.groups) for one in found)
     return (
         f"{sum(one.num_traces for one in found):,} completions were read, and all are counted; {num:,} of {of:,} "
-        "groups stand in this page: some evenly spread over the run, up to 20 steps of the queries asked most often, and "
-        "the best, worst, most refined and latest failures, one a query."
+        "groups stand in this page: some evenly spread over the run, up to 20 steps of the queries asked most often, "
+        "and the best, worst, most refined and latest failures, one a query."
     )
 
 
