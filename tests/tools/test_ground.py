@@ -11,13 +11,14 @@ import pytest
 from PIL import Image
 
 from tests.pages.conftest import browser, opened, until
-from tvg_lightning.__main__ import main
+from tvg_lightning.__main__ import COMMANDS, as_the_parser_wants, main
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.pages.films import Strip, film_of, read_strip
 from tvg_lightning.pages.pieces import lanes_of, pieces_of, said
 from tvg_lightning.pages.rendering import write_page
 from tvg_lightning.schema import Answer, Span
 from tvg_lightning.tools.ground import TINY_NOTE, asked_about
+from tvg_lightning.tools.ground import main as ground_main
 
 __all__ = ["browser", "opened"]
 
@@ -66,6 +67,12 @@ def test_three_videos_with_queries(shapes: Path, tmp_path: Path, capsys: pytest.
             assert len(pictures) == len(of_video) and picture.size[0] == 1100
         printed = capsys.readouterr().out
         assert all(f"{s.query}\n    " in printed for s in of_video)
+
+
+def test_the_video_stands_before_the_queries() -> None:
+    assert COMMANDS["ground"] == "ground.main"
+    found = as_the_parser_wants(["ground", "v.mp4", "a b", "--link", "--out", "x"], {"ground": ground_main})
+    assert found == ["ground", "--video=v.mp4", '--query=["a b"]', "--link=true", "--out", "x"]
 
 
 def test_queries_and_truth_are_checked(tmp_path: Path) -> None:
