@@ -14,7 +14,7 @@ ASKED = {*Planner.__annotations__, *(name for name in vars(Planner) if not name.
 
 @pytest.mark.parametrize("module", [GRPOModule, SFTModule, StagedModule])
 def test_a_module_answers_what_it_is_asked(module: type[LightningModule]) -> None:
-    assert {"needs_windows", "needs_targets", "data_plan", "feature_identity", "token_side"} == ASKED
+    assert {"needs_windows", "needs_captions", "needs_targets", "data_plan", "feature_identity", "token_side"} == ASKED
     assert not [name for name in ASKED if not hasattr(module, name)]
 
 

@@ -8,8 +8,8 @@ from tvg_lightning.modules.asking import AskSettings, load_policy
 
 
 def test_settings_fit_the_policy_and_given_ones_stay() -> None:
-    assert AskSettings().settled(is_tiny=True) == AskSettings(2.0, 40, 784, 96)
-    assert AskSettings(max_frames=16).settled(is_tiny=False) == AskSettings(2.0, 16, 128 * 784, 512)
+    assert AskSettings().settled(is_tiny=True) == AskSettings(2.0, 40, 1, 96)
+    assert AskSettings(max_frames=16).settled(is_tiny=False) == AskSettings(2.0, 16, 128, 512)
     with pytest.raises(ValueError, match="--max_frames must be at least 1"):
         AskSettings(max_frames=0)
     with pytest.raises(ValueError, match="--fps"):

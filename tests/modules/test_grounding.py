@@ -35,7 +35,7 @@ def attached(module: SFTModule, **trainer: Any) -> SFTModule:
 def test_where_the_coming_step_is_taken() -> None:
     loop = SimpleNamespace(total_batch_idx=12)
     module = attached(SFTModule(PolicySettings(), seed=7), fit_loop=loop, current_epoch=3, world_size=4)
-    assert module.step_context() == StepContext(seed=7, stage="train", step=12, epoch=3, world_size=4)
+    assert module.step_context() == StepContext(seed=7, stage="train", step=12, epoch=3, world_size=4, epoch_of_stage=3)
 
 
 @pytest.mark.parametrize("precision", ["16-mixed", "16-true"])

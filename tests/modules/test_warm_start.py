@@ -4,6 +4,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,12 +15,13 @@ from tests.doubles import losses
 from tests.modules.test_rollouts import CLIP, CONTEXT, group
 from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.items import Item
-from tvg_lightning.modules.grpo import grpo_update
+from tvg_lightning.modules.grpo import GRPOObjective, grpo_update
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import rollout_metrics
 from tvg_lightning.modules.rollouts import Sampled, Sampler, advantages, learned_rows, prepare
 from tvg_lightning.modules.settings import StageSettings
+from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.warm_start import WarmStartSettings, prefix_ids, prefix_text
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -39,6 +41,9 @@ REWARDS = Rewards(AnswerFormat(Method.TARO), RewardWeights(format=1.0, action_re
 
 def settings(**changes: Any) -> GRPOSettings:
     return GRPOSettings(**{"num_generations": 4, "beta": 0.0, "warm_start": WarmStartSettings(), **changes})
+
+
+GRPO: dict[str, Any] = {"grpo": settings(), "reward": RewardWeights(format=1.0)}
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +136,24 @@ def test_an_update_by_hand(policy: PolicyBackbone) -> None:
     (-(learned.advantage_BR[0] * logp_BGC[0].sum(1)).sum() / mask_BGC.sum()).backward()
     torch.testing.assert_close(found, policy.head.grad, rtol=1e-4, atol=1e-8)
     assert float(found.abs().max()) > 0
+
+
+def test_a_stage_is_warm_throughout() -> None:
+    """Whatever its number in the run; Lightning counts a stage as an epoch."""
+    module = StagedModule(PolicySettings(), [StageSettings("a", steps=1, **GRPO), StageSettings("b", steps=1, **GRPO)])
+    module.stage_index = 1
+    loop = SimpleNamespace(total_batch_idx=9)
+    module._trainer = SimpleNamespace(fit_loop=loop, current_epoch=1, world_size=1)  # type: ignore[assignment]
+    assert module.step_context().epoch_of_stage == 0 and module.needs_captions
+
+
+def test_an_engine_without_prefixes_is_refused() -> None:
+    def engine(policy: Any, prompts: Any, features: Any, num: int, generation: Any, uniform: Any = None) -> Any:
+        raise AssertionError
+
+    with pytest.raises(ValueError, match=r"grpo\.warm_start: the engine cannot begin"):
+        GRPOObjective(settings(), REWARDS, engine)
+    GRPOObjective(settings(warm_start=None), REWARDS, engine)
 
 
 def test_what_a_warm_start_cannot_go_with() -> None:

@@ -11,14 +11,8 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.families.known import FAMILIES
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.tiny_architecture import VOCABULARY, train_tokenizer
-from tvg_lightning.tools.pretrain_tiny import (
-    PretrainSettings,
-    draw_asked,
-    draw_clips,
-    pretrain,
-    what_is_seen,
-    words_between_frames,
-)
+from tvg_lightning.tools.pretrain_scenes import draw_asked, draw_clips, what_is_seen, words_between_frames
+from tvg_lightning.tools.pretrain_tiny import PretrainSettings, pretrain
 
 
 @pytest.mark.parametrize("seed", range(12))

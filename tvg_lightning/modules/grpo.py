@@ -37,6 +37,7 @@ from tvg_lightning.modules.rollouts import (
 )
 from tvg_lightning.modules.settings import check_frames, check_oracle, check_reward, check_rewarded, check_warm_start
 from tvg_lightning.modules.step import StepContext, StepResult
+from tvg_lightning.modules.warm_start import check_engine
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
 from tvg_lightning.policy.generation import RolloutEngine, generate
@@ -50,6 +51,8 @@ class GRPOObjective:
     """GRPO as a training module uses it: a rollout now and then, an update every step."""
 
     def __init__(self, settings: GRPOSettings, rewards: Rewards, engine: RolloutEngine = generate) -> None:
+        if settings.warm_start is not None:
+            check_engine(engine)
         self.settings, self.rewards, self.engine = settings, rewards, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made

@@ -126,7 +126,7 @@ class Sampler:
         positions = [item.position for item in items]
         uniform_NT = self.context.uniforms(positions, settings.num_generations, settings.generation.max_new_tokens)
         prefixes = [self._prefixes(item) for item in items]
-        more = {"prefixes": prefixes} if any(map(any, prefixes)) else {}
+        more: dict[str, Any] = {"prefixes": prefixes} if any(map(any, prefixes)) else {}
         completions = self.engine(
             policy, prompts, features, settings.num_generations, settings.generation, uniform_NT, **more
         )

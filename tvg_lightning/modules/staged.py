@@ -91,7 +91,7 @@ class StagedModule(GroundingModule):
         return sft_step(self.policy, items, self.step_context(), self.phases)
 
     def step_context(self) -> StepContext:
-        return replace(super().step_context(), stage=self.stage.name)
+        return replace(super().step_context(), stage=self.stage.name, epoch_of_stage=0)
 
     def enter_stage(self, index: int) -> None:
         """Begin a stage: from the previous stage's weights or from the base, with itself as its reference."""

@@ -1,9 +1,11 @@
 """TaRO's warm start (arXiv 2606.09248): completions that begin with what happens in the video, as its captions say."""
 
 from dataclasses import dataclass
+from inspect import signature
 from random import Random
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.schema import Sample
 
 
@@ -48,3 +50,12 @@ def prefix_ids(policy: PolicyBackbone, sample: Sample, chooser: Random, max_toke
         return ()
     *ids, _ = policy.text_to_ids(prefix_text(sample, chooser))  # the turn does not end here
     return tuple(ids[: max_tokens // 2])
+
+
+def check_engine(engine: RolloutEngine) -> None:
+    """ValueError for an engine that cannot go on from the beginning of a completion."""
+    if "prefixes" not in signature(engine).parameters:
+        raise ValueError(
+            "grpo.warm_start: the engine cannot begin completions with captions: give it a parameter prefixes, as "
+            "policy.generation.generate has it, or set grpo.warm_start to null"
+        )

@@ -39,7 +39,7 @@ class Completion:
 class RolloutEngine(Protocol):
     """Generates completions: ``generate``, or an engine of your own that gives the policy's log-probs with them.
 
-    It is given ``prefixes`` by name, and only where there are some (``grpo.warm_start``).
+    For ``grpo.warm_start`` it must also take ``prefixes`` by name (``generate`` does), and is given them then alone.
     """
 
     def __call__(
@@ -50,7 +50,6 @@ class RolloutEngine(Protocol):
         num_generations: int,
         generation: GenerationSettings,
         uniform_RT: Tensor | None = None,
-        prefixes: Prefixes | None = None,
     ) -> list[list[Completion]]: ...
 
 
