@@ -399,8 +399,8 @@ def seconds_to_read(text: str) -> float:
 @REPEATED
 @AROUND
 def test_twenty_thousand_characters_are_read_at_once(unit: str, around: tuple[str, str]) -> None:
-    """In half a second; quadratic time would be many."""
-    assert seconds_to_read(around[0] + unit * (20_000 // len(unit)) + around[1]) < 3.0
+    """In a second or two; quadratic time would be minutes, and a busy machine is no fault of the parser."""
+    assert seconds_to_read(around[0] + unit * (20_000 // len(unit)) + around[1]) < 10.0
 
 
 @pytest.mark.slow

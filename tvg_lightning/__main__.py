@@ -118,6 +118,7 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
         first = f"--{alone}"
     given = args[len(names) :]
     plain: list[str] = []
+    listed: list[str] = []  # behind the name of the list
     rest: list[str] = []
     while given:
         option = given.pop(0)
@@ -126,7 +127,8 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
         if first is not None and not option.startswith("-"):
             plain.append(option)
         elif option == first and values and not values[0].startswith("["):
-            continue  # its values come next, as plain ones
+            listed += values
+            given = given[len(values) :]
         elif name in lists and value and not value.startswith("["):
             rest.append(f"{name}={dumps([value])}")
         elif option in lists and values and not values[0].startswith("["):
@@ -136,13 +138,14 @@ def as_the_parser_wants(args: list[str], commands: dict[str, Any]) -> list[str]:
             rest.append(f"{option}=true")
         else:  # its value, if it stands apart, goes with it
             rest += [option, *([given.pop(0)] if values and "=" not in option else [])]
-    if plain and alone in parameters:
+    if alone in parameters and (plain := [*listed, *plain]):
         if len(plain) > 1 or any(option.startswith(f"{first}=") for option in rest):
             raise ValueError(f"{names[0]} takes one file of {alone}: give it once, and nothing beside ({plain[-1]})")
         return [*names, f"{first}={plain[0]}", *rest]
+    single = [name for name in single if not any(option.partition("=")[0] == name for option in rest)]
     named = [f"{name}={value}" for name, value in zip(single, plain, strict=False)]
-    plain = plain[len(single) :]
-    return [*names, *named, *([f"{first}={dumps(plain)}"] if plain else []), *rest]
+    listed += plain[len(single) :]
+    return [*names, *named, *([f"{first}={dumps(listed)}"] if listed else []), *rest]
 
 
 def _leading(parameters: Mapping[str, inspect.Parameter]) -> tuple[list[str], str | None]:

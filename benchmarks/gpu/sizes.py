@@ -36,7 +36,7 @@ FULL = Sizes(
 SMALL = Sizes(
     "tiny",
     PlanSettings(
-        precision="bf16-true", frames=8, max_pixels=784, num_generations=2, max_new_tokens=4, reference=False,
+        precision="bf16-true", frames=8, max_tokens=1, num_generations=2, max_new_tokens=4, reference=False,
         device="cpu",
     ),
     256, 8, (40, [9, 3, 30]),

@@ -41,7 +41,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["<answer>the red circle rises from 1.5 to 12.5</answer>"] * 3, 1024)
 
 
-@pytest.mark.parametrize("model_type", FAMILIES)
+@pytest.mark.parametrize("model_type", VOCABULARY)
 def test_a_tiny_policy_of_every_family_is_small(model_type: str, tokenizer: PreTrainedTokenizerFast) -> None:
     config = tiny_config(tokenizer, model_type)
     with torch.device("meta"):

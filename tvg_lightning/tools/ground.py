@@ -51,8 +51,8 @@ def main(
         query: the sentence; several share a page.
         queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds.
         truth: true start and end of the one query, in seconds: --truth 3.0 7.5; several windows one after another.
-        policy: "tiny" (comes with the package, knows rendered moving shapes only), a folder, a name on the Hugging Face
-            hub, or a checkpoint of training such as runs/quickstart/checkpoints/final.ckpt.
+        policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder, a name
+            on the Hugging Face hub, or a checkpoint of training such as runs/quickstart/checkpoints/final.ckpt.
         method: the format of the answer, and with it the prompt.
         thought: ask for a thought before the answer (default: as the method has it).
         out: folder for the files; those of these names are replaced.

@@ -87,8 +87,8 @@ class PretrainSettings:
         for name in (*steps, "batch_size", "num_scenes", "num_unseen", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
-        if self.family not in FAMILIES:
-            raise ValueError(f"pretrain-tiny: --family must be one of {', '.join(FAMILIES)}, not {self.family}")
+        if self.family not in VOCABULARY:
+            raise ValueError(f"pretrain-tiny: --family must be one of {', '.join(VOCABULARY)}, not {self.family}")
 
     @property
     def side(self) -> int:
