@@ -14,6 +14,7 @@ from tvg_lightning.plan import activations, parameters
 from tvg_lightning.plan.architecture import config_file, read_architecture
 from tvg_lightning.plan.settings import PlanSettings, Precision
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.flops import head_size
 from tvg_lightning.policy.settings import PolicySettings, Tuning
 from tvg_lightning.schema import Prompt
 
@@ -97,17 +98,17 @@ def autocast(settings: PlanSettings) -> torch.autocast:
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
-def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> None:
+def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision, checkpoint: str) -> None:
     settings = PlanSettings(
         device="cpu", precision=precision, tuning=tuning, num_generations=4, max_new_tokens=16, frames=32,
         max_tokens=1,
     )  # fmt: skip
-    policy = PolicyBackbone(PolicySettings(tuning=tuning, dtype=settings.weight_dtype))
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning=tuning, dtype=settings.weight_dtype))
     if precision == "bf16-true":
         policy = policy.bfloat16()
-    prompt = policy.encode(Prompt("When does the red circle spin?"), noise(56, 32, 2.0))
-    settings = replace(settings, text_tokens=len(prompt.input_ids) - 16)
-    architecture, text = read_architecture(config_file("tiny"), settings), policy.text_config
+    prompt = policy.encode(Prompt("When does the red circle spin?"), noise(2 * policy.side, 32, 2.0))
+    settings = replace(settings, text_tokens=len(prompt.input_ids) - 16)  # times included
+    architecture, text = read_architecture(config_file(checkpoint), settings), policy.text_config
     completions = [[[20 + k] * 16 for k in range(4)]]
     with autocast(settings):
         features = policy.video_features([prompt])
@@ -115,11 +116,13 @@ def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision) -> N
             policy.logp([prompt], completions, features)
         (layer := Kept(policy)).within(policy.model.model.language_model.layers[1])
         policy.logp([prompt], completions, features)
-    angles = 2 * settings.row_tokens * 32 * settings.stream_bytes  # cosines and sines, which all layers share
+    angles = 2 * settings.row_tokens * head_size(text) * settings.stream_bytes  # shared by all layers
     copies = parameters.loss_copies(architecture, settings)
-    expected = activations.decoder_layer(text, settings) + copies + angles
+    expected = activations.decoder_layer(text, settings, architecture.norms_queries) + copies + angles
     assert layer.num_bytes == pytest.approx(expected, rel=0.01)
-    expected = activations.decoder(text, settings) + 4 * copies + angles
+    expected = (
+        activations.decoder(text, settings, architecture.norms_queries) + text.num_hidden_layers * copies + angles
+    )
     # with adapters the first norm keeps nothing
     assert whole.num_bytes == pytest.approx(expected, rel=0.01 if tuning == "full" else 0.02)
 
@@ -132,10 +135,10 @@ def test_what_autograd_keeps_of_the_tower(precision: Precision) -> None:
     with autocast(settings), (kept := Kept(policy)).hooks:
         policy.video_features([prompt])
     num_t, num_h, num_w = prompt.grid_thw
-    num_patches, vision = num_t * num_h * num_w, policy.vision_config
-    planned = activations.tower(vision, settings) * num_patches / settings.patches
+    num_patches, tower = num_t * num_h * num_w, policy.family.tower_sizes(policy.vision_config)
+    planned = activations.vision_side(tower, policy.family.geometry.numbers, settings) * num_patches / settings.patches
     planned += parameters.loss_copies(read_architecture(config_file("tiny"), settings), settings, num_layers=0)
     angles = 2 * num_patches * 24 * 4  # cosines and sines, which all blocks share
     # the result is kept once more where windows differ in length, which they do not here
-    once_more = vision.depth * num_patches * vision.hidden_size * settings.compute_bytes
+    once_more = tower.depth * num_patches * tower.hidden_size * settings.compute_bytes
     assert kept.num_bytes == pytest.approx(planned + angles - once_more, rel=0.01)

@@ -1,18 +1,18 @@
 """Bytes that the passes of this project's engine keep for their backward pass, and the most transient ones.
 
 By counting tensors in the code. Letters: N tokens, H hidden, I intermediate size, A query heads, K key heads, D
-numbers a head, V vocabulary; e bytes of a product's number (``compute_bytes``), s of one that embeddings, norms and
-what is added up give (``stream_bytes``), which is e unless float32 weights are cast for their products. A norm keeps
-its input and one float32 number a token.
+numbers a head, Q = A D, V vocabulary; e bytes of a product's number (``compute_bytes``), s of one that embeddings,
+norms and what is added up give (``stream_bytes``), which is e unless float32 weights are cast for their products. A
+norm keeps its input and one float32 number a token.
 """
 
 from typing import Any
 
 from tvg_lightning.plan.settings import PlanSettings
+from tvg_lightning.policy.families.family import TowerSizes
 from tvg_lightning.policy.flops import head_size
 
 _FLOAT = 4
-PATCH_NUMBERS = 3 * 2 * 14 * 14  # colours, frames, pixels
 
 
 def key_value_width(text: Any) -> int:
@@ -20,25 +20,31 @@ def key_value_width(text: Any) -> int:
     return int(2 * text.num_key_value_heads * head_size(text))
 
 
-def decoder_layer(text: Any, settings: PlanSettings) -> float:
-    """Bytes that one decoder layer keeps of a row: N (e ((i + f + 1) H + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
+def decoder_layer(text: Any, settings: PlanSettings, norms_queries: bool = False) -> float:
+    """Bytes that one decoder layer keeps of a row: N (e (i H + (f + 1) Q + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
     value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2,
     as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
     and up. s: the inputs of both norms. 4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r
-    numbers, + e 6 r.
+    numbers, + e 6 r. Where queries and keys have norms (``norms_queries``), these keep their inputs and a number a
+    head: + e (Q + K D) + 4 (A + K).
     On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
     """
     e, hidden, width, num_tokens = settings.compute_bytes, text.hidden_size, key_value_width(text), settings.row_tokens
+    query = text.num_attention_heads * head_size(text)
     on_gpu, is_full = settings.device == "cuda", settings.tuning == "full"
     peft_casts = settings.autocasts and settings.tuning == "lora"  # it leaves the inputs of 4-bit layers alone
     num_inputs = 5 if settings.autocasts and (is_full or peft_casts) else 2
     num_found = 2 if on_gpu or peft_casts else 1
-    numbers = (num_inputs + num_found + 1) * hidden + width + 2 * text.intermediate_size
+    numbers = num_inputs * hidden + (num_found + 1) * query + width + 2 * text.intermediate_size
     numbers += 0 if is_full else 6 * settings.lora_rank
+    floats = text.num_attention_heads + 2
+    if norms_queries:
+        numbers += query + width // 2
+        floats += text.num_attention_heads + text.num_key_value_heads
     copied = settings.batch_size * settings.loss_rows * settings.prompt_tokens if on_gpu else 0
-    per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * (text.num_attention_heads + 2)
+    per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * floats
     return float(num_tokens * per_token + copied * width * e)
 
 
@@ -53,14 +59,14 @@ def decoder_layer_backward(text: Any, settings: PlanSettings) -> float:
     return float(settings.row_tokens * per_token)
 
 
-def decoder(text: Any, settings: PlanSettings) -> float:
+def decoder(text: Any, settings: PlanSettings, norms_queries: bool = False) -> float:
     """Bytes that the language model keeps of a row: layers, or with checkpointing their inputs, N H s each; and ends.
 
     The ends: the last norm's input (N H s), the states that predict (M H e), M tokens of completions.
     """
     s, hidden, num_tokens = settings.stream_bytes, text.hidden_size, settings.row_tokens
     ends = hidden * (num_tokens * s + settings.completion_tokens * settings.compute_bytes)
-    layer = num_tokens * hidden * s if settings.gradient_checkpointing else decoder_layer(text, settings)
+    layer = num_tokens * hidden * s if settings.gradient_checkpointing else decoder_layer(text, settings, norms_queries)
     return float(text.num_hidden_layers * layer + ends)
 
 
@@ -81,36 +87,39 @@ def prefill(text: Any, num_tokens: int, settings: PlanSettings) -> float:
     return float(num_tokens * per_token)
 
 
-def tower_block(vision: Any, settings: PlanSettings) -> float:
+def tower_block(tower: TowerSizes, settings: PlanSettings) -> float:
     """Bytes that one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
 
     i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. The
     inputs of both norms; query, key and value before the rotation, query and key after it; the result, and once more
-    as the projection reads it; gate and up. (What is added up is in e: the patches come from a product.)
+    as the projection reads it; gate and up, or one product before its activation and after it. (What is added up is
+    in e: the patches come from a product.)
     """
-    e, hidden = settings.compute_bytes, vision.hidden_size
-    numbers = (12 if settings.autocasts else 11) * hidden + 2 * vision.intermediate_size
-    return float(settings.patches * (e * numbers + _FLOAT * (vision.num_heads + 2)))
+    e, hidden = settings.compute_bytes, tower.hidden_size
+    num_inputs = 3 if settings.autocasts and tower.has_gates else 2
+    numbers = (num_inputs + 9) * hidden + 2 * tower.intermediate_size
+    return float(settings.patches * (e * numbers + _FLOAT * (tower.num_heads + 2)))
 
 
-def tower(vision: Any, settings: PlanSettings) -> float:
-    """Bytes that the vision side keeps of all videos: none where it is frozen; its merger N H 4 e, and the tower."""
+def vision_side(tower: TowerSizes, patch_numbers: int, settings: PlanSettings) -> float:
+    """Bytes that the vision side keeps of all videos: none where it is frozen; N H 4 e a merger, and the tower."""
     if not settings.features_need_grad:
         return 0.0
-    e, hidden = settings.compute_bytes, vision.hidden_size
-    kept = float(settings.patches * hidden * 4 * e)
+    e, hidden = settings.compute_bytes, tower.hidden_size
+    kept = float(settings.patches * hidden * 4 * e * tower.num_mergers)
     if settings.train_vision_tower:
-        kept += settings.patches * PATCH_NUMBERS * e
-        block = settings.patches * hidden * e if settings.gradient_checkpointing else tower_block(vision, settings)
-        kept += vision.depth * block
+        kept += settings.patches * patch_numbers * e
+        block = settings.patches * hidden * e if settings.gradient_checkpointing else tower_block(tower, settings)
+        kept += tower.depth * block
     return settings.batch_size * kept
 
 
-def vision_pass(vision: Any, settings: PlanSettings) -> float:
+def vision_pass(tower: TowerSizes, patch_numbers: int, settings: PlanSettings) -> float:
     """The most transient bytes of the tower: patches in float32 three times (12 a number), or, if more, an MLP.
 
-    At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each.
+    At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each; 2 I without a gate.
     """
     e, s, num_patches = settings.compute_bytes, settings.stream_bytes, settings.batch_size * settings.patches
-    mlp = e * (4 * vision.intermediate_size + 2 * vision.hidden_size) + s * vision.hidden_size
-    return float(num_patches * (PATCH_NUMBERS + max(3 * _FLOAT * PATCH_NUMBERS, s * PATCH_NUMBERS + mlp)))
+    num_inner = 4 if tower.has_gates else 2
+    mlp = e * (num_inner * tower.intermediate_size + 2 * tower.hidden_size) + s * tower.hidden_size
+    return float(num_patches * (patch_numbers + max(3 * _FLOAT * patch_numbers, s * patch_numbers + mlp)))

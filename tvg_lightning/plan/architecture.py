@@ -27,6 +27,7 @@ class Architecture:
     tower: TowerSizes
     family: Family
     side: int  # pixels of a video token's side
+    norms_queries: bool  # queries and keys have norms
     total: int
     trained: int
     quantized: int  # held in 4 bits
@@ -42,6 +43,10 @@ class Architecture:
     matrices_kept: int
     tower_matrices_kept: int
     merger_matrices: int
+
+    @property
+    def patch_numbers(self) -> int:
+        return self.family.geometry.numbers
 
     def weight_bytes(self, dtype_bytes: int) -> float:
         return (self.total - self.quantized) * dtype_bytes + self.quantized * NF4_BYTES
@@ -75,6 +80,7 @@ def _count(settings: PolicySettings, quantized: bool) -> Architecture:
         policy.family.tower_sizes(policy.vision_config),
         policy.family,
         policy.side,
+        any(name.endswith("q_norm") for name, _ in language_model.layers[0].named_modules()),
         total=_numbers(policy),
         trained=_numbers(policy, trained=True),
         quantized=adapted if quantized else 0,

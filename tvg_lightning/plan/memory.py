@@ -57,8 +57,9 @@ def fits(peak_bytes: float, settings: PlanSettings) -> bool:
 
 
 def features(architecture: Architecture, settings: PlanSettings) -> float:
-    """Bytes of the video features."""
-    return float(settings.batch_size * settings.video_tokens * architecture.text.hidden_size * settings.compute_bytes)
+    """Bytes of the video features; those of deepstack are as large again for each of its levels."""
+    width = architecture.text.hidden_size * architecture.tower.num_mergers
+    return float(settings.batch_size * settings.video_tokens * width * settings.compute_bytes)
 
 
 # ---- the phases
@@ -96,9 +97,9 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         gradients=False,
         copies=parameters.rollout_copies(architecture, settings),
         keys_values=(prompts + num_rows * room) * width,
-        activations=activations.tower(architecture.tower, settings),
+        activations=_vision_side(architecture, settings),
         temporary=max(
-            activations.vision_pass(architecture.tower, settings),
+            activations.vision_pass(architecture.tower, architecture.patch_numbers, settings),
             activations.prefill(text, prompts, settings),
             growing + 20.0 * num_rows * text.vocab_size,
         ),
@@ -118,7 +119,8 @@ def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held
         settings,
         gradients=False,
         copies=parameters.loss_copies(architecture, settings, num_layers),
-        activations=activations.decoder(text, settings) + activations.tower(architecture.tower, settings),
+        activations=activations.decoder(text, settings, architecture.norms_queries)
+        + _vision_side(architecture, settings),
         temporary=max(_at_head(architecture, settings), parameters.head_gradient(architecture, settings) + last),
     )
 
@@ -126,13 +128,17 @@ def _backward_begins(architecture: Architecture, settings: PlanSettings) -> Held
 def _backward_ends(architecture: Architecture, settings: PlanSettings) -> Held:
     """All gradients are there; at work is the first layer, or the embedding, whichever needs more."""
     own = settings.row_tokens * architecture.text.hidden_size * settings.stream_bytes
-    kept = own + activations.tower(architecture.tower, settings)
+    kept = own + _vision_side(architecture, settings)
     root = parameters.head_gradient(architecture, settings) if settings.is_sharded else 0.0  # which is cut last
     copies, at_layer = parameters.loss_copies(architecture, settings), root + _one_layer(architecture, settings)
     first_layer = _held(architecture, settings, True, copies=copies, activations=kept, temporary=at_layer)
     at_embedding = _at_embedding(architecture, settings)
     embedding = _held(architecture, settings, True, activations=kept, temporary=at_embedding)
     return max(first_layer, embedding, key=lambda held: held.total)
+
+
+def _vision_side(architecture: Architecture, settings: PlanSettings) -> float:
+    return activations.vision_side(architecture.tower, architecture.patch_numbers, settings)
 
 
 def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
@@ -157,7 +163,8 @@ def _at_embedding(architecture: Architecture, settings: PlanSettings) -> float:
 
 def _one_layer(architecture: Architecture, settings: PlanSettings) -> float:
     text = architecture.text
-    at_work = activations.decoder_layer(text, settings) + activations.decoder_layer_backward(text, settings)
+    at_work = activations.decoder_layer(text, settings, architecture.norms_queries)
+    at_work += activations.decoder_layer_backward(text, settings)
     return at_work + parameters.summed(architecture.layer_trained, settings)
 
 
