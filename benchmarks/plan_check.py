@@ -18,7 +18,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
-from transformers import Qwen2_5_VLConfig
+from transformers import Qwen2_5_VLConfig, Qwen3VLConfig
 
 from tvg_lightning.data.video import VideoClip
 from tvg_lightning.plan.architecture import config_file, read_architecture
@@ -31,7 +31,7 @@ from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.schema import Prompt
 
 PHASES = ("rollout", "backward", "update")
-_TINY, _MIDDLE = "tiny", "116 M"
+_TINY, _MIDDLE, _QWEN3 = "tiny", "116 M", "Qwen3-VL, 133 M"
 _SHORT = PlanSettings(device="cpu", precision="32-true", num_generations=4, max_new_tokens=48, frames=16)
 
 
@@ -71,6 +71,12 @@ CASES = [
     Case(_MIDDLE, replace(_MIXED, gradient_checkpointing=True, frames=32, max_new_tokens=96)),
     Case(_MIDDLE, replace(_MIXED, train_vision_tower=True, train_merger=True)),
     Case(_MIDDLE, replace(_MIXED, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
+    # norms of queries and keys, heads wider than their share, deepstack
+    Case(_QWEN3, _SHORT),
+    Case(_QWEN3, replace(_SHORT, train_merger=True)),
+    Case(_QWEN3, replace(_SHORT, precision="bf16-true", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
+    Case(_QWEN3, replace(_MIXED, frames=24)),
+    Case(_QWEN3, replace(_MIXED, tuning="lora", frames=24, num_generations=6)),
 ]
 
 
@@ -100,6 +106,29 @@ def middle_config() -> Qwen2_5_VLConfig:
     return config
 
 
+def qwen3_config() -> Qwen3VLConfig:
+    """Qwen3-VL of about the same size; the tower's three levels of deepstack have mergers of their own."""
+    rope = {"rope_type": "default", "rope_theta": 5e6, "mrope_section": [16, 16, 16], "mrope_interleaved": True}
+    packaged = Qwen2_5_VLConfig.from_pretrained(config_file("tiny").parent)
+    ids = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
+    return Qwen3VLConfig(
+        text_config={
+            "vocab_size": 16384, "hidden_size": 768, "intermediate_size": 2304, "num_hidden_layers": 12,
+            "num_attention_heads": 12, "num_key_value_heads": 2, "head_dim": 96, "rope_parameters": rope,
+            "bos_token_id": None, "eos_token_id": packaged.text_config.eos_token_id, "pad_token_id": 0,
+        },
+        vision_config={
+            "depth": 6, "hidden_size": 512, "intermediate_size": 1408, "num_heads": 8, "out_hidden_size": 768,
+            "num_position_embeddings": 256, "deepstack_visual_indexes": [1, 3, 5],
+        },
+        tie_word_embeddings=True,
+        **{key: getattr(packaged, key) for key in ids},
+    )  # fmt: skip
+
+
+CONFIGS = {_MIDDLE: middle_config, _QWEN3: qwen3_config}
+
+
 def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
     """Resident GiB at the peak of every phase of a second step, when the optimizer has its states.
 
@@ -123,8 +152,9 @@ def measure(case: Case, config: Path) -> tuple[dict[str, float], PlanSettings]:
     policy.end_id = -1  # every completion is as long as it may be
     optimizer = torch.optim.AdamW([p for p in policy.parameters() if p.requires_grad], fused=False)
     reference = policy.trainable_weights()
+    settings, patch = replace(settings, side=policy.side), policy.family.geometry.patch
     num_t, num_h, num_w = settings.grid_thw
-    frames = torch.randint(0, 256, (2 * num_t, 14 * num_h, 14 * num_w, 3), dtype=torch.uint8)
+    frames = torch.randint(0, 256, (2 * num_t, patch * num_h, patch * num_w, 3), dtype=torch.uint8)
     prompt = policy.encode(Prompt("When?"), VideoClip(frames, (0.0,) * len(frames), 2.0, "noise"))
     del frames
     generation = GenerationSettings(max_new_tokens=settings.max_new_tokens)
@@ -192,7 +222,7 @@ def main() -> None:
             config = config_file("tiny")
             if case.policy != _TINY:
                 config = Path(folder) / "middle.json"
-                config.write_text(middle_config().to_json_string(use_diff=False), encoding="utf-8")
+                config.write_text(CONFIGS[case.policy]().to_json_string(use_diff=False), encoding="utf-8")
             print(json.dumps(asdict(compare(case, config))))
         return
     print("| case | " + " | ".join(f"{phase}: measured, planned" for phase in PHASES) + " | plan's peak |")

@@ -10,8 +10,9 @@ from tvg_lightning.modules.asking import AskSettings, load_policy
 def test_settings_fit_the_policy_and_given_ones_stay() -> None:
     assert AskSettings().settled(is_tiny=True) == AskSettings(2.0, 40, 1, 96)
     assert AskSettings(max_frames=16).settled(is_tiny=False) == AskSettings(2.0, 16, 128, 512)
-    with pytest.raises(ValueError, match="--max_frames must be at least 1"):
-        AskSettings(max_frames=0)
+    for odd in (0, 1, 41):
+        with pytest.raises(ValueError, match=f"--max_frames must be an even number of at least 2 .*not {odd}"):
+            AskSettings(max_frames=odd)
     with pytest.raises(ValueError, match="--fps"):
         AskSettings(fps=float("nan"))
 

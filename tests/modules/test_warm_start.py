@@ -15,7 +15,8 @@ from tests.doubles import losses
 from tests.modules.test_rollouts import CLIP, CONTEXT, group
 from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.items import Item
-from tvg_lightning.modules.grpo import GRPOObjective, grpo_update
+from tvg_lightning.modules.evaluation_settings import EvaluationSettings
+from tvg_lightning.modules.grpo import GRPOModule, GRPOObjective, grpo_update
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import rollout_metrics
@@ -102,6 +103,9 @@ def test_the_first_epoch_alone_and_grounding_alone_begin_with_captions(policy: P
     assert [c.token_ids[: len(p)] for c, p in zip(warm.completions, warm.prefixes, strict=True)] == warm.prefixes
     assert other.prefixes is None
     assert rollout_metrics(Sampled([warm, other], []))["warm_start"] == 0.5
+    own = [c.logp[len(p) :] for c, p in zip(warm.completions, warm.prefixes, strict=True)]
+    mean = sum(map(sum, own)) / sum(map(len, own))
+    assert rollout_metrics(Sampled([warm], []))["nll"] == pytest.approx(-mean), "of what the policy wrote"
     (cold,) = sampler(policy, epoch=1).groups([ITEM], 1)
     (without,) = sampler(policy).groups([replace(ITEM, sample=replace(SAMPLE, captions=()))], 1)
     assert cold.prefixes is None and without.prefixes is None
@@ -151,9 +155,12 @@ def test_an_engine_without_prefixes_is_refused() -> None:
     def engine(policy: Any, prompts: Any, features: Any, num: int, generation: Any, uniform: Any = None) -> Any:
         raise AssertionError
 
-    with pytest.raises(ValueError, match=r"grpo\.warm_start: the engine cannot begin"):
+    with pytest.raises(ValueError, match=r"grpo\.warm_start: the engine cannot go on"):
         GRPOObjective(settings(), REWARDS, engine)
     GRPOObjective(settings(warm_start=None), REWARDS, engine)
+    asked = EvaluationSettings(empty_thought=True)
+    with pytest.raises(ValueError, match=r"evaluation\.empty_thought: the engine cannot go on"):
+        GRPOModule(PolicySettings(), GRPOSettings(), RewardWeights(iou=1.0), evaluation=asked, engine=engine)
 
 
 def test_what_a_warm_start_cannot_go_with() -> None:

@@ -22,6 +22,8 @@ def test_the_command_in_a_few_steps(family: str, clock: bool, tmp_path: Path) ->
     assert all(0 <= iou <= 1 for entry in log if "step" in entry for ious in entry["told"].values() for iou in ious)
     policy = PolicyBackbone(PolicySettings(checkpoint=str(tmp_path / "base")))
     assert policy.side == settings.side
+    with pytest.raises(ValueError, match="holds a model already"):
+        pretrain(tmp_path / "base", settings)
     assert 1.0e6 < sum(p.numel() for p in policy.parameters()) < 5.0e6
 
 

@@ -48,7 +48,11 @@ class AskSettings:
     def __post_init__(self) -> None:
         if not (math.isfinite(self.fps) and self.fps > 0):
             raise ValueError(f"--fps must be a positive number, not {self.fps}")
-        for name in ("max_frames", "max_tokens", "max_new_tokens"):
+        if self.max_frames is not None and (self.max_frames < 2 or self.max_frames % 2):
+            raise ValueError(
+                f"--max_frames must be an even number of at least 2 (frames go in pairs), not {self.max_frames}"
+            )
+        for name in ("max_tokens", "max_new_tokens"):
             if (value := self.__dict__[name]) is not None and value < 1:
                 raise ValueError(f"--{name} must be at least 1, not {value}")
 
@@ -73,6 +77,9 @@ def load_policy(name: str) -> PolicyBackbone:
             raise ValueError(
                 f"--policy: {name} holds weights that its base has no place for: {found.unexpected_keys[0]}"
             )
+        lacking = [name for name in found.missing_keys if "lora_" in name]
+        if lacking:
+            raise ValueError(f"--policy: {name} lacks adapters that its settings ask for: {lacking[0]}")
     return policy.to("cuda" if has_gpu else "cpu").eval()
 
 
@@ -89,8 +96,7 @@ def ask(
     ``settings`` are settled.
     """
     assert settings.max_frames and settings.max_tokens and settings.max_new_tokens
-    most = max(2, settings.max_frames - settings.max_frames % 2)
-    frames = FrameSettings(settings.fps, most, max_tokens=settings.max_tokens, min_tokens=1)
+    frames = FrameSettings(settings.fps, settings.max_frames, max_tokens=settings.max_tokens, min_tokens=1)
     reader = ItemReader.in_this_process(folder, form, frames, side=policy.side)
     questions = [Question(sample, Task.TVG, number) for number, sample in enumerate(samples)]
     ((first,),) = reader.evaluation([questions[:1]])

@@ -36,6 +36,7 @@ from tvg_lightning.modules.precision import compute_dtype, leave_to_the_policy
 from tvg_lightning.modules.preset_frames import frames_differ
 from tvg_lightning.modules.settings import check_frames
 from tvg_lightning.modules.step import StepContext, StepResult
+from tvg_lightning.modules.warm_start import check_engine
 from tvg_lightning.parallel import mean_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import RolloutEngine
@@ -66,6 +67,8 @@ class GroundingModule(L.LightningModule):
     ) -> None:
         super().__init__()
         evaluation.scorer(form)  # refuses a preset for another format
+        if evaluation.empty_thought:
+            check_engine(engine, "evaluation.empty_thought")
         self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
         self.engine = engine  # generates the completions
         self._merged: dict[str, frozenset[str]] = {}  # questions of each split that count as one with a later one

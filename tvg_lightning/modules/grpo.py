@@ -52,7 +52,7 @@ class GRPOObjective:
 
     def __init__(self, settings: GRPOSettings, rewards: Rewards, engine: RolloutEngine = generate) -> None:
         if settings.warm_start is not None:
-            check_engine(engine)
+            check_engine(engine, "grpo.warm_start")
         self.settings, self.rewards, self.engine = settings, rewards, engine
         self.reference: Weights | None = None  # what the KL is measured against, kept where beta > 0
         self.rollout: Rollout | None = None  # whose updates are not all made

@@ -32,7 +32,7 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
         "resampled": len(sampled.replaced) / len(sampled.groups),
         "completion_length": num_tokens / len(completions),
         "truncated": sum(c.truncated for c in completions) / len(completions),
-        "nll": -sum(sum(c.logp) for c in completions) / num_tokens,  # mean -log p of what was sampled
+        "nll": _nll([*groups]),
     }
     for name in sorted({name for s in scores for name in s.parts}):
         values = [s.parts[name] for s in scores if name in s.parts]
@@ -45,6 +45,16 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
     if told:
         metrics["thoughts_with_time"] = sum(told) / len(told)
     return metrics
+
+
+def _nll(groups: Sequence[Group]) -> float:
+    """The mean -log p of what the policy sampled: without the beginnings that were given."""
+    sampled = [
+        c.logp[0 if group.prefixes is None else len(group.prefixes[number]) :]
+        for group in groups
+        for number, c in enumerate(group.completions)
+    ]
+    return -sum(map(sum, sampled)) / max(1, sum(map(len, sampled)))
 
 
 def _warm_start_metrics(groups: Sequence[Group]) -> dict[str, float]:

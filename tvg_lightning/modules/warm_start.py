@@ -52,10 +52,10 @@ def prefix_ids(policy: PolicyBackbone, sample: Sample, chooser: Random, max_toke
     return tuple(ids[: max_tokens // 2])
 
 
-def check_engine(engine: RolloutEngine) -> None:
-    """ValueError for an engine that cannot go on from the beginning of a completion."""
+def check_engine(engine: RolloutEngine, key: str) -> None:
+    """ValueError for an engine that cannot go on from the beginning of a completion, which the key asks of it."""
     if "prefixes" not in signature(engine).parameters:
         raise ValueError(
-            "grpo.warm_start: the engine cannot begin completions with captions: give it a parameter prefixes, as "
-            "policy.generation.generate has it, or set grpo.warm_start to null"
+            f"{key}: the engine cannot go on from a given beginning: give it a parameter prefixes, as "
+            "policy.generation.generate has it, or leave that key out"
         )

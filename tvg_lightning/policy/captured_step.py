@@ -2,7 +2,7 @@
 
 A step of a large model is hundreds of small kernels, and launching them takes longer than running them. A graph needs
 the same shapes and the same memory in every step (``kv_cache.DecodeAttention`` with ``is_static``). Not run on a GPU
-yet where this was written; without a graph the same step is tested on a CPU. Shape suffixes: R rows, V vocabulary.
+yet; without a graph the same step is tested on a CPU. Shape suffixes: R rows, V vocabulary.
 """
 
 import logging

@@ -143,11 +143,14 @@ def merged_weights(trained: Trained) -> Weights:
     """
     policy = PolicyBackbone(trained.settings)
     try:
-        _, unknown = policy.model.load_state_dict(trained.weights, strict=False)
+        missing, unknown = policy.model.load_state_dict(trained.weights, strict=False)
     except RuntimeError as error:
         raise ValueError(f"the adapters do not fit {trained.settings.checkpoint}: {error}") from error
     if unknown:
         raise ValueError(f"the adapters do not fit {trained.settings.checkpoint}: it has no {unknown[0]}")
+    lacking = [name for name in missing if "lora_" in name]
+    if lacking:
+        raise ValueError(f"the checkpoint lacks adapters that its settings ask for: {lacking[0]}")
     model = policy.model.requires_grad_(False)
     adapted: dict[str, Any] = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
     weights = {name: x for name, x in model.state_dict().items() if not any(name.startswith(f"{a}.") for a in adapted)}

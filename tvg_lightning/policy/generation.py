@@ -39,7 +39,8 @@ class Completion:
 class RolloutEngine(Protocol):
     """Generates completions: ``generate``, or an engine of your own that gives the policy's log-probs with them.
 
-    For ``grpo.warm_start`` it must also take ``prefixes`` by name (``generate`` does), and is given them then alone.
+    For ``grpo.warm_start`` and ``evaluation.empty_thought`` it must also take ``prefixes`` by name (``generate`` does);
+    it is given them then alone.
     """
 
     def __call__(

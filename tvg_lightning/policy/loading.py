@@ -1,6 +1,5 @@
 """A model and its tokenizer from settings: the packaged tiny policy, a checkpoint, or an architecture alone."""
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from tvg_lightning.files import read_json
 from tvg_lightning.policy.families.family import Family
 from tvg_lightning.policy.families.known import FAMILIES, family_of
 from tvg_lightning.policy.settings import PolicySettings
@@ -60,7 +60,8 @@ def _check_geometry(vision: Any, family: Family, checkpoint: str) -> None:
     if found != (g.patch, g.merge, g.temporal):
         raise ValueError(
             f"policy.checkpoint: {checkpoint} has vision_config.patch_size, spatial_merge_size and temporal_patch_size "
-            f"{found}; a {family.model_type} has {(g.patch, g.merge, g.temporal)}"
+            f"{found}; a {family.model_type} has {(g.patch, g.merge, g.temporal)}: take another checkpoint, or give "
+            "this one a family of its own (docs/backbones.md)"
         )
 
 
@@ -81,7 +82,10 @@ def checkpoint_family(checkpoint: str) -> Family:
         file = Path(checkpoint)
         if not file.is_file():
             raise ValueError(f"policy.checkpoint: there is no architecture file {file}")
-        return family_of(json.loads(file.read_text(encoding="utf-8")).get("model_type"), checkpoint)
+        found = read_json(file)
+        if not isinstance(found, dict):
+            raise ValueError(f"policy.checkpoint: {file} must hold one JSON object, a model's config")
+        return family_of(found.get("model_type"), checkpoint)
     source = _source(checkpoint)
     if (Path(source) / "adapter_config.json").is_file():
         raise ValueError(

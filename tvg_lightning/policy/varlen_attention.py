@@ -7,8 +7,8 @@ merged by their log-sum-exps, and shares of gradients are added, in float32.
 
 Errors against float64 for numbers of a normal distribution, as a share of the largest number, results and gradients:
 float32 below 1e-4, bfloat16 below 1e-2 (it keeps 8 bits: 4e-3 for one rounding). ``python -m benchmarks.gpu`` checks
-them on the device; the kernels themselves have not run yet where this was written. What surrounds them is tested on a
-CPU, with ``PLAIN`` in their place.
+them on the device; the kernels themselves have not been run yet. What surrounds them is tested on a CPU, with
+``varlen_kernels.PlainKernel`` in their place.
 
 Shape suffixes: N tokens of a row, T of them as queries, S as keys; h query heads, K key heads, g query heads of each,
 D head dimension; P sequences of a part.

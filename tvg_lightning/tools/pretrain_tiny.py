@@ -87,6 +87,8 @@ class PretrainSettings:
         for name in (*steps, "batch_size", "num_scenes", "num_unseen", "num_workers"):
             if self.__dict__[name] < 1:
                 raise ValueError(f"pretrain-tiny: --{name} must be at least 1")
+        if not (math.isfinite(self.lr) and self.lr > 0):
+            raise ValueError(f"pretrain-tiny: --lr must be a positive number, not {self.lr}")
         if self.family not in VOCABULARY:
             raise ValueError(f"pretrain-tiny: --family must be one of {', '.join(VOCABULARY)}, not {self.family}")
 
@@ -98,6 +100,8 @@ class PretrainSettings:
 
 def pretrain(out: Path, settings: PretrainSettings) -> None:
     """Train, and write config, weights (safetensors), tokenizer and the log of the run to ``out``."""
+    if (out / "config.json").exists():
+        raise ValueError(f"pretrain-tiny: {out} holds a model already: move it away or choose another folder (--out)")
     out.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(settings.seed)
     seeds = _scene_seeds(settings.seed, settings.num_scenes)

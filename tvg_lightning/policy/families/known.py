@@ -12,6 +12,7 @@ def family_of(model_type: object, checkpoint: str) -> Family:
     """The family of a ``model_type``; another than those known is refused, in the name of the checkpoint."""
     if not isinstance(model_type, str) or model_type not in FAMILIES:
         raise ValueError(
-            f"policy.checkpoint: {checkpoint} is of the architecture {model_type}; known are {', '.join(FAMILIES)}"
+            f"policy.checkpoint: {checkpoint} is of the architecture {model_type}; known are {', '.join(FAMILIES)}: "
+            "take a checkpoint of one of them, or add a family (docs/backbones.md)"
         )
     return FAMILIES[model_type]
