@@ -34,17 +34,20 @@ def found() -> dict[str, Any]:
     return results
 
 
+@pytest.mark.slow
 def test_numbers_are_right_on_the_device(found: dict[str, Any]) -> None:
     assert gpu.is_good(found)
     assert 0 < found["attention"]["float32"]["error"] < found["attention"]["bfloat16"]["error"]
 
 
+@pytest.mark.slow
 def test_the_policy_is_the_same_on_the_device(found: dict[str, Any]) -> None:
     exact, rounded = (found["policy"][name] for name in ("float32", "bfloat16"))
     assert exact["logp_off"] < 1e-5 and exact["gradient_error"] < 1e-5 and exact["rollout_against_loss"] < 1e-4
     assert 0 < rounded["logp_off"] < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", ["full", "lora"])
 def test_a_step_is_measured_beside_its_plan(found: dict[str, Any], section: str) -> None:
     assert set(found[section]["seconds"]) == {*PHASES, "naive loss and backward"}
@@ -52,6 +55,7 @@ def test_a_step_is_measured_beside_its_plan(found: dict[str, Any], section: str)
     assert set(found[section]["planned_gib"]) == {"rollout", "backward begins", "backward ends", "update"}
 
 
+@pytest.mark.slow
 def test_quickstart_steps_are_taken(found: dict[str, Any]) -> None:
     assert len(found["quickstart"]["losses"]) == 2
 
