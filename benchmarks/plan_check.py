@@ -73,10 +73,6 @@ CASES = [
     Case(_MIDDLE, replace(_MIXED, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
     # norms of queries and keys, heads wider than their share, deepstack
     Case(_QWEN3, _SHORT),
-    Case(_QWEN3, replace(_SHORT, train_merger=True)),
-    Case(_QWEN3, replace(_SHORT, precision="bf16-true", gradient_checkpointing=True, frames=32, max_new_tokens=96)),
-    Case(_QWEN3, replace(_MIXED, frames=24)),
-    Case(_QWEN3, replace(_MIXED, tuning="lora", frames=24, num_generations=6)),
 ]
 
 
