@@ -3,6 +3,7 @@
 Shape suffixes: N tokens, H hidden, h heads, K key heads, g query heads of each, D head dimension.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -150,9 +151,24 @@ class LeanPatchEmbedding(nn.Module):
         return linear(patches_ND.to(weight_HD.dtype), weight_HD, self.proj.bias)
 
 
-def make_norms_lean(model: nn.Module, published: type[nn.Module]) -> None:
-    """A ``LeanNorm`` in the place of every norm of the published class; weights are shared, not copied."""
+def make_lean(model: Any, attention: type["LeanAttention"], norm: type[nn.Module]) -> None:
+    """Put the lean modules into a model in place; weights are shared, not copied.
+
+    ``attention``: the family's, based on the published class of the decoder's layers. ``norm``: the published class
+    whose every module becomes a ``LeanNorm``. MLPs of the tower stay (see ``make_mlps_lean``).
+    """
+    layers = model.model.language_model.layers
+    model.model.visual.patch_embed = LeanPatchEmbedding(model.model.visual.patch_embed)
+    make_mlps_lean(layers)
+    for layer in layers:
+        layer.self_attn.__class__ = attention  # the same module but for its forward
     for parent in list(model.modules()):
         for name, module in parent.named_children():
-            if isinstance(module, published):
+            if isinstance(module, norm):
                 setattr(parent, name, LeanNorm(module))
+
+
+def make_mlps_lean(layers: Iterable[Any]) -> None:
+    """A ``LeanMLP`` in the place of every layer's gated MLP."""
+    for layer in layers:
+        layer.mlp = LeanMLP(layer.mlp)

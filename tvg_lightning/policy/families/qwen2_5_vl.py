@@ -7,9 +7,10 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration
 from transformers.models.qwen2_5_vl.configuration_qwen2_5_vl import Qwen2_5_VLVisionConfig
 from transformers.models.qwen2_5_vl.modeling_qwen2_5_vl import Qwen2_5_VLAttention, Qwen2_5_VLRMSNorm
 
+from tvg_lightning.policy import lean_modules
 from tvg_lightning.policy.chat import video_run
 from tvg_lightning.policy.families.family import Family, PromptVideo, TowerSizes
-from tvg_lightning.policy.lean_modules import LeanAttention, LeanMLP, LeanPatchEmbedding, make_norms_lean
+from tvg_lightning.policy.lean_modules import LeanAttention
 from tvg_lightning.policy.mrope import grid_block
 from tvg_lightning.policy.patches import CHANNEL_MEAN, CHANNEL_STD, Geometry, Grid
 
@@ -81,14 +82,9 @@ def mergers(visual: nn.Module) -> list[nn.Module]:
 
 
 def make_lean(model: Qwen2_5_VLForConditionalGeneration) -> None:
-    """Put the lean modules into a model; weights are shared, not copied."""
-    tower, layers = model.model.visual, model.model.language_model.layers
-    tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
-    for layer in (*tower.blocks, *layers):
-        layer.mlp = LeanMLP(layer.mlp)
-    for layer in layers:
-        layer.self_attn.__class__ = LeanQwen2_5Attention  # the same module but for its forward
-    make_norms_lean(model, Qwen2_5_VLRMSNorm)
+    """Put the lean modules into a model; the tower's MLPs have gates, too."""
+    lean_modules.make_lean(model, LeanQwen2_5Attention, Qwen2_5_VLRMSNorm)
+    lean_modules.make_mlps_lean(model.model.visual.blocks)
 
 
 def tower_sizes(vision: Qwen2_5_VLVisionConfig) -> TowerSizes:

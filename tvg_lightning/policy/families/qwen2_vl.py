@@ -5,9 +5,10 @@ from transformers import Qwen2VLConfig, Qwen2VLForConditionalGeneration
 from transformers.models.qwen2_vl.configuration_qwen2_vl import Qwen2VLVisionConfig
 from transformers.models.qwen2_vl.modeling_qwen2_vl import Qwen2VLAttention, Qwen2VLRMSNorm
 
+from tvg_lightning.policy import lean_modules
 from tvg_lightning.policy.families import qwen2_5_vl
 from tvg_lightning.policy.families.family import Family, PromptVideo, TowerSizes
-from tvg_lightning.policy.lean_modules import LeanAttention, LeanMLP, LeanPatchEmbedding, make_norms_lean
+from tvg_lightning.policy.lean_modules import LeanAttention
 from tvg_lightning.policy.mrope import grid_block
 from tvg_lightning.policy.patches import Grid
 
@@ -31,13 +32,8 @@ def video_blocks(video: PromptVideo, vision: Qwen2VLVisionConfig) -> list[Tensor
 
 
 def make_lean(model: Qwen2VLForConditionalGeneration) -> None:
-    """Put the lean modules into a model; weights are shared, not copied. The tower's MLPs have no gate and stay."""
-    tower, layers = model.model.visual, model.model.language_model.layers
-    tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
-    for layer in layers:
-        layer.mlp = LeanMLP(layer.mlp)
-        layer.self_attn.__class__ = LeanQwen2Attention  # the same module but for its forward
-    make_norms_lean(model, Qwen2VLRMSNorm)
+    """Put the lean modules into a model. The tower's MLPs have no gate and stay."""
+    lean_modules.make_lean(model, LeanQwen2Attention, Qwen2VLRMSNorm)
 
 
 def tower_sizes(vision: Qwen2VLVisionConfig) -> TowerSizes:

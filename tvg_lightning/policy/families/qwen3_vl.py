@@ -10,9 +10,10 @@ from transformers import Qwen3VLConfig, Qwen3VLForConditionalGeneration
 from transformers.models.qwen3_vl.configuration_qwen3_vl import Qwen3VLVisionConfig
 from transformers.models.qwen3_vl.modeling_qwen3_vl import Qwen3VLTextAttention, Qwen3VLTextRMSNorm
 
+from tvg_lightning.policy import lean_modules
 from tvg_lightning.policy.chat import video_run
 from tvg_lightning.policy.families.family import Family, PromptVideo, TowerSizes
-from tvg_lightning.policy.lean_modules import LeanAttention, LeanMLP, LeanPatchEmbedding, make_norms_lean
+from tvg_lightning.policy.lean_modules import LeanAttention
 from tvg_lightning.policy.mrope import grid_block
 from tvg_lightning.policy.patches import Geometry, Grid
 
@@ -64,16 +65,8 @@ def mergers(visual: nn.Module) -> list[nn.Module]:
 
 
 def make_lean(model: Qwen3VLForConditionalGeneration) -> None:
-    """Put the lean modules into a model; weights are shared, not copied.
-
-    The tower's MLPs have no gate and its norms are of another kind: both stay as published.
-    """
-    tower, layers = model.model.visual, model.model.language_model.layers
-    tower.patch_embed = LeanPatchEmbedding(tower.patch_embed)
-    for layer in layers:
-        layer.mlp = LeanMLP(layer.mlp)
-        layer.self_attn.__class__ = LeanQwen3Attention  # the same module but for its forward
-    make_norms_lean(model, Qwen3VLTextRMSNorm)
+    """Put the lean modules into a model. The tower's MLPs have no gate, its norms are of another kind: both stay."""
+    lean_modules.make_lean(model, LeanQwen3Attention, Qwen3VLTextRMSNorm)
 
 
 def tower_sizes(vision: Qwen3VLVisionConfig) -> TowerSizes:
