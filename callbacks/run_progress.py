@@ -49,7 +49,10 @@ class RunProgress(Callback):
         batch_idx: int,
     ) -> None:
         if self._training is not None:
-            told = trainer.progress_bar_metrics
+            told = dict(trainer.progress_bar_metrics)
+            step = pl_module.last_step if isinstance(pl_module, GroundingModule) else None
+            if step is not None and "reward" not in step.metrics:
+                told.pop("reward", None)  # of an earlier rollout: Lightning goes on telling it
             self._training.set(batch_idx + 1, ", ".join(f"{_short(name)} {value:.3f}" for name, value in told.items()))
             if trainer.is_last_batch:
                 self._close()

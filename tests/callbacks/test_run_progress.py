@@ -50,6 +50,20 @@ def test_a_fit_and_a_prediction(
     assert re.search(rf"predicting: \d+ batch(es)? in {TIME}", capsys.readouterr().err)
 
 
+def test_a_reward_is_told_with_the_step_that_earned_it(
+    tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two updates a rollout: the second one earns nothing."""
+    stages = [stage("only", 4, **grpo(generation={"max_new_tokens": 8}, num_minibatches=2))]
+    config = write_config(tmp_path, shapes, stages=stages)
+    with changed(config) as settings:
+        settings["trainer"]["enable_progress_bar"] = True
+    train.main(["fit", "--config", str(config), "--trainer.limit_val_batches", "0"])
+    said = capsys.readouterr().err
+    assert re.search(r"1 of 4 steps.*loss -?\d.*reward \d", said) and re.search(r"3 of 4 steps.*reward \d", said)
+    assert re.search(r"2 of 4 steps.*loss -?\d", said) and not re.search(r"2 of 4 steps.*reward", said)
+
+
 def test_max_steps_and_a_run_that_goes_on(tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(config_of(tmp_path, shapes))
     without = ["--trainer.limit_val_batches", "0"]
