@@ -33,7 +33,7 @@ LAYOUT: dict[str, dict[str, list[Any]]] = {
         "share of groups whose rewards are all equal": ["Multiline", [r"^train/frac_reward_zero_std$"]],
         "standard deviation of rewards in a group": ["Multiline", [r"^train/reward_std$"]],
         "tokens of a completion": ["Multiline", [r"^train/completion_length$"]],
-        "share of completions cut off": ["Multiline", [r"^train/truncated$"]],
+        "share of completions truncated": ["Multiline", [r"^train/truncated$"]],
         "negative log-likelihood of what was sampled": ["Multiline", [r"^train/nll$"]],
         "share of refining thoughts": ["Multiline", [r"/refin"]],
     },

@@ -43,8 +43,8 @@ def judged(trace: Trace, *known: Trace) -> Verdict:
         (answered((3, 4)), Failure.COPIED, "the answer"),
         (answered((0, 2), anchors=(Span(3.0, 4.0),)), Failure.COPIED, "an anchor"),
         (answered((10, 20), anchors=(Span(3.0, 4.0),)), None, ""),  # it is right all the same
-        (answered((3, 4), follows_format=False, text="At 3."), Failure.LAYOUT, "no thought"),
-        (answered((3, 4), follows_format=False, truncated=True), Failure.LAYOUT, "cut off at the token limit"),
+        (answered((3, 4), follows_format=False, text="At 3."), Failure.FORMAT, "no thought"),
+        (answered((3, 4), follows_format=False, truncated=True), Failure.FORMAT, "cut off at the token limit"),
         (
             answered(text="<think>x</think><answer>soon</answer>", spans=None, answer_iou=0.0),
             Failure.NO_ANSWER,
@@ -73,7 +73,7 @@ def test_events_of_other_videos_and_other_cuts_do_not_count() -> None:
 
 def test_traces_without_a_format_take_the_fallback() -> None:
     trace = replace(GOOD_TRACE, follows_format=False, text="At 3.")
-    assert FailureJudge(Events(), AnswerFormat(Method.TVG_R1))(trace).failure is Failure.LAYOUT
+    assert FailureJudge(Events(), AnswerFormat(Method.TVG_R1))(trace).failure is Failure.FORMAT
     assert "--method" in FailureJudge(Events())(trace).detail
 
 

@@ -20,7 +20,7 @@ NEAR_IOU = 0.1  # from here on it is about this event; below it is elsewhere
 class Failure(StrEnum):
     """The kinds of failure, in the order in which they are looked for."""
 
-    LAYOUT = "layout"
+    FORMAT = "format"
     NO_ANSWER = "no_answer"
     COPIED = "copied"
     OTHER_EVENT = "other_event"
@@ -29,7 +29,7 @@ class Failure(StrEnum):
 
 
 WORDS: Mapping[Failure, str] = {
-    Failure.LAYOUT: "layout not followed",
+    Failure.FORMAT: "format not followed",
     Failure.NO_ANSWER: "no answer",
     Failure.COPIED: "copied from the prompt",
     Failure.OTHER_EVENT: "another event of the same video",
@@ -78,7 +78,7 @@ class Events:
 class FailureJudge:
     """Classifies completions; the first of these that holds is the failure.
 
-    - layout: the text is out of its format (``detail``: what departs first, or that the token limit ended it).
+    - format: the text is out of its format (``detail``: what departs first, or that the token limit ended it).
     - no_answer: in its format, but without a time that can be read.
     - copied: an answer or anchor that is, to the digit, an example of the prompt, and an answer with IoU below 0.5.
     - other_event: IoU below 0.5 with the truth, and at least 0.5 with another event (``detail``: its query).
@@ -86,7 +86,7 @@ class FailureJudge:
       Error in Temporal Action Detectors" (arXiv 1807.10706); there it is of detections, here of one answer.
     - missed: IoU below 0.1; also a window where there is none, and none where there is one.
 
-    Inversion tasks and samples of unknown truth can only fail in layout and answer. ``fallback``: the format of
+    Inversion tasks and samples of unknown truth can only fail in format and answer. ``fallback``: the format of
     traces that do not say theirs; ``templates``: the words of the run's prompts, if not the format's own.
     """
 
@@ -100,7 +100,7 @@ class FailureJudge:
     def __call__(self, trace: Trace) -> Verdict:
         """The verdict on one completion."""
         group = (trace,)
-        for failure, judge in ((Failure.LAYOUT, self._out_of_format), (Failure.NO_ANSWER, self._without_time)):
+        for failure, judge in ((Failure.FORMAT, self._out_of_format), (Failure.NO_ANSWER, self._without_time)):
             for _, case in judge(group):
                 if case is not None:
                     return Verdict(failure, case)

@@ -22,7 +22,7 @@ TRACE = replace(
 )
 GROUP = [
     Judged(TRACE, Verdict(None), True),
-    Judged(replace(TRACE, rollout=1, anchors=(), spans=None, reward=0.0), Verdict(Failure.LAYOUT, "no thought"), False),
+    Judged(replace(TRACE, rollout=1, anchors=(), spans=None, reward=0.0), Verdict(Failure.FORMAT, "no thought"), False),
 ]
 PLAIN = Look(width=88, has_texts=False)  # a column a second: 40 of them
 
@@ -38,7 +38,7 @@ def test_every_number_has_its_place() -> None:
         "      format 1.00 · soft_iou 0.90 · 1 token",
         "  1     0.00  +0.70   0.90  ··········░░░░░░░░░░····················  no answer",
         "      format 1.00 · soft_iou 0.90 · 1 token",
-        "      layout not followed: no thought",
+        "      format not followed: no thought",
     ]
 
 

@@ -17,7 +17,7 @@ from tvg_lightning.traces import Trace, read_traces
 
 log = logging.getLogger(__name__)
 
-FailureName = Literal["layout", "no_answer", "copied", "other_event", "loose_edges", "missed", "none"]
+FailureName = Literal["format", "no_answer", "copied", "other_event", "loose_edges", "missed", "none"]
 
 
 class Judged(NamedTuple):

@@ -41,7 +41,7 @@ def main(
         kind: of this kind of question only, such as relation (older traces do not tell it).
         sample: of the sample with this id only.
         query: with this text in the query, in capitals or not.
-        failure: of this failure only. layout: out of its format; no_answer: no time can be read; copied: the times of
+        failure: of this failure only. format: out of its format; no_answer: no time can be read; copied: the times of
             the prompt's example; other_event: IoU of 0.5 or more with what another query on the video asks for;
             loose_edges: IoU from 0.1 to below 0.5; missed: IoU below 0.1; none: nothing of these.
         min_iou: IoU of the answer at least this, from 0 to 1.
