@@ -32,7 +32,7 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
         "resampled": len(sampled.replaced) / len(sampled.groups),
         "completion_length": num_tokens / len(completions),
         "truncated": sum(c.truncated for c in completions) / len(completions),
-        "nll": _nll([*groups]),
+        "nll": _nll(groups),
     }
     for name in sorted({name for s in scores for name in s.parts}):
         values = [s.parts[name] for s in scores if name in s.parts]
