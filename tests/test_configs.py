@@ -70,6 +70,7 @@ POLICIES = {
     "qwen3_vl_8b": "Qwen/Qwen3-VL-8B-Instruct",
     "qwen3_vl_32b": "Qwen/Qwen3-VL-32B-Instruct",
 }
+EVERY_TIME = ("qwen2_5_vl_3b", "qwen3_vl_8b")  # the others with the slow tests
 TEACHER = CONFIGS / "tvg_r1/tiny/teacher.jsonl"
 
 # All that a twin may have of its own: sizes, the machine, the data, and a learning rate to match.
@@ -142,14 +143,16 @@ def test_a_twin_differs_from_its_recipe_in_size_alone(recipe: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_recipe_is_of_7b_and_an_overlay_makes_it_another(recipe: str) -> None:
+@pytest.mark.parametrize(
+    "overlay", [pytest.param(one, marks=() if one in EVERY_TIME else pytest.mark.slow) for one in POLICIES]
+)
+def test_a_recipe_is_of_7b_and_an_overlay_makes_it_another(recipe: str, overlay: str) -> None:
     """Nothing but the checkpoint changes: what is trained of the vision side stays the recipe's."""
     checkpoint = ("model", "init_args", "policy", "checkpoint")
     large = dict(leaves(resolved(recipe)))
     if recipe not in ("tar_tvg/3_refine.yaml", "tvg_r1/rl.yaml"):  # they go on from the stage before
         assert large[checkpoint] == POLICIES["qwen2_5_vl_7b"]
-    for overlay, name in POLICIES.items():
-        assert dict(leaves(resolved(recipe, f"policy/{overlay}.yaml"))) == large | {checkpoint: name}, overlay
+    assert dict(leaves(resolved(recipe, f"policy/{overlay}.yaml"))) == large | {checkpoint: POLICIES[overlay]}
 
 
 def test_every_architecture_has_its_overlay() -> None:
