@@ -41,7 +41,14 @@ def test_a_page_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert f"{run}/report.html: " in capsys.readouterr().out
     page = (run / "report.html").read_text(encoding="utf-8")
     assert page.count("<script") == 2  # data and ours; texts and config are escaped
-    for words in ("30 completions were read", "0.125", "reward parts", "nothing wrong", "&lt;script&gt;alert(3)"):
+    for words in (
+        "30 completions were read",
+        "0.125",
+        "reward parts",
+        "nothing wrong",
+        "&lt;script&gt;alert(3)",
+        "<b>explore, tvg:</b>",
+    ):
         assert words in page
     (found,) = data_of(run / "report.html")["runs"]
     assert found["queries"] == {"s0": [0, 2, 4, 6, 8], "s1": [1, 3, 5, 7, 9]}

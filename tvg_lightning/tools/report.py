@@ -178,7 +178,10 @@ def _of_run(run: Path, tallies: Tallies, shown: Shown, config: str | None) -> Js
         "columns": columns,
         "rows": [(str(row.get("stage", "")), values) for row, values in zip(rows, cells, strict=True)],
         "sections": sections,
-        "findings": [f.words for f in found.of_metrics] + [f.words for s in found.sections for f in s.findings],
+        "findings": [
+            *(("whole run", f.words) for f in found.of_metrics),
+            *((f"{s.stage}, {s.task}", f.words) for s in found.sections for f in s.findings),
+        ],
         "failures": [(words, f"{num:,}", round(100 * num / total, 1)) for words, num in shown.counts.most_common()],
         "config": config,
     }
