@@ -41,13 +41,17 @@ OTHERS_SLOW = pytest.mark.parametrize(
 )
 
 
-def random_checkpoint(model_type: str, folder: Path, tied: bool = True) -> str:
-    """A folder as published checkpoints have it: config, safetensors, and the packaged tokenizer."""
+def random_checkpoint(model_type: str, folder: Path, tied: bool = True, **text: Any) -> str:
+    """A folder as published checkpoints have it: config, safetensors, and the packaged tokenizer.
+
+    ``text``: what the language model's config has besides, or instead.
+    """
     tokenizer, family = AutoTokenizer.from_pretrained(TINY_FOLDER), FAMILIES[model_type]
     names = ("image_pad", "video_pad", "vision_start", "vision_end")
     keys = ("image_token_id", "video_token_id", "vision_start_token_id", "vision_end_token_id")
     ids = {key: tokenizer.convert_tokens_to_ids(f"<|{name}|>") for key, name in zip(keys, names, strict=True)}
-    config = family.config_class(**CONFIGS[model_type], **ids, tie_word_embeddings=tied)
+    sizes = {**CONFIGS[model_type], "text_config": {**CONFIGS[model_type]["text_config"], **text}}
+    config = family.config_class(**sizes, **ids, tie_word_embeddings=tied)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = family.model_class._from_config(config, dtype=torch.float32)

@@ -50,6 +50,7 @@ FLOORS = {
     "tvg_lightning.sample_files": 5,
     "tvg_lightning.data_plan": 5,
     "tvg_lightning.datamodule": 6,
+    "tvg_lightning.engines": 6,
     "tvg_lightning.modules": 7,
     "tvg_lightning.teacher": 7,
     "tvg_lightning.tools": 8,
@@ -70,6 +71,7 @@ LIBRARY_FLOORS = {
     "lightning": 6,
     "pytorch_lightning": 6,
     "jsonargparse": 6,
+    "vllm": 6,
 }
 
 # what only one module may import, and everybody else takes from there

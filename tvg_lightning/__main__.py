@@ -37,6 +37,7 @@ COMMANDS: dict[str, str | dict[str, str]] = {
     "report": "report.main",
     "ground": "ground.main",
     "export": "export.main",
+    "serve": "serve.main",
     "plan": "plan.main",
     "pretrain-tiny": "pretrain_tiny.main",
 }

@@ -20,6 +20,8 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
 from tvg_lightning.datamodule import TVGDataModule
+from tvg_lightning.engines.choice import engine_of, release
+from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.modules.evaluation import (
     DIAGNOSTIC,
     Evaluated,
@@ -63,14 +65,15 @@ class GroundingModule(L.LightningModule):
         form: AnswerFormat,
         evaluation: EvaluationSettings,
         seed: int,
-        engine: RolloutEngine,
+        engine: EngineName | RolloutEngine,
+        vllm: VLLMSettings | None,
     ) -> None:
         super().__init__()
         evaluation.scorer(form)  # refuses a preset for another format
+        self.engine = engine_of(engine, vllm)  # generates the completions
         if evaluation.empty_thought:
-            check_engine(engine, "evaluation.empty_thought")
+            check_engine(self.engine, "evaluation.empty_thought")
         self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
-        self.engine = engine  # generates the completions
         self._merged: dict[str, frozenset[str]] = {}  # questions of each split that count as one with a later one
         self.metrics = nn.ModuleDict()  # one SplitMetrics for each evaluated split
         self.last_metrics: dict[str, dict[str, float]] = {}  # of the latest evaluation, by split
@@ -177,6 +180,9 @@ class GroundingModule(L.LightningModule):
         self.log_dict(metrics, batch_size=len(batch))
         return step.loss
 
+    def on_train_batch_end(self, *_: Any) -> None:
+        self.policy.note_change()
+
     def on_train_start(self) -> None:
         """Take rates and decay from the settings: a checkpoint that was loaded has brought its own."""
         (optimizer,), (schedule,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
@@ -224,6 +230,7 @@ class GroundingModule(L.LightningModule):
             self.log_dict(
                 {f"{prefix}/{name}": value for name, value in self.last_metrics[split].items()}, rank_zero_only=True
             )
+        release(self.engine)
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         check_sharding(self.policy_settings, [self.optimizer_settings.name], self.device_mesh is not None)

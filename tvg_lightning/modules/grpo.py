@@ -12,6 +12,7 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
+from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
@@ -205,11 +206,12 @@ class GRPOModule(GroundingModule):
         thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = generate,
+        engine: EngineName | RolloutEngine = "builtin",
+        vllm: VLLMSettings | None = None,
     ) -> None:
         form = AnswerFormat(Method(method), thought)
-        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
-        self.save_hyperparameters(ignore="engine")
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine, vllm)
+        self.save_hyperparameters(ignore=["engine", "vllm"])
         self.grpo, self.reward = grpo, reward
         self.frame_dependence = frame_dependence or FrameDependenceSettings()
         length = length or LengthSettings()
@@ -218,7 +220,7 @@ class GRPOModule(GroundingModule):
             reward.check_format(form)
         self.optimizer_settings = optimizer or OptimizerSettings()
         rewards = Rewards(self.form, reward, anchors or AnchorSettings(), length, self.frame_dependence)
-        self.objective = GRPOObjective(grpo, rewards, engine)
+        self.objective = GRPOObjective(grpo, rewards, self.engine)
 
     @property
     def needs_captions(self) -> bool:  # type: ignore[override]

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tvg_lightning.data.items import Item
+from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.losses.sft import sft_loss
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
@@ -11,7 +12,7 @@ from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.parallel import sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.generation import RolloutEngine, generate
+from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
 
@@ -47,11 +48,12 @@ class SFTModule(GroundingModule):
         thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = generate,
+        engine: EngineName | RolloutEngine = "builtin",
+        vllm: VLLMSettings | None = None,
     ) -> None:
         form = AnswerFormat(Method(method), thought)
-        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
-        self.save_hyperparameters(ignore="engine")
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine, vllm)
+        self.save_hyperparameters(ignore=["engine", "vllm"])
         self.optimizer_settings = optimizer or OptimizerSettings()
 
     def take_step(self, items: Sequence[Item]) -> StepResult:

@@ -12,6 +12,7 @@ from typing import Any
 
 from tvg_lightning.data.items import Item
 from tvg_lightning.data_plan import DataPlan
+from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo import GRPOObjective
@@ -20,7 +21,7 @@ from tvg_lightning.modules.settings import StageSettings, check_frames, check_st
 from tvg_lightning.modules.sft import sft_step
 from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.policy.backbone import Weights
-from tvg_lightning.policy.generation import RolloutEngine, generate
+from tvg_lightning.policy.generation import RolloutEngine
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
@@ -41,15 +42,16 @@ class StagedModule(GroundingModule):
         thought: bool | None = None,
         evaluation: EvaluationSettings | None = None,
         seed: int = 0,
-        engine: RolloutEngine = generate,
+        engine: EngineName | RolloutEngine = "builtin",
+        vllm: VLLMSettings | None = None,
     ) -> None:
         form = AnswerFormat(Method(method), thought)
-        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine)
+        super().__init__(policy, form, evaluation or EvaluationSettings(), seed, engine, vllm)
         check_stages(stages)
         if self.evaluation.preset is None:  # else the format is that of an evaluation, not of training
             for stage in stages:
                 stage.check_format(form)
-        self.save_hyperparameters(ignore="engine")
+        self.save_hyperparameters(ignore=["engine", "vllm"])
         self.stages = stages
         self.stage_index = 0
         self.is_stage_done = False  # all its batches were taken; the next one begins with the next epoch

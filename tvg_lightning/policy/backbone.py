@@ -69,6 +69,8 @@ class PolicyBackbone(nn.Module):
         without_token = range(len(self.tokenizer), self.text_config.vocab_size)
         suppressed = torch.tensor([*vision_ids, *without_token], device="cpu")
         self.register_buffer("suppressed_ids", suppressed, persistent=False)
+        self._num_changes = 0
+        self.register_load_state_dict_post_hook(lambda *_: self.note_change())
         self.train()  # checkpoints come in evaluation mode
 
     # ---- what it is made of
@@ -280,12 +282,25 @@ class PolicyBackbone(nn.Module):
 
     # ---- weights of other moments: the fresh base, the reference of a stage
 
+    @property
+    def weights_state(self) -> tuple[int, int]:
+        """Differs from any earlier one as soon as a weight has changed; a copy of the weights is kept as long as not.
+
+        An optimizer that writes past autograd's counts, as those of bitsandbytes do, must ``note_change``.
+        """
+        return self._num_changes, sum(p._version for p in self.parameters() if p.requires_grad)
+
+    def note_change(self) -> None:
+        """Say that weights have changed or are about to."""
+        self._num_changes += 1
+
     def trainable_weights(self) -> Weights:
         """A copy of every weight that is trained."""
         return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
 
     def load_trainable_weights(self, weights: Weights) -> None:
         """Put such a copy back; whole weights are cut like ours, where ours are shards."""
+        self.note_change()
         with torch.no_grad():
             for name, parameter in self.named_parameters():
                 if parameter.requires_grad:
@@ -311,6 +326,7 @@ class PolicyBackbone(nn.Module):
                 ours = parameter.data.clone()
                 parameter.data.copy_(weights[name])
                 weights[name].copy_(ours)
+        self.note_change()
         torch.clear_autocast_cache()  # it knows weights by their place in memory, and casts them no second time
 
     def kept_like_ours(self, weights: Weights) -> Weights:

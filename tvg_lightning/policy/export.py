@@ -13,15 +13,13 @@ from typing import Any
 
 import torch
 from peft import LoraConfig
-from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
-from torch import Tensor, nn
 from transformers import GenerationConfig
 
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
-from tvg_lightning.policy.four_bit import Linear4bit, dequantize_4bit
 from tvg_lightning.policy.identity import base_fingerprint, base_folder
 from tvg_lightning.policy.loading import LORA_TARGETS, checkpoint_family
+from tvg_lightning.policy.merging import adapted_layers, merged_weight
 from tvg_lightning.policy.settings import PolicySettings
 
 # what a base has beside its weights and its config: the tokenizer, and what turns pictures into patches
@@ -136,11 +134,7 @@ def write_adapters(trained: Trained, out: Path) -> None:
 
 
 def merged_weights(trained: Trained) -> Weights:
-    """The base's weights with the adapters added: W + alpha / r * B A, by the names of the base.
-
-    QLoRA's adapters were trained on the 4-bit weights, so W is what those stand for, not what the base was
-    before: the merged policy answers as the trained one did. The sum is taken in float32.
-    """
+    """The base's weights with the adapters added (``merging.merged_weight``), by the names of the base."""
     policy = PolicyBackbone(trained.settings)
     try:
         missing, unknown = policy.model.load_state_dict(trained.weights, strict=False)
@@ -152,20 +146,10 @@ def merged_weights(trained: Trained) -> Weights:
     if lacking:
         raise ValueError(f"the checkpoint lacks adapters that its settings ask for: {lacking[0]}")
     model = policy.model.requires_grad_(False)
-    adapted: dict[str, Any] = {name: layer for name, layer in model.named_modules() if isinstance(layer, LoraLayer)}
+    adapted = adapted_layers(model)
     weights = {name: x for name, x in model.state_dict().items() if not any(name.startswith(f"{a}.") for a in adapted)}
     for name, layer in adapted.items():
-        base = layer.get_base_layer()
-        whole = _whole(base)
-        weights[f"{name}.weight"] = (whole.float() + layer.get_delta_weight("default").float()).to(whole.dtype)
-        if base.bias is not None:
-            weights[f"{name}.bias"] = base.bias
+        weights[f"{name}.weight"] = merged_weight(layer)
+        if layer.get_base_layer().bias is not None:
+            weights[f"{name}.bias"] = layer.get_base_layer().bias
     return weights
-
-
-def _whole(layer: nn.Module) -> Tensor:
-    """A layer's weight; of a 4-bit layer, the numbers that its codes stand for."""
-    assert isinstance(layer, nn.Linear)
-    if isinstance(layer, Linear4bit):
-        return dequantize_4bit(layer.weight.data, layer.weight.quant_state)  # type: ignore[attr-defined]
-    return layer.weight

@@ -1,0 +1,95 @@
+"""A rollout as an engine outside of the policy is asked for it, and what it gives back: tensors and plain values.
+
+The engine gets our prompt tokens, our position ids and the features of our vision tower, so nothing of a prompt is
+computed in two ways. Shape suffixes: L tokens of a prompt, V video tokens of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.generation import Prefixes
+from tvg_lightning.policy.rows import EncodedPrompt
+from tvg_lightning.policy.settings import GenerationSettings
+
+
+@dataclass(frozen=True, slots=True)
+class AskedPrompt:
+    """A prompt with its video."""
+
+    ids: tuple[int, ...]
+    positions_3L: Tensor
+    features: Tensor  # (V, (1 + k) * H), see ``Family.video_features``
+    is_video_L: Tensor  # bool
+
+
+@dataclass(frozen=True, slots=True)
+class AskedRow:
+    """A completion to sample."""
+
+    prompt: int  # its number
+    prefix: tuple[int, ...]  # tokens with which the completion begins
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """All completions of one call."""
+
+    prompts: list[AskedPrompt]
+    rows: list[AskedRow]
+    generation: GenerationSettings
+    end_id: int
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest prompt, and of its completions at most."""
+        return max(len(prompt.ids) for prompt in self.prompts) + self.generation.max_new_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class SampledRow:
+    """A completion as an engine gives it: the prefix is part of ids and log-probs, as the end token is."""
+
+    ids: tuple[int, ...]
+    logp: tuple[float, ...]
+    truncated: bool
+
+
+def asked(
+    policy: PolicyBackbone,
+    prompts: Sequence[EncodedPrompt],
+    features: Sequence[Tensor],
+    num_generations: int,
+    generation: GenerationSettings,
+    uniform_RT: Tensor | None,
+    prefixes: Prefixes | None,
+) -> Asked:
+    """The arguments of a ``RolloutEngine`` as an engine of its own is asked; each row's seed is of its first number."""
+    video_id = policy.model.config.video_token_id
+    asked_prompts = [
+        AskedPrompt(
+            tuple(prompt.input_ids.tolist()), prompt.position_ids.cpu(), feature, prompt.input_ids.cpu() == video_id
+        )
+        for prompt, feature in zip(prompts, features, strict=True)
+    ]
+    num_rows = len(prompts) * num_generations
+    given = [tuple(prefix) for group in prefixes or () for prefix in group] or [()] * num_rows
+    seeds = [0] * num_rows if uniform_RT is None else (uniform_RT[:, 0].double() * 2**31).long().tolist()
+    rows = [AskedRow(row // num_generations, given[row], seeds[row]) for row in range(num_rows)]
+    return Asked(asked_prompts, rows, generation, policy.end_id)
+
+
+def positions_of(prompt: AskedPrompt, length: int) -> Tensor:
+    """Position ids of a prompt and the tokens after it, (3, length): text goes on from the largest.
+
+    >>> prompt = AskedPrompt((7, 9, 9), torch.tensor([[0, 1, 1], [0, 1, 1], [0, 1, 2]]), torch.empty(0), torch.empty(0))
+    >>> positions_of(prompt, 5).tolist()
+    [[0, 1, 1, 3, 4], [0, 1, 1, 3, 4], [0, 1, 2, 3, 4]]
+    """
+    start, num_more = int(prompt.positions_3L.max()) + 1, length - prompt.positions_3L.shape[1]
+    more_3n = torch.arange(start, start + num_more).expand(3, -1)
+    return torch.cat((prompt.positions_3L, more_3n), dim=1)

@@ -1,0 +1,180 @@
+"""vLLM in this process: started from an architecture, given weights after every update, asked for completions."""
+
+import logging
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.utilities.seed import isolate_rng
+from torch import Tensor
+
+from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of
+from tvg_lightning.engines.settings import VLLMSettings
+
+log = logging.getLogger(__name__)
+_ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+_IN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class EngineModel:
+    """The model that an engine runs: a folder with config and tokenizer, without weights."""
+
+    folder: Path
+    model_type: str
+    dtype: torch.dtype
+    suppressed_ids: tuple[int, ...]
+
+
+class LocalVLLM:
+    """One vLLM engine on this process's device. It has no weights that mean anything until ``load`` was called."""
+
+    def __init__(self, model: EngineModel, settings: VLLMSettings, device: torch.device) -> None:
+        self.settings, self.is_cuda = settings, device.type == "cuda"
+        self._names = count()
+        self._is_asleep = False
+        self._llm = _started(model, settings, self.is_cuda)
+        self.max_length = int(self._llm.llm_engine.model_config.max_model_len)
+
+    @property
+    def sleeps(self) -> bool:
+        return self.is_cuda and self.settings.sleeps
+
+    def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        """Take new weights in place, one at a time, and forget all that was computed with the old ones."""
+        self._wake("weights")
+        # in this process the iterator can be handed over as it is
+        self._llm.collective_rpc(lambda worker: worker.reload_weights(weights_iterator=weights))
+        self._wake("kv_cache")
+        self._is_asleep = False
+        self._llm.llm_engine.reset_mm_cache()
+        self._llm.llm_engine.reset_encoder_cache()
+        # without this, prompts longer than one block would be answered in part from the old weights
+        if not self._llm.reset_prefix_cache():
+            raise RuntimeError("vLLM did not reset its prefix cache: a request is still running")
+
+    def release(self) -> None:
+        """Give the memory of weights and cache back until the next ``load``; on a CPU nothing happens."""
+        if self.sleeps and not self._is_asleep:
+            self._llm.sleep(level=2)
+            self._is_asleep = True
+
+    def _wake(self, part: str) -> None:
+        if self._is_asleep:
+            self._llm.wake_up(tags=[part])
+
+    def generate(self, asked: Asked) -> list[SampledRow]:
+        """The rows in their order."""
+        if asked.longest > self.max_length:
+            raise ValueError(
+                f"engine vllm: a prompt and its completion have up to {asked.longest} tokens, and the engine has room "
+                f"for {self.max_length}: raise vllm.max_length, vllm.memory (vllm.cache_gib on a CPU), or give the "
+                "video fewer tokens"
+            )
+        temperature, call = asked.generation.temperature, next(self._names)
+        self._llm.collective_rpc(lambda worker: setattr(worker.get_model(), "temperature", temperature))
+        engine, done = self._llm.llm_engine, {}
+        for number, row in enumerate(asked.rows):
+            name = f"{call}-{number}"
+            engine.add_request(name, _input(asked, row, f"{call}-{row.prompt}"), _sampling(asked, row))
+        while engine.has_unfinished_requests():
+            for output in engine.step():
+                if output.finished:
+                    done[output.request_id] = output
+        rows = [done[f"{call}-{number}"] for number in range(len(asked.rows))]
+        return [_sampled(asked, row, output) for row, output in zip(asked.rows, rows, strict=True)]
+
+
+def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
+    """vLLM's ``LLM``; what it changes in the process besides is put back."""
+    environment = _IN_PROCESS if is_cuda else _IN_PROCESS | _ON_CPU
+    for name, value in environment.items():
+        os.environ.setdefault(name, value)  # read when vLLM is imported
+    if not is_cuda:
+        os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cache_gib)
+    set_num_threads = torch.set_num_threads  # vLLM puts another function there on CPUs
+    with isolate_rng():  # and seeds the process's random numbers
+        try:
+            from vllm import LLM
+
+            from tvg_lightning.engines.vllm_models import register
+        except ImportError as error:
+            raise ValueError(
+                f"engine vllm: vLLM cannot be imported ({error}): install it (docs/rollouts.md), or leave "
+                "model.init_args.engine at builtin"
+            ) from error
+        overrides = {"architectures": [register(model.model_type)], "suppressed_ids": list(model.suppressed_ids)}
+        llm = LLM(
+            model=str(model.folder),
+            load_format="dummy",
+            hf_overrides=overrides,
+            dtype=model.dtype,
+            enforce_eager=settings.eager or not is_cuda,
+            max_model_len=settings.max_length or -1,
+            max_num_seqs=settings.max_rows,
+            gpu_memory_utilization=settings.memory,
+            enable_sleep_mode=is_cuda and settings.sleeps,
+            limit_mm_per_prompt={"video": 0, "image": 0},  # no vision tower: features come from ours
+            enable_mm_embeds=True,
+            mm_processor_cache_gb=0,
+            logprobs_mode="raw_logprobs",
+            generation_config="vllm",
+            disable_log_stats=True,
+        )
+    torch.set_num_threads = set_num_threads
+    return llm
+
+
+def _input(asked: Asked, row: AskedRow, video: str) -> Any:
+    """A request as vLLM's renderer would give it; ``video`` names the features, alike for one prompt's completions."""
+    from vllm.inputs.engine import mm_input
+    from vllm.multimodal.inputs import PlaceholderRange
+
+    from tvg_lightning.engines.vllm_models import video_item
+
+    prompt = asked.prompts[row.prompt]
+    ids = [*prompt.ids, *row.prefix]
+    places = prompt.is_video_L.nonzero()[:, 0]
+    first, stop = int(places[0]), int(places[-1]) + 1
+    return mm_input(
+        ids,
+        {"video": [video_item(prompt.features, positions_of(prompt, len(ids)))]},
+        {"video": [video]},
+        {"video": [PlaceholderRange(first, stop - first, prompt.is_video_L[first:stop])]},
+    )
+
+
+def _sampling(asked: Asked, row: AskedRow) -> Any:
+    """The sampling of one row. The policy's temperature is in its logits (``vllm_models``); what follows is at 1."""
+    from vllm import SamplingParams
+
+    generation = asked.generation
+    return SamplingParams(
+        temperature=1.0 if generation.temperature > 0 else 0.0,
+        top_p=generation.top_p,
+        top_k=generation.top_k,
+        max_tokens=generation.max_new_tokens - len(row.prefix),
+        stop=list(generation.stop),
+        include_stop_str_in_output=True,
+        stop_token_ids=[asked.end_id],
+        ignore_eos=True,
+        repetition_penalty=generation.repetition_penalty,
+        presence_penalty=generation.presence_penalty / (generation.temperature or 1.0),
+        seed=row.seed,
+        logprobs=0,  # of the chosen token alone
+        prompt_logprobs=0 if row.prefix else None,
+        detokenize=bool(generation.stop),
+    )
+
+
+def _sampled(asked: Asked, row: AskedRow, output: Any) -> SampledRow:
+    (found,) = output.outputs
+    logp = [chosen[token].logprob for token, chosen in zip(found.token_ids, found.logprobs, strict=True)]
+    if row.prefix:
+        before = output.prompt_logprobs[-len(row.prefix) :]
+        logp = [chosen[token].logprob for token, chosen in zip(row.prefix, before, strict=True)] + logp
+    return SampledRow((*row.prefix, *found.token_ids), tuple(logp), truncated=found.finish_reason == "length")
