@@ -34,7 +34,6 @@ class RolloutServer:
         self._lock = Lock()
         self._vllm: LocalVLLM | None = None
         self._model: dict[str, Any] | None = None
-        self._folder = tempfile.TemporaryDirectory(prefix="tvg-vllm-")
 
     def model(self, body: bytes) -> str:
         """Start the engine for a model, unless it runs already."""
@@ -43,12 +42,11 @@ class RolloutServer:
             return "{}"
         if self._model is not None:
             raise ValueError("this server runs another model already: start one more, or this one anew")
-        for name, content in asked["files"].items():
-            (Path(self._folder.name) / Path(name).name).write_bytes(base64.b64decode(content))
-        model = EngineModel(
-            Path(self._folder.name), asked["model_type"], dtype_of(asked["dtype"]), tuple(asked["suppressed_ids"])
-        )
-        self._vllm = LocalVLLM(model, self.settings, self.device)
+        kind, dtype, suppressed = asked["model_type"], dtype_of(asked["dtype"]), tuple(asked["suppressed_ids"])
+        with tempfile.TemporaryDirectory(prefix="tvg-vllm-") as folder:  # all is read at the start
+            for name, content in asked["files"].items():
+                (Path(folder) / Path(name).name).write_bytes(base64.b64decode(content))
+            self._vllm = LocalVLLM(EngineModel(Path(folder), kind, dtype, suppressed), self.settings, self.device)
         self._model = asked
         log.info("engine started for a %s in %s", asked["model_type"], asked["dtype"])
         return "{}"
@@ -65,8 +63,8 @@ class RolloutServer:
         """Answer a question, from the weights that it names or not at all."""
         question, weights = unpack(body)
         engine = self._engine()
-        if weights != self.weights:
-            raise ValueError(f"this server has the weights {self.weights or '(none)'}, not {weights}")
+        if not weights or weights != self.weights:
+            raise ValueError(f"this server has the weights {self.weights or '(none)'}, not {weights or '(none)'}")
         return pack_rows(engine.generate(question))
 
     def _engine(self) -> LocalVLLM:

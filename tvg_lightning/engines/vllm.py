@@ -25,7 +25,6 @@ class VLLMEngine:
         self.settings, self.is_remote = settings, is_remote
         self._vllm: LocalVLLM | RemoteVLLM | None = None
         self._loaded: object = None  # the state of the policy whose weights the engine has
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     def __call__(
         self,
@@ -39,10 +38,10 @@ class VLLMEngine:
     ) -> list[list[Completion]]:
         question = asked(policy, prompts, features, num_generations, generation, uniform_RT, prefixes)
         if self._vllm is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="tvg-vllm-")
-            model = engine_model(policy, Path(self._folder.name))
-            is_remote, settings = self.is_remote, self.settings
-            self._vllm = RemoteVLLM(model, settings) if is_remote else LocalVLLM(model, settings, policy.device)
+            with tempfile.TemporaryDirectory(prefix="tvg-vllm-") as folder:  # all is read at the start
+                model = engine_model(policy, Path(folder))
+                is_remote, settings = self.is_remote, self.settings
+                self._vllm = RemoteVLLM(model, settings) if is_remote else LocalVLLM(model, settings, policy.device)
         if self._loaded != policy.weights_state:
             self._vllm.load(engine_weights(policy))
             self._loaded = policy.weights_state

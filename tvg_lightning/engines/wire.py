@@ -21,12 +21,13 @@ def pack(asked: Asked, weights: str) -> bytes:
         "end_id": asked.end_id,
         "num_prompts": len(asked.prompts),
     }
+    # copies: those of several prompts may be parts of one tensor
     tensors: dict[str, Tensor] = {"head": torch.frombuffer(bytearray(json.dumps(head).encode()), dtype=torch.uint8)}
     for number, prompt in enumerate(asked.prompts):
         tensors[f"{number}.ids"] = torch.tensor(prompt.ids)
-        tensors[f"{number}.positions"] = prompt.positions_3L.contiguous()
-        tensors[f"{number}.features"] = prompt.features.detach().cpu().contiguous()
-        tensors[f"{number}.is_video"] = prompt.is_video_L.contiguous()
+        tensors[f"{number}.positions"] = prompt.positions_3L.clone()
+        tensors[f"{number}.features"] = prompt.features.detach().to("cpu", copy=True).contiguous()
+        tensors[f"{number}.is_video"] = prompt.is_video_L.clone()
     return save(tensors)
 
 

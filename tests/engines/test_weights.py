@@ -1,0 +1,82 @@
+"""The weights that an engine gets are the policy's, adapters merged."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.runs import by_two_ranks
+from tvg_lightning.engines.weights import engine_weights
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import PolicySettings
+from tvg_lightning.policy.sharding import shard
+
+
+def test_names_and_weights_are_a_published_checkpoints(checkpoint: str) -> None:
+    policy = PolicyBackbone(PolicySettings(checkpoint))
+    found = dict(engine_weights(policy))
+    expected = {n: x for n, x in policy.model.state_dict().items() if not n.startswith("model.visual.")}
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in found)
+
+
+@pytest.mark.parametrize("tuning", ["lora", "qlora"])
+def test_adapters_are_merged(tuning: str) -> None:
+    """A layer of the given weights makes of any input what the adapted layer makes of it."""
+    policy = PolicyBackbone(PolicySettings(tuning=tuning)).eval()  # type: ignore[arg-type]
+    for name, parameter in policy.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)
+    found = dict(engine_weights(policy))
+    assert not [name for name in found if "lora" in name or "base_layer" in name]
+    layer = policy.model.model.language_model.layers[1].self_attn.q_proj
+    x = torch.randn(3, 128)
+    with torch.no_grad():
+        merged = x @ found["model.language_model.layers.1.self_attn.q_proj.weight"].T
+        merged += found["model.language_model.layers.1.self_attn.q_proj.bias"]
+        torch.testing.assert_close(merged, layer(x), rtol=1e-4, atol=1e-4)
+
+
+def test_a_change_of_weights_shows_in_the_state() -> None:
+    policy = PolicyBackbone(PolicySettings())
+    states = [policy.weights_state]
+    parameters = [p for p in policy.parameters() if p.requires_grad]
+    sum(p.sum() for p in parameters).backward()
+    torch.optim.AdamW(parameters, lr=1e-3).step()
+    states.append(policy.weights_state)
+    kept = policy.trainable_weights()
+    assert policy.weights_state == states[-1]
+    with policy.using(kept):
+        states.append(policy.weights_state)
+    states.append(policy.weights_state)
+    policy.load_trainable_weights(kept)
+    states.append(policy.weights_state)
+    policy.load_state_dict(policy.state_dict())
+    states.append(policy.weights_state)
+    policy.note_change()
+    states.append(policy.weights_state)
+    assert len(set(states)) == len(states)
+
+
+def _gathers(rank: int, folder: Path) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+
+    for tuning in ("full", "lora"):
+        whole = PolicyBackbone(PolicySettings(tuning=tuning))  # type: ignore[arg-type]
+        for name, parameter in whole.named_parameters():
+            if "lora_B" in name:
+                torch.nn.init.constant_(parameter, 0.1)
+        expected = dict(engine_weights(whole))
+        policy = PolicyBackbone(PolicySettings(tuning=tuning))  # type: ignore[arg-type]
+        policy.load_state_dict(whole.state_dict())
+        shard(policy, init_device_mesh("cpu", (2,)), torch.float32)
+        num = 0
+        for name, weight in engine_weights(policy):
+            torch.testing.assert_close(weight, expected[name], rtol=1e-6, atol=1e-6)
+            num += 1
+        assert num == len(expected)
+
+
+@pytest.mark.slow
+def test_shards_are_gathered_layer_by_layer(tmp_path: Path) -> None:
+    by_two_ranks(_gathers, tmp_path)
