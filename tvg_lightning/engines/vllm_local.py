@@ -68,7 +68,7 @@ class LocalVLLM:
             self._llm.wake_up(tags=[part])
 
     def generate(self, asked: Asked) -> list[SampledRow]:
-        """The rows in their order."""
+        """The rows in their order; the process's random numbers stay as they are."""
         if asked.longest > self.max_length:
             raise ValueError(
                 f"engine vllm: a prompt and its completion have up to {asked.longest} tokens, and the engine has room "
@@ -77,6 +77,10 @@ class LocalVLLM:
             )
         temperature, call = asked.generation.temperature, next(self._names)
         self._llm.collective_rpc(lambda worker: setattr(worker.get_model(), "temperature", temperature))
+        with isolate_rng():  # vLLM draws for all rows at once, then anew for those that have a seed
+            return self._answers(asked, call)
+
+    def _answers(self, asked: Asked, call: int) -> list[SampledRow]:
         engine, done = self._llm.llm_engine, {}
         for number, row in enumerate(asked.rows):
             name = f"{call}-{number}"

@@ -1,0 +1,70 @@
+"""Whole runs on a vLLM in their own process: three stages, the other commands, and what the process is left as."""
+
+import random
+from pathlib import Path
+from statistics import fmean
+
+import numpy as np
+import pytest
+import torch
+
+import train
+from tests.runs import write_config
+from tvg_lightning.engines.settings import VLLMSettings
+from tvg_lightning.engines.vllm import VLLMEngine
+from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
+from tvg_lightning.traces import read_traces
+
+from .conftest import ask, uniforms
+
+pytestmark = pytest.mark.vllm
+ON_VLLM = ["--model.init_args.engine", "vllm", "--model.init_args.vllm.max_length", "1024"]
+
+
+def rewards(folder: Path, stage: str) -> list[float]:
+    return [trace.reward for file in sorted((folder / "traces").glob(f"{stage}*.jsonl")) for trace in read_traces(file)]
+
+
+def test_three_stages_on_either_engine(tmp_path: Path, shapes: Path) -> None:
+    """The same run from the same seed: as many traces, rewards in the same range, none below what is possible."""
+    means = {}
+    for name, more in {"builtin": [], "vllm": ON_VLLM}.items():
+        config = write_config(tmp_path / name, shapes)
+        train.main(["fit", "--config", str(config), *more])
+        means[name] = {stage: rewards(tmp_path / name, stage) for stage in ("explore", "refine")}
+    for stage in ("explore", "refine"):
+        ours, theirs = means["vllm"][stage], means["builtin"][stage]
+        assert len(ours) == len(theirs) == 36  # six steps of two prompts, three completions each
+        spread = (np.std(ours) ** 2 / 36 + np.std(theirs) ** 2 / 36) ** 0.5
+        assert abs(fmean(ours) - fmean(theirs)) < 4 * spread + 0.05
+    assert (tmp_path / "vllm" / "checkpoints" / "last.ckpt").is_file()
+
+
+def test_validate_and_predict_give_the_builtin_engines_answers(
+    tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = {}
+    for name, more in {"builtin": [], "vllm": ON_VLLM}.items():
+        config = write_config(tmp_path / name, shapes)
+        train.main(["validate", "--config", str(config), *more])
+        train.main(["predict", "--config", str(config), *more])
+        (file,) = (tmp_path / name).rglob("predictions*.jsonl")
+        answers[name] = file.read_text(encoding="utf-8")
+    assert answers["vllm"] == answers["builtin"]  # greedy
+
+
+def test_a_start_leaves_the_process_as_it_was() -> None:
+    policy = PolicyBackbone(PolicySettings()).eval()
+    prompts, features = ask(policy)
+    before = random.getstate(), torch.get_rng_state(), np.random.get_state()[1].tolist(), torch.get_num_threads()
+    engine = VLLMEngine(VLLMSettings(max_length=512))
+    engine(policy, prompts, features, 1, GenerationSettings(max_new_tokens=2), uniforms(2, 1, 2))
+    assert random.getstate() == before[0]
+    assert torch.equal(torch.get_rng_state(), before[1])
+    assert np.random.get_state()[1].tolist() == before[2]
+    torch.set_num_threads(before[3] + 1)
+    assert torch.get_num_threads() == before[3] + 1
+    torch.set_num_threads(before[3])
+    engine.release()  # nothing on a CPU
+    assert len(engine(policy, prompts, features, 1, GenerationSettings(max_new_tokens=2), uniforms(2, 1, 2))) == 2
