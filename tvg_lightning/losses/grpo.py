@@ -68,7 +68,7 @@ def grpo_loss(
     ratio_NT = _ratio(logp_NT - logp_old_NT, mask_NT, ratio_level, max_log_ratio)
     loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high, clip_dual)
     if weight_NT is not None:
-        loss_NT = loss_NT * weight_NT.detach().expand_as(loss_NT).masked_fill(outside_NT, 1.0)
+        loss_NT = loss_NT * weight_NT.detach()
     kl_NT = _kl(logp_NT, logp_ref_NT, outside_NT, kl)
     loss_NT = loss_NT + beta * kl_NT if beta > 0.0 else loss_NT
     total = _numerator(loss_NT.masked_fill(outside_NT, 0.0), mask_NT, reduction)
