@@ -54,7 +54,7 @@ class GRPOSettings:
     max_log_ratio: float | None = None
     oracle: OracleSettings | None = None
     warm_start: WarmStartSettings | None = None
-    importance_correction: ImportanceCorrectionSettings | None = field(default_factory=ImportanceCorrectionSettings)
+    importance_correction: ImportanceCorrectionSettings | None = ImportanceCorrectionSettings()  # noqa: RUF009  # frozen
 
     @property
     def kept_reference(self) -> ReferenceName | None:
