@@ -155,6 +155,33 @@ def test_beta_adds_the_penalty() -> None:
     assert watched.kl.item() == out.kl.item()
 
 
+@pytest.mark.parametrize(
+    ("weights", "loss"),
+    [
+        ([[2.0, 0.5], [math.nan, 3.0]], -(2 + 0.5 + 9) / 3),  # of a token; the one of padding is nobody's
+        ([[0.5], [2.0]], -(0.5 + 0.5 + 6) / 3),  # of a completion
+        ([[0.0], [1.0]], -3 / 3),  # a masked completion still counts in the denominator
+    ],
+)
+def test_weights_multiply_the_loss_and_not_the_kl(weights: list[list[float]], loss: float) -> None:
+    logp_NT = torch.zeros(2, 2, dtype=torch.float64, requires_grad=True)
+    advantage_N, mask_NT = torch.tensor([1.0, 3.0], dtype=torch.float64), torch.tensor([[1, 1], [0, 1]])
+    reference_NT = torch.full((2, 2), -2.0, dtype=torch.float64)
+    weight_NX = torch.tensor(weights, dtype=torch.float64, requires_grad=True)
+    out = grpo_loss(
+        logp_NT, logp_NT.detach(), advantage_N, mask_NT, beta=0.5, logp_ref_NT=reference_NT, weight_NT=weight_NX
+    )
+    assert out.loss.item() == pytest.approx(loss + 0.5 * (math.exp(-2) + 1))
+    out.loss.backward()
+    weight_NT = weight_NX.detach().expand(2, 2)
+    kl_gradient = 0.5 * (1 - math.exp(-2))
+    expected_NT = ((-weight_NT * advantage_N[:, None] + kl_gradient) / 3).masked_fill(mask_NT == 0, 0.0)
+    torch.testing.assert_close(logp_NT.grad, expected_NT)
+    assert weight_NX.grad is None
+    without = grpo_loss(logp_NT, logp_NT.detach(), advantage_N, mask_NT, weight_NT=torch.ones(2, 1))
+    assert without.loss.item() == grpo_loss(logp_NT, logp_NT.detach(), advantage_N, mask_NT).loss.item()
+
+
 def test_gradient_on_the_first_step_is_the_policy_gradient() -> None:
     logp_NT = torch.tensor([[-1.0, -2.0], [-0.5, -3.0]], requires_grad=True)
     mask_NT = torch.tensor([[True, True], [True, False]])

@@ -111,11 +111,16 @@ def engine(
     generation: GenerationSettings,
     uniform_RT: Tensor | None = None,
 ) -> list[list[Completion]]:
-    """The same answers to every prompt."""
+    """The same answers to every prompt, with what the policy thinks of them."""
     ids = [policy.text_to_ids(text) for text in ANSWERS[:num_generations]]
+    with torch.no_grad():
+        logp_BGC, _ = policy.logp(prompts, [ids for _ in prompts], features, generation.temperature)
     return [
-        [Completion(tuple(row), policy.ids_to_text(row), (0.0,) * len(row), truncated=False) for row in ids]
-        for _ in prompts
+        [
+            Completion(tuple(row), policy.ids_to_text(row), tuple(logp_C[: len(row)].tolist()), truncated=False)
+            for row, logp_C in zip(ids, logp_GC, strict=True)
+        ]
+        for logp_GC in logp_BGC
     ]
 
 

@@ -10,8 +10,11 @@ import torch
 from tvg_lightning.data.video import FrameSettings
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.importance_correction import ImportanceCorrectionSettings
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings, PartSettings
 from tvg_lightning.modules.settings import PlateauSettings, StageSettings, check_frames, check_stages
+from tvg_lightning.modules.warm_start import WarmStartSettings
+from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.rewards.weights import RewardWeights
 from tvg_lightning.schema import AnswerFormat, Method
 from tvg_lightning.tasks.mixture import Mixture
@@ -130,3 +133,15 @@ def test_checkpoints_from_before_settings_had_files_of_their_own_are_read(
         torch.save({"it": kind()}, tmp_path / "old.ckpt")
     assert b"tvg_lightning.modules.settings" in (tmp_path / "old.ckpt").read_bytes()
     assert torch.load(tmp_path / "old.ckpt", weights_only=True) == {"it": kind()}
+
+
+def test_all_that_grpo_may_have_is_read_from_a_checkpoint(tmp_path: Path) -> None:
+    """And of one from before a key was there, the key has its default."""
+    with_oracle = GRPOSettings(oracle=OracleSettings(), scale_rewards="none", beta=0.0)
+    saved = [GRPOSettings(warm_start=WarmStartSettings()), with_oracle]
+    del saved[0].__dict__["importance_correction"]
+    torch.save(saved, tmp_path / "it.ckpt")
+    warm, oracle = torch.load(tmp_path / "it.ckpt", weights_only=True)
+    assert "importance_correction" not in warm.__dict__
+    assert warm.importance_correction == ImportanceCorrectionSettings()
+    assert warm.warm_start == WarmStartSettings() and oracle == saved[1]

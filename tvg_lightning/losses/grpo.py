@@ -40,18 +40,20 @@ def grpo_loss(
     denominator: Tensor | float | None = None,
     clip_dual: float | None = None,
     max_log_ratio: float | None = None,
+    weight_NT: Tensor | None = None,
 ) -> GRPOLoss:
     """The clipped policy loss with a penalty for leaving the reference.
 
-    Per token ``-min(rho * A, clip(rho, 1 - clip_low, 1 + clip_high) * A) + beta * KL``, ``rho = exp(logp -
-    logp_old)``; GRPO (arXiv 2402.03300). clip_high > clip_low is clip-higher (DAPO, arXiv 2503.14476), ``ratio_level``
-    "sequence" one rho a completion, the exp of its mean ``logp - logp_old`` (GSPO, arXiv 2507.18071). ``clip_dual`` c:
-    where A < 0 the first term is at most ``-c * A`` (arXiv 1912.09729); ``max_log_ratio`` holds log rho (nats).
-    Summed, then divided by ``loss_denominator`` unless ``denominator`` is given: give the whole batch's, and the losses
-    of its micro-batches add up to the batch's; under DDP, which averages gradients, that divided by the number of
-    ranks. On the first step the loss is minus the (weighted) mean advantage; its gradient is what counts. ``logp_*``:
-    log-probabilities (nats) of the sampled tokens, at the rollout's temperature. ``mask_NT``: True at sampled tokens;
-    what stands elsewhere, NaN included, has no effect. beta > 0 needs ``logp_ref_NT``, "constant" ``max_length``.
+    Per token ``-min(rho * A, clip(rho, 1 - clip_low, 1 + clip_high) * A) + beta * KL``, ``rho = exp(logp - logp_old)``;
+    GRPO (arXiv 2402.03300). clip_high > clip_low is clip-higher (DAPO, arXiv 2503.14476), ``ratio_level`` "sequence"
+    one rho a completion, the exp of its mean ``logp - logp_old`` (GSPO, arXiv 2507.18071). ``clip_dual`` c: where A < 0
+    the first term is at most ``-c * A`` (arXiv 1912.09729); ``max_log_ratio`` holds log rho (nats). ``weight_NT``, (N,
+    T) or (N, 1), multiplies that term (``losses.importance``). Summed, then divided by ``loss_denominator`` unless
+    ``denominator`` is given: give the whole batch's, and the losses of its micro-batches add up to the batch's; under
+    DDP, which averages gradients, that divided by the number of ranks. On the first step the loss is minus the
+    (weighted) mean advantage; its gradient is what counts. ``logp_*``: log-probabilities (nats) of the sampled tokens,
+    at the rollout's temperature. ``mask_NT``: True at sampled tokens; what stands elsewhere, NaN included, has no
+    effect. beta > 0 needs ``logp_ref_NT``, "constant" ``max_length``.
 
     >>> import torch
     >>> logp, mask = torch.zeros(1, 2), torch.ones(1, 2, dtype=torch.bool)
@@ -60,17 +62,15 @@ def grpo_loss(
     """
     assert logp_NT.shape == logp_old_NT.shape == mask_NT.shape and advantage_N.shape == logp_NT.shape[:1], mask_NT.shape
     assert beta == 0.0 or logp_ref_NT is not None, "beta > 0 needs the reference's log-probabilities"
-    mask_NT = mask_NT.bool()
-    outside_NT = ~mask_NT  # filled before any arithmetic: 0 * NaN is NaN, in the gradient too
+    mask_NT, outside_NT = mask_NT.bool(), ~mask_NT.bool()  # filled before any arithmetic: 0 * NaN is NaN, backward too
     logp_NT = logp_NT.masked_fill(outside_NT, 0.0)
     logp_old_NT = logp_old_NT.detach().masked_fill(outside_NT, 0.0)
     ratio_NT = _ratio(logp_NT - logp_old_NT, mask_NT, ratio_level, max_log_ratio)
     loss_NT, cut_NT = _clipped(ratio_NT, advantage_N.detach()[:, None], 1.0 - clip_low, 1.0 + clip_high, clip_dual)
-    kl_NT = logp_NT.new_zeros(logp_NT.shape)
-    if logp_ref_NT is not None:
-        kl_NT = kl_estimate(logp_NT, logp_ref_NT.detach().masked_fill(outside_NT, 0.0), kl)
-    if beta > 0.0:
-        loss_NT = loss_NT + beta * kl_NT
+    if weight_NT is not None:
+        loss_NT = loss_NT * weight_NT.detach()
+    kl_NT = _kl(logp_NT, logp_ref_NT, outside_NT, kl)
+    loss_NT = loss_NT + beta * kl_NT if beta > 0.0 else loss_NT
     total = _numerator(loss_NT.masked_fill(outside_NT, 0.0), mask_NT, reduction)
     given = loss_denominator(mask_NT, reduction, max_length) if denominator is None else denominator
     scale = total.new_zeros(()) + given
@@ -141,6 +141,12 @@ def _ratio(gap_NT: Tensor, mask_NT: Tensor, level: RatioLevel, max_log_ratio: fl
     if max_log_ratio is not None:
         gap_NT = gap_NT.clamp(-max_log_ratio, max_log_ratio)
     return gap_NT.exp()
+
+
+def _kl(logp_NT: Tensor, logp_ref_NT: Tensor | None, outside_NT: Tensor, kind: KLEstimator) -> Tensor:
+    if logp_ref_NT is None:
+        return logp_NT.new_zeros(logp_NT.shape)
+    return kl_estimate(logp_NT, logp_ref_NT.detach().masked_fill(outside_NT, 0.0), kind)
 
 
 def _clipped(

@@ -17,6 +17,7 @@ from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.importance_correction import check_difference, importance_metrics
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import (
@@ -41,7 +42,7 @@ from tvg_lightning.modules.step import StepContext, StepResult
 from tvg_lightning.modules.warm_start import check_engine
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size, sum_over_ranks
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights, whole_weights
-from tvg_lightning.policy.generation import RolloutEngine, generate
+from tvg_lightning.policy.generation import RolloutEngine, generate, is_policy_itself
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import AnchorSettings, FrameDependenceSettings, LengthSettings, RewardWeights
@@ -90,9 +91,12 @@ class GRPOObjective:
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, context.world_size)
         if self.rollout.is_used_up(self.settings.num_iterations):
             self.rollout = None
+        metrics = {**fresh.metrics, **step.metrics}
+        if self.settings.importance_correction is not None:
+            check_difference(metrics, self.settings.importance_correction, context.step)
         return replace(
             step,
-            metrics={**fresh.metrics, **step.metrics},
+            metrics=metrics,
             traces=fresh.traces,
             items=fresh.items,
             flops=fresh.flops + step.flops,
@@ -111,12 +115,15 @@ class GRPOObjective:
         sampled = dynamic_sampling(sampler, items, training_set.draw)
         training_set.report_ious(mean_ious(sampled))
         learned = learned_rows(sampled.groups, settings, policy.device)
-        rollout = prepare(policy, sampled.groups, learned, settings, self.reference)
+        sampled_elsewhere = settings.importance_correction is not None and not is_policy_itself(self.engine)
+        rollout = prepare(policy, sampled.groups, learned, settings, self.reference, sampled_elsewhere)
         everyone = [group.item for group in [*sampled.groups, *sampled.replaced]]
         training_set.report_unreadable(everyone)
         traces = rollout_traces(sampled, learned, context, self.rewards.form)
         flops = rollout_flops(policy, sampled, rollout)
         metrics = rollout_metrics(sampled) | oracle_metrics(sampled.groups, learned)
+        if settings.importance_correction is not None and rollout.gaps_to_engine:
+            metrics |= importance_metrics(rollout.gaps_to_engine, settings.importance_correction)
         return rollout, StepResult(torch.zeros(()), metrics, traces, everyone, flops)
 
     def _restore(self, policy: PolicyBackbone, state: dict[str, Any], training_set: TrainingSet) -> None:
@@ -161,6 +168,13 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
         mask_BGC = mask_BGC & ~torch.tensor(part.truncated, device=mask_BGC.device)[..., None]
     logp_NC, mask_NC = logp_BGC.flatten(0, 1), mask_BGC.flatten(0, 1)
     logp_old_BGC = logp_BGC.detach() if part.logp_old_BGC is None else part.logp_old_BGC
+    metrics: dict[str, float] = {}
+    weight_NT = None
+    gap_BGC, correction = part.gap_to_engine(logp_old_BGC), settings.importance_correction
+    if gap_BGC is not None and correction is not None:
+        weight_NT, _ = correction.weights(gap_BGC)
+        if part.logp_old_BGC is None:  # else they are told where the rollout is made
+            metrics |= importance_metrics([gap_BGC], correction)
     if part.is_warm_B is not None:  # a ratio of 1 gives the gradient of -log p * A, and nothing is clipped
         is_warm_B11 = torch.tensor(part.is_warm_B, device=mask_BGC.device)[:, None, None]
         logp_old_BGC = logp_BGC.detach().where(is_warm_B11, logp_old_BGC)
@@ -180,8 +194,9 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
         denominator=sum_over_ranks(denominator).clamp(min=1) / world_size,
         clip_dual=settings.clip_dual,
         max_log_ratio=settings.max_log_ratio,
+        weight_NT=weight_NT,
     )
-    metrics = {"kl": float(result.kl)} if settings.beta > 0 else {}
+    metrics |= {"kl": float(result.kl)} if settings.beta > 0 else {}
     if part.logp_old_BGC is not None:
         metrics |= {"clip_fraction": float(result.clip_fraction), "ratio": float(result.ratio)}
     work = policy.flops(part.prompts, part.ids)

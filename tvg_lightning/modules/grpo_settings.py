@@ -6,6 +6,7 @@ from typing import Literal
 
 from tvg_lightning.advantage import RewardScale
 from tvg_lightning.losses.grpo import KLEstimator, RatioLevel, Reduction
+from tvg_lightning.modules.importance_correction import ImportanceCorrectionSettings
 from tvg_lightning.modules.warm_start import WarmStartSettings
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.settings import GenerationSettings
@@ -30,6 +31,8 @@ class GRPOSettings:
     oracle: the annotation as one more row of every group, and pruning of rows (OraRL); null for neither. It has its own
     advantages, hence scale_rewards "none"; no KL and no replacing of constant groups, which teach with it.
     warm_start: completions begin with captions of the video in the first epochs (TaRO); null for never.
+    importance_correction: what is done about the log-probs of an engine that is not the policy itself, which differ a
+    little from the loss's; null for nothing, neither weights nor a check. Without effect on the built-in engine.
     """
 
     generation: GenerationSettings = field(default_factory=GenerationSettings)
@@ -51,6 +54,7 @@ class GRPOSettings:
     max_log_ratio: float | None = None
     oracle: OracleSettings | None = None
     warm_start: WarmStartSettings | None = None
+    importance_correction: ImportanceCorrectionSettings | None = ImportanceCorrectionSettings()  # noqa: RUF009  # frozen
 
     @property
     def kept_reference(self) -> ReferenceName | None:

@@ -3,6 +3,7 @@
 Shape suffixes: B prompts, G completions of each.
 """
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -48,13 +49,14 @@ def rollout_metrics(sampled: Sampled) -> dict[str, float]:
 
 
 def _nll(groups: Sequence[Group]) -> float:
-    """The mean -log p of what the policy sampled: without the beginnings that were given."""
+    """The mean -log p of what was sampled: without the beginnings that were given, and what an engine leaves open."""
     sampled = [
         c.logp[0 if group.prefixes is None else len(group.prefixes[number]) :]
         for group in groups
         for number, c in enumerate(group.completions)
     ]
-    return -sum(map(sum, sampled)) / max(1, sum(map(len, sampled)))
+    told = [[logp for logp in logps if not math.isnan(logp)] for logps in sampled]
+    return -sum(map(sum, told)) / max(1, sum(map(len, told)))
 
 
 def _warm_start_metrics(groups: Sequence[Group]) -> dict[str, float]:

@@ -3,12 +3,14 @@
 Shape suffixes: B prompts, G completions of each, C longest completion.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from tvg_lightning.advantage import constant_groups, group_advantage
 from tvg_lightning.data.items import Item
@@ -61,6 +63,24 @@ class Group:
         oracle = [] if self.oracle is None else [(self.oracle.token_ids, False)]
         return [(completion.token_ids, completion.truncated) for completion in self.completions] + oracle
 
+    @property
+    def logp_sampled(self) -> list[tuple[float, ...]]:
+        """The engine's log-probs of every row's tokens; NaN for those that it did not sample.
+
+        These are beginnings that were given and the oracle row. ValueError where the engine does not tell.
+        """
+        prefixes = self.prefixes or [()] * len(self.completions)
+        rows = []
+        for completion, prefix in zip(self.completions, prefixes, strict=True):
+            num_tokens, num_logps = len(completion.token_ids), len(completion.logp)
+            if num_logps != num_tokens:
+                raise ValueError(
+                    f"the engine gave {num_logps} log-probabilities with a completion of {num_tokens} tokens: it must "
+                    "give one a token, or set grpo.importance_correction to null"
+                )
+            rows.append((math.nan,) * len(prefix) + completion.logp[len(prefix) :])
+        return rows if self.oracle is None else [*rows, (math.nan,) * len(self.oracle.token_ids)]
+
 
 @dataclass(slots=True)
 class Minibatch:
@@ -75,6 +95,11 @@ class Minibatch:
     logp_old_BGC: Tensor | None = None  # None: on-policy, the policy that sampled is the one that learns
     logp_ref_BGC: Tensor | None = None  # None: no KL
     is_warm_B: list[bool] | None = None  # completions began with captions: no ratio and no clipping; None: nowhere
+    logp_sampled_BGC: Tensor | None = None  # of another engine, NaN where it did not sample; None: the policy itself
+
+    def gap_to_engine(self, logp_old_BGC: Tensor) -> Tensor | None:
+        """The policy's log-probs before any update less the engine's, NaN where it did not sample; None without any."""
+        return None if self.logp_sampled_BGC is None else logp_old_BGC - self.logp_sampled_BGC
 
 
 @dataclass(slots=True)
@@ -87,6 +112,13 @@ class Rollout:
     def is_used_up(self, num_iterations: int) -> bool:
         """True when every minibatch has had its updates."""
         return self.num_taken >= len(self.minibatches) * num_iterations
+
+    @property
+    def gaps_to_engine(self) -> list[Tensor]:
+        """``gap_to_engine`` of the minibatches; [] where the engine is the policy, or their loss is to tell it."""
+        olds = [(part, part.logp_old_BGC) for part in self.minibatches]
+        gaps = [part.gap_to_engine(old_BGC) for part, old_BGC in olds if old_BGC is not None]
+        return [gap_BGC for gap_BGC in gaps if gap_BGC is not None]
 
     def next_minibatch(self) -> Minibatch:
         """Minibatches in their order, over and over."""
@@ -255,8 +287,12 @@ def prepare(
     learned: Learned,
     settings: GRPOSettings,
     reference: Weights | None,
+    sampled_elsewhere: bool = False,
 ) -> Rollout:
-    """Cut a rollout into minibatches, with the log-probabilities that must be taken before any update."""
+    """Cut a rollout into minibatches, with the log-probabilities that must be taken before any update.
+
+    ``sampled_elsewhere``: the engine is not the policy itself, so its log-probabilities are kept beside the policy's.
+    """
     size = len(groups) // settings.num_minibatches
     is_on_policy = settings.updates_per_rollout == 1
     parts = []
@@ -276,6 +312,8 @@ def prepare(
             learned.advantage_BR[i : i + size],
             is_warm_B=None if settings.warm_start is None else [group.prefixes is not None for group in chunk],
         )
+        if sampled_elsewhere:
+            part.logp_sampled_BGC = _logp_sampled(chunk, learned.rows[i : i + size], policy.device)
         with torch.no_grad():
             temperature = settings.generation.temperature
             if not is_on_policy:
@@ -287,6 +325,14 @@ def prepare(
                     part.logp_ref_BGC = policy.logp(part.prompts, part.ids, features, temperature)[0]
         parts.append(part)
     return Rollout(parts)
+
+
+def _logp_sampled(groups: Sequence[Group], rows: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """The engine's log-probs of the rows that are learned from, (B, G, C); NaN where it did not sample."""
+    every = [group.logp_sampled for group in groups]
+    learned = [torch.tensor(every[b][number], device=device) for b, numbers in enumerate(rows) for number in numbers]
+    padded_NC = pad_sequence(learned, batch_first=True, padding_value=math.nan)
+    return padded_NC.float().unflatten(0, (len(groups), -1))
 
 
 def rollout_state(rollout: Rollout) -> dict[str, Any]:
@@ -302,6 +348,7 @@ def rollout_state(rollout: Rollout) -> dict[str, Any]:
                 "is_warm": part.is_warm_B,
                 "logp_old": None if part.logp_old_BGC is None else part.logp_old_BGC.cpu(),
                 "logp_ref": None if part.logp_ref_BGC is None else part.logp_ref_BGC.cpu(),
+                "logp_sampled": None if part.logp_sampled_BGC is None else part.logp_sampled_BGC.cpu(),
             }
             for part in rollout.minibatches
         ],
@@ -318,13 +365,13 @@ def restored_rollout(policy: PolicyBackbone, state: dict[str, Any], items_again:
         items = items_again([(name, Task(task), position) for name, task, position in saved["questions"]])
         prompts = [policy.encode(item.prompt, item.clip) for item in items]
         features = None if policy.features_need_grad else policy.video_features(prompts)
-        advantage_BG, logp_old_BGC, logp_ref_BGC = (
-            None if saved[name] is None else saved[name].to(policy.device)
-            for name in ("advantage", "logp_old", "logp_ref")
+        advantage_BG, logp_old_BGC, logp_ref_BGC, logp_sampled_BGC = (
+            None if saved.get(name) is None else saved[name].to(policy.device)
+            for name in ("advantage", "logp_old", "logp_ref", "logp_sampled")
         )
         assert advantage_BG is not None
         ids, truncated, is_warm = saved["ids"], saved["truncated"], saved.get("is_warm")
-        parts.append(
-            Minibatch(items, prompts, features, ids, truncated, advantage_BG, logp_old_BGC, logp_ref_BGC, is_warm)
-        )
+        part = Minibatch(items, prompts, features, ids, truncated, advantage_BG, logp_old_BGC, logp_ref_BGC, is_warm)
+        part.logp_sampled_BGC = logp_sampled_BGC
+        parts.append(part)
     return Rollout(parts, state["num_taken"])

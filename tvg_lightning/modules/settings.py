@@ -13,7 +13,9 @@ from tvg_lightning.data.video import TEMPORAL_PATCH, FrameSettings
 from tvg_lightning.harvest import HarvestRule
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.importance_correction import ImportanceCorrectionSettings
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings, PartSettings
+from tvg_lightning.modules.warm_start import WarmStartSettings
 from tvg_lightning.oracle import OracleSettings
 from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.extra import ExtraReward
@@ -178,7 +180,8 @@ _MOVED = [EvaluationSettings, GRPOSettings, OptimizerSettings, PartSettings]
 torch.serialization.add_safe_globals(
     [
         AnchorSettings, EvaluationSettings, ExtraReward, FrameDependenceSettings, GenerationSettings, GRPOSettings,
-        HarvestRule, LengthSettings, Method, Mixture, OptimizerSettings, OracleSettings, PartSettings, PlateauSettings,
-        PolicySettings, RewardWeights, StageSettings, *[(kind, f"{__name__}.{kind.__name__}") for kind in _MOVED],
+        HarvestRule, ImportanceCorrectionSettings, LengthSettings, Method, Mixture, OptimizerSettings, OracleSettings,
+        PartSettings, PlateauSettings, PolicySettings, RewardWeights, StageSettings, WarmStartSettings,
+        *[(kind, f"{__name__}.{kind.__name__}") for kind in _MOVED],
     ]
 )  # fmt: skip

@@ -54,6 +54,11 @@ class RolloutEngine(Protocol):
     ) -> list[list[Completion]]: ...
 
 
+def is_policy_itself(engine: RolloutEngine) -> bool:
+    """True for ``generate``, whose log-probs are those of the loss; False for any other engine."""
+    return engine is generate
+
+
 @dataclass(slots=True)
 class _Decoding:
     """The state that changes from token to token; finished rows leave it, many at a time where steps are captured."""
