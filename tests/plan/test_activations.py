@@ -16,6 +16,9 @@ from tvg_lightning.plan.settings import PlanSettings, Precision
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.flops import head_size
 from tvg_lightning.policy.settings import PolicySettings, Tuning
+from tvg_lightning.policy.split_attention import RowLayout
+from tvg_lightning.policy.varlen_attention import varlen_attention
+from tvg_lightning.policy.varlen_kernels import PlainKernel
 from tvg_lightning.schema import Prompt
 
 TEXT = Qwen2_5_VLTextConfig(
@@ -55,10 +58,15 @@ def test_mixed_precision_by_hand() -> None:
     assert activations.decoder(TEXT, sharded) == activations.decoder(TEXT, in_bfloat16)
 
 
-def test_what_a_gpu_keeps_more() -> None:
-    """Of 2 * 4 prompt tokens 4 numbers of keys and values, for each completion; of 8 tokens the result again."""
-    more = activations.decoder_layer(TEXT, replace(ROW, device="cuda")) - activations.decoder_layer(TEXT, ROW)
-    assert more == 4 * (8 * 4 + 8 * 4)
+def test_what_a_gpu_needs_more_to_decode_by_hand() -> None:
+    """Of 4 prompt tokens 2 numbers of a key and 2 * 2 scores, or 3 * 2 * 2 scores, in float32."""
+    on_gpu = replace(ROW, device="cuda")
+    assert activations.decode_attention(TEXT, on_gpu) == 4 * 4 * 12
+    assert activations.decode_attention(TEXT, replace(on_gpu, num_generations=1, batch_size=3)) == 3 * 4 * 4 * 6
+    wide = Qwen2_5_VLTextConfig(num_attention_heads=2, num_key_value_heads=1, hidden_size=32)
+    assert activations.decode_attention(wide, on_gpu) == 4 * 4 * (16 + 4)
+    assert activations.decode_attention(TEXT, ROW) == 0
+    assert activations.decoder(TEXT, on_gpu) == activations.decoder(TEXT, ROW)
 
 
 def test_logits_by_hand() -> None:
@@ -99,6 +107,29 @@ def autocast(settings: PlanSettings) -> torch.autocast:
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
 @pytest.mark.parametrize("tuning", ["full", "lora"])
 def test_what_autograd_keeps_of_a_row(tuning: Tuning, precision: Precision, checkpoint: str) -> None:
+    keeps_what_is_planned(tuning, precision, checkpoint)
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_what_autograd_keeps_of_a_row_on_a_gpu(
+    tuning: Tuning, precision: Precision, checkpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What surrounds a GPU's kernels keeps the same, here with the plain kernel in their place."""
+    attended = []
+
+    def attend(layout: RowLayout, layer: int, *inputs: Any) -> torch.Tensor:
+        attended.append(layer)
+        query_KNgD, key_KND, value_KND, scaling = inputs
+        parts = layout.varlen_parts(query_KNgD.device)
+        return varlen_attention(query_KNgD, key_KND, value_KND, parts, scaling, PlainKernel)
+
+    monkeypatch.setattr(RowLayout, "attend", attend)
+    keeps_what_is_planned(tuning, precision, checkpoint)
+    assert attended
+
+
+def keeps_what_is_planned(tuning: Tuning, precision: Precision, checkpoint: str) -> None:
     settings = PlanSettings(
         device="cpu", precision=precision, tuning=tuning, num_generations=4, max_new_tokens=16, frames=32,
         max_tokens=1,

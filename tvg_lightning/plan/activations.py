@@ -24,28 +24,25 @@ def decoder_layer(text: Any, settings: PlanSettings, norms_queries: bool = False
     """Bytes that one decoder layer keeps of a row: N (e (i H + (f + 1) Q + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
-    value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2,
-    as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
-    and up. s: the inputs of both norms. 4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r
-    numbers, + e 6 r. Where queries and keys have norms (``norms_queries``), these keep their inputs and a number a
-    head: + e (Q + K D) + 4 (A + K).
-    On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
+    value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2
+    where the output projection casts it likewise. The query; keys and values; gate and up. s: the inputs of both norms.
+    4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r numbers, + e 6 r. Where queries and keys
+    have norms (``norms_queries``), these keep their inputs and a number a head: + e (Q + K D) + 4 (A + K).
+    The same on GPUs, whose kernels read a prompt's keys where they lie (``policy.varlen_attention``).
     """
     e, hidden, width, num_tokens = settings.compute_bytes, text.hidden_size, key_value_width(text), settings.row_tokens
-    query = text.num_attention_heads * head_size(text)
-    on_gpu, is_full = settings.device == "cuda", settings.tuning == "full"
+    query, is_full = text.num_attention_heads * head_size(text), settings.tuning == "full"
     peft_casts = settings.autocasts and settings.tuning == "lora"  # it leaves the inputs of 4-bit layers alone
     num_inputs = 5 if settings.autocasts and (is_full or peft_casts) else 2
-    num_found = 2 if on_gpu or peft_casts else 1
+    num_found = 2 if peft_casts else 1
     numbers = num_inputs * hidden + (num_found + 1) * query + width + 2 * text.intermediate_size
     numbers += 0 if is_full else 6 * settings.lora_rank
     floats = text.num_attention_heads + 2
     if norms_queries:
         numbers += query + width // 2
         floats += text.num_attention_heads + text.num_key_value_heads
-    copied = settings.batch_size * settings.loss_rows * settings.prompt_tokens if on_gpu else 0
     per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * floats
-    return float(num_tokens * per_token + copied * width * e)
+    return float(num_tokens * per_token)
 
 
 def decoder_layer_backward(text: Any, settings: PlanSettings) -> float:
@@ -85,6 +82,19 @@ def prefill(text: Any, num_tokens: int, settings: PlanSettings) -> float:
     """The most that a pass without gradient holds, at an MLP: N (e 4 I + s 3 H)."""
     per_token = settings.compute_bytes * 4 * text.intermediate_size + settings.stream_bytes * 3 * text.hidden_size
     return float(num_tokens * per_token)
+
+
+def decode_attention(text: Any, settings: PlanSettings) -> float:
+    """The most transient bytes of one new token's attention over prompts of N tokens: N max(4 (K D + A G), 12 A G).
+
+    On a GPU, where it is in plain steps: keys in float32 and their scores, then scores and two as large. On a CPU
+    scores come and go by blocks.
+    """
+    if settings.device == "cpu":
+        return 0.0
+    scores = text.num_attention_heads * settings.num_generations
+    per_token = _FLOAT * max(key_value_width(text) // 2 + scores, 3 * scores)
+    return float(settings.batch_size * settings.prompt_tokens * per_token)
 
 
 def tower_block(tower: TowerSizes, settings: PlanSettings) -> float:

@@ -81,7 +81,8 @@ def _held(architecture: Architecture, settings: PlanSettings, gradients: bool, *
 def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
     """Temporary is the largest of: encoding the videos, prefill, and decode.
 
-    In decode, logits become probabilities in float64 (20 V a row) and the key/value cache doubles.
+    In decode, logits become probabilities in float64 (20 V a row) and the key/value cache doubles; a captured step
+    keeps what its attention needs.
     """
     text = architecture.text
     num_rows = settings.batch_size * settings.num_generations
@@ -101,7 +102,7 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         temporary=max(
             activations.vision_pass(architecture.tower, architecture.patch_numbers, settings),
             activations.prefill(text, prompts, settings),
-            growing + 20.0 * num_rows * text.vocab_size,
+            growing + 20.0 * num_rows * text.vocab_size + activations.decode_attention(text, settings),
         ),
     )
 
