@@ -101,7 +101,8 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         activations=_vision_side(architecture, settings),
         temporary=max(
             activations.vision_pass(architecture.tower, architecture.patch_numbers, settings),
-            activations.prefill(text, prompts, settings),
+            activations.prefill(text, prompts, settings)
+            + activations.added_features(text, architecture.tower, settings),
             growing + 20.0 * num_rows * text.vocab_size + activations.decode_attention(text, settings),
         ),
     )
@@ -146,7 +147,9 @@ def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
     """The most transient bytes at the head, cast where that is done: logits on both ways, and its gradient."""
     text = architecture.text
     gradient = parameters.head_gradient_as_made(architecture, settings)
-    at_work = max(activations.logits_forward(text, settings), gradient + activations.logits_backward(text, settings))
+    forward = activations.logits_forward(text, settings)
+    forward += activations.added_features(text, architecture.tower, settings)
+    at_work = max(forward, gradient + activations.logits_backward(text, settings))
     return parameters.cast_head(architecture, settings) + at_work
 
 
