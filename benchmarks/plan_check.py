@@ -78,7 +78,6 @@ CASES = [
     Case(_QWEN3, _MIXED),
     Case(_QWEN3, replace(_MIXED, train_vision_tower=True, train_merger=True)),
     Case(_QWEN3, replace(_MIXED, tuning="lora", lora_rank=64, frames=24, num_generations=6)),
-    Case(_QWEN3, replace(_MIXED, gradient_checkpointing=True, frames=32, max_new_tokens=96)),
 ]
 
 
