@@ -73,6 +73,11 @@ CASES = [
     Case(_MIDDLE, replace(_MIXED, num_generations=16, max_new_tokens=72, logits_chunk=64, frames=4)),
     # norms of queries and keys, heads wider than their share, deepstack
     Case(_QWEN3, _SHORT),
+    Case(_QWEN3, replace(_SHORT, tuning="lora")),
+    Case(_QWEN3, replace(_SHORT, train_vision_tower=True, train_merger=True)),
+    Case(_QWEN3, _MIXED),
+    Case(_QWEN3, replace(_MIXED, train_vision_tower=True, train_merger=True)),
+    Case(_QWEN3, replace(_MIXED, tuning="lora", lora_rank=64, frames=24, num_generations=6)),
 ]
 
 

@@ -102,3 +102,13 @@ def test_the_embeddings_gradient_stands_beside_the_heads_where_they_are_tied() -
     assert memory.phases(tiny, short)["backward ends"].temporary == 1024 * 128 * 4
     ddp = replace(short, strategy="ddp")
     assert memory.phases(tiny, ddp)["backward ends"].temporary == 2 * 1024 * 128 * 4
+
+
+def test_deepstacks_features_lie_beside_a_row_that_is_read() -> None:
+    """64 x 8 x 15 video tokens of 4 x 2560 numbers in bfloat16, in prefill and until the loss is there."""
+    settings = replace(SEVEN_B, tuning="lora", side=32, logits_chunk=4096)
+    policy = read_architecture(config_file("qwen3_vl_4b"), settings)
+    found, added = memory.phases(policy, settings), settings.video_tokens * 4 * 2560 * 2
+    assert settings.video_tokens == 7680 and activations.added_features(policy.text, policy.tower, settings) == added
+    assert found["rollout"].temporary == activations.prefill(policy.text, settings.prompt_tokens, settings) + added
+    assert found["backward begins"].temporary == activations.logits_forward(policy.text, settings) + added

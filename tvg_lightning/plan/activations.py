@@ -24,28 +24,25 @@ def decoder_layer(text: Any, settings: PlanSettings, norms_queries: bool = False
     """Bytes that one decoder layer keeps of a row: N (e (i H + (f + 1) Q + 2 K D + 2 I) + s 2 H + 4 (A + 2)).
 
     e: i inputs of projections, 2, which are what both norms gave; or 5, where that is cast for each of query, key,
-    value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2,
-    as on a GPU the output projection reads a copy, and where it is cast likewise. The query; keys and values; gate
-    and up. s: the inputs of both norms. 4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r
-    numbers, + e 6 r. Where queries and keys have norms (``norms_queries``), these keep their inputs and a number a
-    head: + e (Q + K D) + 4 (A + K).
-    On a GPU each completion has a copy of its prompt's keys and values, which is kept as well.
+    value, gate and up (by autocast from float32; peft casts it up, autocast down). f outputs of attention, 1; or 2
+    where the output projection casts it likewise. The query; keys and values; gate and up. s: the inputs of both norms.
+    4: their numbers, log-sum-exps. Adapters of rank r: six projections keep r numbers, + e 6 r. Where queries and keys
+    have norms (``norms_queries``), these keep their inputs and a number a head: + e (Q + K D) + 4 (A + K).
+    The same on GPUs, whose kernels read a prompt's keys where they lie (``policy.varlen_attention``).
     """
     e, hidden, width, num_tokens = settings.compute_bytes, text.hidden_size, key_value_width(text), settings.row_tokens
-    query = text.num_attention_heads * head_size(text)
-    on_gpu, is_full = settings.device == "cuda", settings.tuning == "full"
+    query, is_full = text.num_attention_heads * head_size(text), settings.tuning == "full"
     peft_casts = settings.autocasts and settings.tuning == "lora"  # it leaves the inputs of 4-bit layers alone
     num_inputs = 5 if settings.autocasts and (is_full or peft_casts) else 2
-    num_found = 2 if on_gpu or peft_casts else 1
+    num_found = 2 if peft_casts else 1
     numbers = num_inputs * hidden + (num_found + 1) * query + width + 2 * text.intermediate_size
     numbers += 0 if is_full else 6 * settings.lora_rank
     floats = text.num_attention_heads + 2
     if norms_queries:
         numbers += query + width // 2
         floats += text.num_attention_heads + text.num_key_value_heads
-    copied = settings.batch_size * settings.loss_rows * settings.prompt_tokens if on_gpu else 0
     per_token = e * numbers + settings.stream_bytes * 2 * hidden + _FLOAT * floats
-    return float(num_tokens * per_token + copied * width * e)
+    return float(num_tokens * per_token)
 
 
 def decoder_layer_backward(text: Any, settings: PlanSettings) -> float:
@@ -81,32 +78,69 @@ def logits_backward(text: Any, settings: PlanSettings) -> float:
     return float(per_number * min(settings.logits_chunk, settings.completion_tokens) * text.vocab_size)
 
 
+def added_features(text: Any, tower: TowerSizes, settings: PlanSettings) -> float:
+    """Bytes of deepstack's features while a row is read, as hidden states are: V m H s, the merger's own beside them.
+
+    V video tokens of all prompts, m mergers; none where there is only one.
+    """
+    if tower.num_mergers == 1:
+        return 0.0
+    numbers = settings.video_tokens * tower.num_mergers * text.hidden_size
+    return float(settings.batch_size * numbers * settings.stream_bytes)
+
+
 def prefill(text: Any, num_tokens: int, settings: PlanSettings) -> float:
     """The most that a pass without gradient holds, at an MLP: N (e 4 I + s 3 H)."""
     per_token = settings.compute_bytes * 4 * text.intermediate_size + settings.stream_bytes * 3 * text.hidden_size
     return float(num_tokens * per_token)
 
 
+def decode_attention(text: Any, settings: PlanSettings) -> float:
+    """The most transient bytes of one new token's attention over prompts of N tokens: N max(4 (K D + A G), 12 A G).
+
+    On a GPU, where it is in plain steps: keys in float32 and their scores, then scores and two as large. On a CPU
+    scores come and go by blocks.
+    """
+    if settings.device == "cpu":
+        return 0.0
+    scores = text.num_attention_heads * settings.num_generations
+    per_token = _FLOAT * max(key_value_width(text) // 2 + scores, 3 * scores)
+    return float(settings.batch_size * settings.prompt_tokens * per_token)
+
+
 def tower_block(tower: TowerSizes, settings: PlanSettings) -> float:
-    """Bytes that one block of a trained tower keeps of N patches: N (e ((i + 9) H + 2 I) + 4 (A + 2)).
+    """Bytes that one block of a trained tower keeps of N patches: N (e ((i + 9) H + k I) + 4 (A + 2)).
 
     i inputs of projections, 2; or 3, where autocast casts them for each: query with key and value, gate, up. The
     inputs of both norms; query, key and value before the rotation, query and key after it; the result, and once more
-    as the projection reads it; gate and up, or one product before its activation and after it. (What is added up is
-    in e: the patches come from a product.)
+    as the projection reads it; k inner tensors of an MLP, such as gate and up, or one product before its activation and
+    after it. (What is added up is in e: the patches come from a product.) A LayerNorm keeps two numbers a patch, + 8;
+    and where a GPU autocasts, its input in float32, + 2 (4 - e) H.
     """
     e, hidden = settings.compute_bytes, tower.hidden_size
     num_inputs = 3 if settings.autocasts and tower.has_gates else 2
-    numbers = (num_inputs + 9) * hidden + 2 * tower.intermediate_size
-    return float(settings.patches * (e * numbers + _FLOAT * (tower.num_heads + 2)))
+    numbers = (num_inputs + 9) * hidden + tower.kept_inner * tower.intermediate_size
+    num_floats = tower.num_heads + (4 if tower.has_layer_norms else 2)
+    widened = 2 * (_FLOAT - e) * hidden if _widens_norms(tower, settings) else 0
+    return float(settings.patches * (e * numbers + widened + _FLOAT * num_floats))
+
+
+def _widens_norms(tower: TowerSizes, settings: PlanSettings) -> bool:
+    """True where autocast takes the tower's norms in float32: LayerNorms, and not on a CPU."""
+    return tower.has_layer_norms and settings.autocasts and settings.device == "cuda"
 
 
 def vision_side(tower: TowerSizes, patch_numbers: int, settings: PlanSettings) -> float:
-    """Bytes that the vision side keeps of all videos: none where it is frozen; N H 4 e a merger, and the tower."""
+    """Bytes that the vision side keeps of all videos: none where it is frozen; of m mergers, and of the tower.
+
+    Mergers: N H e (3 m + 1), the inputs of their products and the activation's, and of the last one's norm; the other
+    norms' are a block's as well. Where norms are in float32 each has its own input: N H (3 m e + 4 m).
+    """
     if not settings.features_need_grad:
         return 0.0
-    e, hidden = settings.compute_bytes, tower.hidden_size
-    kept = float(settings.patches * hidden * 4 * e * tower.num_mergers)
+    e, hidden, num_mergers = settings.compute_bytes, tower.hidden_size, tower.num_mergers
+    at_norms = _FLOAT * num_mergers if _widens_norms(tower, settings) else e
+    kept = float(settings.patches * hidden * (3 * num_mergers * e + at_norms))
     if settings.train_vision_tower:
         kept += settings.patches * patch_numbers * e
         block = settings.patches * hidden * e if settings.gradient_checkpointing else tower_block(tower, settings)
@@ -117,9 +151,9 @@ def vision_side(tower: TowerSizes, patch_numbers: int, settings: PlanSettings) -
 def vision_pass(tower: TowerSizes, patch_numbers: int, settings: PlanSettings) -> float:
     """The most transient bytes of the tower: patches in float32 three times (12 a number), or, if more, an MLP.
 
-    At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each; 2 I without a gate.
+    At an MLP patches are there in s, and e (4 I + 2 H) + s H numbers of each; without a gate k I, as many as it keeps.
     """
     e, s, num_patches = settings.compute_bytes, settings.stream_bytes, settings.batch_size * settings.patches
-    num_inner = 4 if tower.has_gates else 2
+    num_inner = 4 if tower.has_gates else tower.kept_inner
     mlp = e * (num_inner * tower.intermediate_size + 2 * tower.hidden_size) + s * tower.hidden_size
     return float(num_patches * (patch_numbers + max(3 * _FLOAT * patch_numbers, s * patch_numbers + mlp)))

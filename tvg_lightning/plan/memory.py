@@ -81,7 +81,8 @@ def _held(architecture: Architecture, settings: PlanSettings, gradients: bool, *
 def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
     """Temporary is the largest of: encoding the videos, prefill, and decode.
 
-    In decode, logits become probabilities in float64 (20 V a row) and the key/value cache doubles.
+    In decode, logits become probabilities in float64 (20 V a row) and the key/value cache doubles; a captured step
+    keeps what its attention needs.
     """
     text = architecture.text
     num_rows = settings.batch_size * settings.num_generations
@@ -100,8 +101,9 @@ def _rollout(architecture: Architecture, settings: PlanSettings) -> Held:
         activations=_vision_side(architecture, settings),
         temporary=max(
             activations.vision_pass(architecture.tower, architecture.patch_numbers, settings),
-            activations.prefill(text, prompts, settings),
-            growing + 20.0 * num_rows * text.vocab_size,
+            activations.prefill(text, prompts, settings)
+            + activations.added_features(text, architecture.tower, settings),
+            growing + 20.0 * num_rows * text.vocab_size + activations.decode_attention(text, settings),
         ),
     )
 
@@ -145,7 +147,9 @@ def _at_head(architecture: Architecture, settings: PlanSettings) -> float:
     """The most transient bytes at the head, cast where that is done: logits on both ways, and its gradient."""
     text = architecture.text
     gradient = parameters.head_gradient_as_made(architecture, settings)
-    at_work = max(activations.logits_forward(text, settings), gradient + activations.logits_backward(text, settings))
+    forward = activations.logits_forward(text, settings)
+    forward += activations.added_features(text, architecture.tower, settings)
+    at_work = max(forward, gradient + activations.logits_backward(text, settings))
     return parameters.cast_head(architecture, settings) + at_work
 
 

@@ -36,7 +36,8 @@ class PlanSettings:
     one more row of every group, and pruning (``grpo.oracle``); its row is taken to be as long as a completion.
     time_as_text: as in ``data``; fps, of the frames, tells how long the times are. side: of a video token, in pixels;
     video_text: the text of a video in a prompt (None: without times); both are the policy's, and no setting of a run.
-    device: the engine is not quite the same on a CPU, where plans can be held against measurements.
+    device: a GPU attends to a decoded token in plain steps and updates all weights in one fused operation; all else is
+    the same on a CPU, where plans can be held against measurements.
     """
 
     tuning: Tuning = "full"

@@ -61,7 +61,8 @@ class CapturedStep:
             self.plain(self._token_R, self._position_R)
         now.wait_stream(side)
         try:
-            with casting, torch.cuda.graph(graph):
+            # on leaving, the stream of before is back, which a graph whose capture fails does not see to
+            with torch.cuda.stream(now), casting, torch.cuda.graph(graph):
                 self._logits_RV = self.plain(self._token_R, self._position_R)
         except RuntimeError as error:
             _LOG.warning("decoding goes on without a CUDA graph, which is slower: %s", error)

@@ -38,6 +38,8 @@ class TowerSizes:
     out_hidden_size: int  # of a video token's features, one layer's
     has_gates: bool = False  # MLPs of three products instead of two
     num_mergers: int = 1  # each of two products, over all patches of a token
+    kept_inner: int = 2  # tensors of the intermediate size that an MLP keeps for its backward pass
+    has_layer_norms: bool = False  # PyTorch's own: of two numbers a patch, and in float32 where a GPU autocasts
 
     def flops(self, geometry: Geometry, grid_thw: Grid, pairs: float) -> float:
         """Operations of one forward pass over one video, mergers included.

@@ -37,9 +37,13 @@ def make_lean(model: Qwen2VLForConditionalGeneration) -> None:
 
 
 def tower_sizes(vision: Qwen2VLVisionConfig) -> TowerSizes:
-    """Sizes of the tower; its config's ``hidden_size`` is the language model's."""
+    """Sizes of the tower; its config's ``hidden_size`` is the language model's.
+
+    Its activation, x sigmoid(1.702 x), keeps both factors and gives a third tensor.
+    """
     hidden = vision.embed_dim
-    return TowerSizes(vision.depth, hidden, hidden * vision.mlp_ratio, vision.num_heads, vision.hidden_size)
+    sizes = vision.depth, hidden, hidden * vision.mlp_ratio, vision.num_heads, vision.hidden_size
+    return TowerSizes(*sizes, kept_inner=3, has_layer_norms=True)
 
 
 def tower_flops(vision: Qwen2VLVisionConfig, grid_thw: Grid) -> float:

@@ -72,7 +72,7 @@ def make_lean(model: Qwen3VLForConditionalGeneration) -> None:
 def tower_sizes(vision: Qwen3VLVisionConfig) -> TowerSizes:
     """Sizes of the tower, with one merger more for each layer of the language model that gets features."""
     sizes = vision.depth, vision.hidden_size, vision.intermediate_size, vision.num_heads, vision.out_hidden_size
-    return TowerSizes(*sizes, num_mergers=1 + len(vision.deepstack_visual_indexes))
+    return TowerSizes(*sizes, num_mergers=1 + len(vision.deepstack_visual_indexes), has_layer_norms=True)
 
 
 def tower_flops(vision: Qwen3VLVisionConfig, grid_thw: Grid) -> float:
