@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pages.conftest import browser, opened, until
+from tests.browser import until
 from tvg_lightning.__main__ import COMMANDS, as_the_parser_wants, main
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.pages.films import Strip, film_of, read_strip
@@ -19,8 +19,6 @@ from tvg_lightning.pages.rendering import write_page
 from tvg_lightning.schema import Answer, Span
 from tvg_lightning.tools.ground import TINY_NOTE, asked_about
 from tvg_lightning.tools.ground import main as ground_main
-
-__all__ = ["browser", "opened"]
 
 EVIL = "<think>At <timestamp>1.0 to 4.0</timestamp> " + (
     "<script>alert(1)</script> <img src=x onerror=alert()>, at 2.5 s.</think>"

@@ -8,12 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.browser import until
 from tests.builders import GOOD_TRACE, write_traces
-from tests.pages.conftest import browser, opened, until
 from tests.tools.test_ground import data_of
 from tvg_lightning.__main__ import main
-
-__all__ = ["browser", "opened"]
 
 EVIL = "<think>At <timestamp>10.0 to 18.0</timestamp> <script>alert(1)</script></think><answer>10.0 to 19.0</answer>"
 

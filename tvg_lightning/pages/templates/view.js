@@ -134,7 +134,8 @@ class Player {
 
   tick(now) {
     if (!this.playing) return;
-    if (!this.usable) this.at = Math.min(this.at + (this.speed * (now - this.last)) / 1000, this.duration);
+    // a frame's own time may lie a little before play() was called
+    if (!this.usable) this.at = Math.min(this.at + (this.speed * Math.max(0, now - this.last)) / 1000, this.duration);
     else if (!this.video.seeking) this.at = this.video.currentTime;
     this.last = now;
     const end = this.until === null ? this.duration : this.until;
