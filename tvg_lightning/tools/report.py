@@ -136,8 +136,14 @@ def _films(shown: Sequence[Shown], folders: Sequence[Path | None]) -> tuple[Json
     return films, f"{missing} of {len(names)} videos have no film strip here ({where})." if missing else ""
 
 
+def _summary(run: Path) -> list[Json]:
+    """The rows of a run's table; none where it has not written one."""
+    rows = read_json(run / "summary.json") if (run / "summary.json").is_file() else []
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
+
+
 def _charts(runs: Sequence[Path], found: Sequence[Tallies]) -> list[Json]:
-    stages = found[0].stages
+    stages = found[0].bands([str(row.get("stage")) for row in _summary(runs[0])])
     charts = []
     for name in CHARTS:
         curves = [curve for number, one in enumerate(found) for curve in one.curves(name, number)]
@@ -145,7 +151,9 @@ def _charts(runs: Sequence[Path], found: Sequence[Tallies]) -> list[Json]:
     logged = [read_metrics(run) for run in runs]
     for prefix, title in LOGGED.items():
         curves = [
-            Curve(name.rpartition("/")[2], [(float(step), value) for step, value in values], number)
+            Curve(
+                name.rpartition("/")[2], [(float(step), value) for step, value in values], number, found[number].silent
+            )
             for number, metrics in enumerate(logged)
             for name, values in metrics.items()
             if name.startswith(prefix)
@@ -158,8 +166,7 @@ def _charts(runs: Sequence[Path], found: Sequence[Tallies]) -> list[Json]:
 def _of_run(run: Path, tallies: Tallies, shown: Shown, config: str | None) -> Json:
     """Tables of one run: its stages, what keeps it from learning, its failures, its config."""
     found = diagnose(run, DiagnosisRule())
-    summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else []
-    rows = [row for row in summary if isinstance(row, dict)] if isinstance(summary, list) else []
+    rows = _summary(run)
     columns = [name for name in COLUMNS if any(is_number(row.get(name)) for row in rows)]
     cells = [[f"{row[name]:.4g}" if is_number(row.get(name)) else "–" for name in columns] for row in rows]
     sections = [
