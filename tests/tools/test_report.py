@@ -12,6 +12,7 @@ from tests.browser import until
 from tests.builders import GOOD_TRACE, write_traces
 from tests.tools.test_ground import data_of
 from tvg_lightning.__main__ import main
+from tvg_lightning.machine import Machine, record_start
 
 EVIL = "<think>At <timestamp>10.0 to 18.0</timestamp> <script>alert(1)</script></think><answer>10.0 to 19.0</answer>"
 
@@ -54,6 +55,26 @@ def test_a_page_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     one = found["groups"]["9"]["completions"][2]
     assert (one["reward"], one["advantage"], one["rewards"]) == (11.0, 1.5, {"iou": 0.9})
     assert [lane["iou"] for lane in one["lanes"]] == [None, 0.7, 0.8, 0.9]
+
+
+def test_what_each_start_ran_with(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    main(["report", str(run)])
+    assert "has recorded no versions and no machine" in (run / "report.html").read_text(encoding="utf-8")
+    at_first = Machine(
+        "2026-01-02T03:04:05+00:00", "3.11.7", "Linux 6 on x86_64", {"torch": "2.13.0", "tvg-lightning": "0.1.0"},
+        "0123abcd-changed", "A processor", 16, 128.0, ["A GPU, 80.0 GiB"], 2,
+    )  # fmt: skip
+    for machine in (at_first, replace(at_first, started="2026-01-02T05:00:00+00:00"), replace(at_first, gpus=[])):
+        record_start(run, machine)
+    main(["report", str(run)])
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("started 2026") == 2  # two starts on the same machine share a line
+    words = "started 2026-01-02 03:04:05 UTC, 2026-01-02 05:00:00 UTC: tvg-lightning 0.1.0, commit 0123abcd-changed · "
+    assert (
+        words + "Python 3.11.7 · torch 2.13.0 · Linux 6 on x86_64 · A processor, 16 cores, 128 GiB · A GPU, 80" in page
+    )
+    assert "128 GiB · no GPU · 2 processes" in page
 
 
 def test_a_torn_last_line_is_said(tmp_path: Path) -> None:

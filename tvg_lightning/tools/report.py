@@ -1,9 +1,7 @@
 """``python -m tvg_lightning report RUN_DIR``: one HTML page of a run, or of two beside each other."""
 
-import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from tvg_lightning.diagnosis.logged import read_metrics
 from tvg_lightning.diagnosis.runs import diagnose, trace_files
 from tvg_lightning.diagnosis.sections import DiagnosisRule
 from tvg_lightning.files import ends_torn, is_number, read_json, read_text
+from tvg_lightning.machine import read_starts, this_machine
 from tvg_lightning.pages.curves import Curve, chart
 from tvg_lightning.pages.films import read_strip
 from tvg_lightning.pages.pieces import Json
@@ -70,7 +69,7 @@ def main(runs: list[Path], out: Path | None = None, videos: Path | None = None) 
         "notes": [_sampled(found, shown), *([note] if note else []), *_torn(runs)],
         "runs": [_of_run(*one) for one in zip(runs, found, shown, configs, strict=True)],
         "charts": _charts(runs, found),
-        "versions": _versions(),
+        "versions": this_machine().words(),
     }
     write_page(out, "report.html", ("view.js", "report.js"), data, **more)
     sys.stdout.write(f"{out}: {out.stat().st_size / 2**20:.1f} MiB, {more['notes'][0]}\n")
@@ -191,16 +190,16 @@ def _of_run(run: Path, tallies: Tallies, shown: Shown, config: str | None) -> Js
         ],
         "failures": [(words, f"{num:,}", round(100 * num / total, 1)) for words, num in shown.counts.most_common()],
         "config": config,
+        "ran_with": _ran_with(run),
     }
 
 
-def _versions() -> list[str]:
-    """Of the libraries on the machine that wrote the page."""
-    names = ("tvg-lightning", "torch", "transformers", "lightning", "peft")
-    found = [f"Python {platform.python_version()} on {platform.machine()}"]
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} from a checkout")
-    return found
+def _ran_with(run: Path) -> list[str]:
+    """One line a start of the run: when, on what machine, with what versions; one for starts that are alike."""
+    starts = read_starts(run)
+    by_words: dict[str, list[str]] = {}
+    for start in starts:
+        by_words.setdefault(" · ".join(start.words()), []).append(
+            start.started.replace("T", " ").replace("+00:00", " UTC")
+        )
+    return [f"started {', '.join(times)}: {words}" for words, times in by_words.items()]
