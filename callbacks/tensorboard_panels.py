@@ -60,6 +60,9 @@ class TensorBoardPanels(Callback):
     - *Text*: after every validation, ``num_texts`` best and as many worst grounding answers of each split with their
       time lines, and how many answers have which failure. With several processes they are those of the first one's
       share. 0 leaves them out.
+
+    Args:
+        num_texts: how many of the best and of the worst answers of a validation are shown as text; 0: none.
     """
 
     def __init__(self, num_texts: int = 3) -> None:

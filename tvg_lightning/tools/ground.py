@@ -49,7 +49,8 @@ def main(
     Args:
         video: the file; any container and codec that FFmpeg reads.
         query: the sentence; several share a page.
-        queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds.
+        queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds
+            (default: the queries of the command line alone).
         truth: true start and end of the one query, in seconds: --truth 3.0 7.5; several windows one after another.
         policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder, a name
             on the Hugging Face hub, or a checkpoint of training such as runs/quickstart/checkpoints/final.ckpt.
