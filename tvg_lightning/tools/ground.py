@@ -52,7 +52,8 @@ def main(
         queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds
             (default: the queries of the command line alone).
         truth: true start and end of the one query, in seconds: --truth 3.0 7.5; several windows one after another.
-        policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder, a name
+        policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder with a
+            whole model (published, or written by export), a name
             on the Hugging Face hub, or a checkpoint of training such as runs/quickstart/checkpoints/final.ckpt.
         method: the format of the answer, and with it the prompt.
         thought: ask for a thought before the answer (default: as the method has it).
