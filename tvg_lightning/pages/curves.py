@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tvg_lightning.pages.pieces import Json
 
 WIDTH, HEIGHT = 360, 150  # of the area in which curves are drawn
-MAX_POINTS = 120
+MAX_POINTS = 60  # more are noise: a step samples few completions of some tasks
 
 Points = Sequence[tuple[float, float]]  # step and value, steps rising
 Steps = tuple[float, float]  # from the first of them to the one behind the last
@@ -34,6 +34,15 @@ def binned(points: Points, most: int = MAX_POINTS) -> list[tuple[float, float]]:
     size = -(-len(points) // most) if points else 1
     groups = [points[at : at + size] for at in range(0, len(points), size)]
     return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+
+
+def number_text(value: float) -> str:
+    """A number of at most six signs or so, without an exponent where it is large.
+
+    >>> number_text(0.12345), number_text(-2.0), number_text(5643.2)
+    ('0.123', '-2', '5,643')
+    """
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def pieces(points: Points, silent: Sequence[Steps]) -> list[list[tuple[float, float]]]:
@@ -75,10 +84,10 @@ def chart(title: str, curves: Sequence[Curve], stages: Mapping[str, Steps], top:
         )
         path = " ".join(f"M{of_piece}" for of_piece in paths)
         last, number = whole[-1][-1][1], names.index(curve.name)
-        lines.append({"name": curve.name, "path": path, "last": f"{last:.3g}", "number": number, "run": curve.run})
+        lines.append({"name": curve.name, "path": path, "last": number_text(last), "number": number, "run": curve.run})
     bands = [{"name": n, "x": x_of(a), "width": round(x_of(b) - x_of(a), 1)} for n, (a, b) in stages.items()]
     return {
-        "title": title, "lines": lines, "bands": bands, "low": f"{low:.3g}", "high": f"{high:.3g}",
+        "title": title, "lines": lines, "bands": bands, "low": number_text(low), "high": number_text(high),
         "left": f"{left:g}", "right": f"{right:g}", "width": WIDTH, "height": HEIGHT,
     }  # fmt: skip
 

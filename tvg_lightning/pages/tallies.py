@@ -81,7 +81,7 @@ class Tallies:
     def silent(self) -> list[Steps]:
         """The steps before and between stages, in which nothing was sampled: those of SFT."""
         stages = sorted(self.stages.values())
-        starts = [0.0, *(end for _, end in stages[:-1])]
+        starts = [0.0, *(end for _, end in stages)][: len(stages)]
         return [(end, start) for end, (start, _) in zip(starts, stages, strict=True) if start > end]
 
     def bands(self, names: Sequence[str]) -> dict[str, Steps]:
