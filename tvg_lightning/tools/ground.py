@@ -218,6 +218,8 @@ def question_of(evaluated: Evaluated) -> dict[str, Any]:
         note = "No window can be read from this text" + (
             ", which the token limit ended." if evaluated.truncated else "."
         )
+    elif answer.spans and all(span.start_s >= sample.duration_s for span in answer.spans):
+        note = f"The answer lies after the end of the video, which is {sample.duration_s:.1f} s long."
     return {
         "query": sample.query,
         "said": said(answer),
