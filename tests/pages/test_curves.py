@@ -41,5 +41,7 @@ def test_negative_values_and_nothing_at_all() -> None:
 
 def test_bins_keep_the_mean() -> None:
     points = [(float(step), float(step % 7)) for step in range(1000)]
-    found = binned(points, 100)
+    found = binned(points, 10.0)
     assert len(found) == 100 and abs(sum(y for _, y in found) / 100 - sum(y for _, y in points) / 1000) < 1e-12
+    rare = [point for point in points if point[0] % 50 == 0]  # as many points as stretches that have any
+    assert binned(rare, 100.0)[0] == (25.0, (0 + 50 % 7) / 2) and len(binned(rare, 100.0)) == 10

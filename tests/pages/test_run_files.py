@@ -48,7 +48,7 @@ def test_videos_without_a_film_strip(shapes: Path, tmp_path: Path, monkeypatch: 
     films, notes = strips_of(wanted)
     assert sorted(films) == [path.name for path in good]
     assert notes == [
-        f"1 of 5 videos is not in {tmp_path} any more and without a film strip here: give --videos.",
+        f"1 of 5 videos is not in {tmp_path} and without a film strip here: give --videos.",
         "1 of 5 videos is without a film strip here, as reading failed.",
     ]
     monkeypatch.setattr(run_files, "MAX_VIDEOS", 2)

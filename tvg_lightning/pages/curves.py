@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tvg_lightning.pages.pieces import Json
 
 WIDTH, HEIGHT = 360, 150  # of the area in which curves are drawn
-MAX_POINTS = 60  # more are noise: a step samples few completions of some tasks
+MAX_POINTS = 60  # of a line; more are noise, as a step samples few completions of some tasks
 
 Points = Sequence[tuple[float, float]]  # step and value, steps rising
 Steps = tuple[float, float]  # from the first of them to the one behind the last
@@ -25,15 +25,16 @@ class Curve:
     silent: Sequence[Steps] = ()
 
 
-def binned(points: Points, most: int = MAX_POINTS) -> list[tuple[float, float]]:
-    """At most ``most`` points: means of as many neighbours each, so that no peak is drawn that stands alone.
+def binned(points: Points, width: float) -> list[tuple[float, float]]:
+    """Means over stretches of ``width`` steps, so that no peak is drawn that stands alone; 1 leaves single steps.
 
-    >>> binned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0)], most=2)
-    [(0.5, 2.0), (2.5, 6.0)]
+    >>> binned([(0, 1.0), (1, 3.0), (2, 5.0), (3, 7.0), (9, 8.0)], width=2)
+    [(0.5, 2.0), (2.5, 6.0), (9.0, 8.0)]
     """
-    size = -(-len(points) // most) if points else 1
-    groups = [points[at : at + size] for at in range(0, len(points), size)]
-    return [(sum(x for x, _ in g) / len(g), sum(y for _, y in g) / len(g)) for g in groups]
+    stretches: dict[int, list[tuple[float, float]]] = {}
+    for point in points:
+        stretches.setdefault(int(point[0] // width), []).append(point)
+    return [(sum(x for x, _ in s) / len(s), sum(y for _, y in s) / len(s)) for s in stretches.values()]
 
 
 def number_text(value: float) -> str:
@@ -62,7 +63,9 @@ def pieces(points: Points, silent: Sequence[Steps]) -> list[list[tuple[float, fl
 
 def chart(title: str, curves: Sequence[Curve], stages: Mapping[str, Steps], top: float | None = None) -> Json:
     """Paths, bands of the stages and the ends of both axes; ``top``: the upper end where it is known, 1 of an IoU."""
-    drawn = [(curve, _drawn(curve)) for curve in curves if curve.points]
+    steps = [x for curve in curves for x, _ in curve.points]
+    width = max(1.0, (max(steps, default=0) - min(steps, default=0)) / MAX_POINTS)
+    drawn = [(c, [binned(piece, width) for piece in pieces(c.points, c.silent)]) for c in curves if c.points]
     xs = [x for _, whole in drawn for piece in whole for x, _ in piece] + [x for ends in stages.values() for x in ends]
     ys = [y for _, whole in drawn for piece in whole for _, y in piece]
     left, right = min(xs, default=0.0), max(xs, default=1.0)
@@ -90,9 +93,3 @@ def chart(title: str, curves: Sequence[Curve], stages: Mapping[str, Steps], top:
         "title": title, "lines": lines, "bands": bands, "low": number_text(low), "high": number_text(high),
         "left": f"{left:g}", "right": f"{right:g}", "width": WIDTH, "height": HEIGHT,
     }  # fmt: skip
-
-
-def _drawn(curve: Curve) -> list[list[tuple[float, float]]]:
-    """The pieces of a curve, each with its share of ``MAX_POINTS``."""
-    num = len(curve.points)
-    return [binned(piece, max(1, MAX_POINTS * len(piece) // num)) for piece in pieces(curve.points, curve.silent)]

@@ -68,7 +68,7 @@ def strips_of(wanted: Mapping[str, Path | None]) -> tuple[Json, list[str]]:
     notes = []
     if lost:
         folders = ", ".join(sorted({str(path.parent) for path in lost.values() if path is not None}))
-        where = f"not in {folders} any more" if folders else "in a folder that no config names"
+        where = f"not in {folders}" if folders else "in a folder that no config names"
         notes.append(f"{_share(len(lost), len(wanted))} {where} and without a film strip here: give --videos.")
     if unreadable:
         notes.append(f"{_share(unreadable, len(wanted))} without a film strip here, as reading failed.")
