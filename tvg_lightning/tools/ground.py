@@ -104,7 +104,8 @@ def _ground(
     film = film_of(video, duration_s, report.codec, strip, out, most_mib)
     _write_html(out / "index.html", film, facts, answers, is_tiny)
     for evaluated in answers:
-        sys.stdout.write(f"{evaluated.item.sample.query}\n    {said(evaluated.answer)}\n")
+        note = question_of(evaluated)["note"]
+        sys.stdout.write(f"{evaluated.item.sample.query}\n    {said(evaluated.answer)}{note and f'. {note}'}\n")
     names = ", ".join(["index.html", "result.json", *pictures])
     where = "inside the page" if film["inside"] else f"linked from the page as {film['link']}"
     sys.stdout.write(f"\n{out}: {names}; the video is {where}\n")
