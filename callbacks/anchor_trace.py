@@ -26,6 +26,11 @@ class AnchorTrace(Callback):
     Every ``picture_every`` steps the best completion of a group, and at every evaluation ``num_pictures`` answers of
     each split, of as many kinds of questions as there are, are drawn on their videos' time lines. A run that resumes
     drops the traces of the steps that it takes again.
+
+    Args:
+        folder: where the traces go (default: traces in the run's folder).
+        picture_every: steps from one picture of a rollout to the next.
+        num_pictures: answers of each split that are drawn at an evaluation.
     """
 
     def __init__(self, folder: str | None = None, picture_every: int = 50, num_pictures: int = 4) -> None:

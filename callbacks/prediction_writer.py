@@ -14,6 +14,9 @@ class PredictionWriter(Callback):
     """``<run>/predictions-rank<r>.jsonl``: the text, the answer read from it, and the times of the frames.
 
     They take the place of those of an earlier ``predict``. ``fast_dev_run`` touches none.
+
+    Args:
+        folder: where the predictions go (default: the run's folder).
     """
 
     def __init__(self, folder: str | None = None) -> None:

@@ -1,5 +1,7 @@
 """One run in a folder at a time, and no run over another: its traces, harvests, checkpoints and summary move aside.
 
+What the run ran with is recorded there at each start (``machine.json``).
+
 Not all of an earlier run does: ``config.yaml`` and the predictions are written over, TensorBoard's logs stay.
 """
 
@@ -12,10 +14,11 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback
 
 from callbacks.processes import first_does
+from tvg_lightning import machine
 
 log = logging.getLogger(__name__)
 
-_OF_A_RUN = ("traces", "harvest", "checkpoints", "summary.json")
+_OF_A_RUN = ("traces", "harvest", "checkpoints", "summary.json", machine.FILE)
 _LOCK = ".run.lock"
 
 
@@ -23,7 +26,8 @@ class RunFolder(Callback):
     """Guards ``trainer.default_root_dir`` while a fit runs.
 
     A second fit in the folder is refused. A fit that does not go on from a checkpoint moves the traces, harvests,
-    checkpoints and summary of an earlier one to ``earlier-1``, ``earlier-2``, …. ``fast_dev_run`` touches nothing.
+    checkpoints and summary of an earlier one to ``earlier-1``, ``earlier-2``, …. Versions, commit, processors and
+    memory go to ``machine.json``, one record a start. ``fast_dev_run`` touches nothing.
     """
 
     def __init__(self) -> None:
@@ -49,10 +53,12 @@ class RunFolder(Callback):
         if self._is_clear or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._is_clear = True
+        folder = Path(trainer.default_root_dir)
         if trainer.ckpt_path is None:
-            folder = Path(trainer.default_root_dir)
             failure = f"{folder}: the earlier run there cannot be moved aside; set trainer.default_root_dir"
             first_does(trainer, lambda: _move_aside(folder), failure)
+        now, failure = machine.this_machine(trainer.world_size), f"{folder}: {machine.FILE} cannot be written there"
+        first_does(trainer, lambda: machine.record_start(folder, now), failure)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._lock is not None:
@@ -81,6 +87,8 @@ class RunFolder(Callback):
 def _move_aside(folder: Path) -> None:
     """Move what an earlier run has left into a folder of its own."""
     found = [folder / name for name in _OF_A_RUN if (folder / name).exists()]
+    if found == [folder / machine.FILE]:  # of a run that did nothing
+        found.pop().unlink()
     if not found:
         return
     number = 1

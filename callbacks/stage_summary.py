@@ -32,6 +32,9 @@ class StageSummary(Callback):
 
     The first row, "base", is the policy before training; it needs ``trainer.num_sanity_val_steps: -1``. The
     metrics are those of the first validation split; the others stand beside them under their own names.
+
+    Args:
+        file: where the table goes (default: summary.json in the run's folder).
     """
 
     def __init__(self, file: str | None = None) -> None:

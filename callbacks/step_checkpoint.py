@@ -19,6 +19,10 @@ class StepCheckpoint(Checkpoint):
     last batch of an epoch: Lightning would take the epoch as ended and skip what its end does, such as the
     change of stage. One that is due there is written at the next batch. A run that is stopped within an epoch writes
     ``last.ckpt`` at its last batch, from which it can go on. ``fast_dev_run`` writes none.
+
+    Args:
+        dirpath: where the checkpoints go (default: checkpoints in the run's folder).
+        every_n_steps: updates from one last.ckpt to the next.
     """
 
     def __init__(self, dirpath: str | None = None, every_n_steps: int = 20) -> None:

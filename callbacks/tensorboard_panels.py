@@ -13,6 +13,7 @@ from tvg_lightning.browsing.lanes import anchor_lane, answer_lane, axis, safe, t
 from tvg_lightning.failures import WORDS, Events, FailureJudge, Verdict
 from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.parallel import of_all_ranks
 from tvg_lightning.schema import Task
 from tvg_lightning.traces import Trace
 
@@ -58,15 +59,17 @@ class TensorBoardPanels(Callback):
     - *Custom Scalars*: a page of charts in the order in which one asks (``LAYOUT``).
     - *HParams*: the module's settings; the metrics are the last mIoU and R1@0.5 of each split and the last reward.
     - *Text*: after every validation, ``num_texts`` best and as many worst grounding answers of each split with their
-      time lines, and how many answers have which failure. With several processes they are those of the first one's
-      share. 0 leaves them out.
+      time lines, and how many answers have which failure, of all processes. 0 leaves them out.
+
+    Args:
+        num_texts: how many of the best and of the worst answers of a validation are shown as text; 0: none.
     """
 
     def __init__(self, num_texts: int = 3) -> None:
         if num_texts < 0:
             raise ValueError(f"TensorBoardPanels: num_texts must not be negative, it is {num_texts}")
         self.num_texts = num_texts
-        self._traces: dict[str, list[Trace]] = {}
+        self._traces: dict[str, list[tuple[int, Trace]]] = {}  # by split, with their places in it
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Write layout and settings, before Lightning writes its own: TensorBoard shows the first it finds."""
@@ -98,17 +101,24 @@ class TensorBoardPanels(Callback):
         dataloader_idx: int = 0,
     ) -> None:
         assert isinstance(pl_module, GroundingModule)
-        if self.num_texts and trainer.is_global_zero and any(_boards(trainer)):
+        if self.num_texts and any(_boards(trainer)):
             of_split = self._traces.setdefault(pl_module.splits()[dataloader_idx], [])
-            of_split += [_trace(e, pl_module) for e in pl_module.last_evaluated if _has_iou(e)]
+            of_split += [(e.item.position, _trace(e, pl_module)) for e in pl_module.last_evaluated if _has_iou(e)]
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        for split, traces in self._traces.items():
-            texts = best_and_worst(traces, self.num_texts)
-            for logger in _boards(trainer):
-                for name, text in texts.items():
-                    logger.experiment.add_text(f"{split}/{name}", text, trainer.global_step)
+        """Write the texts of all processes' answers, which must all be here, in the order of one process alone."""
+        if not self.num_texts or not any(_boards(trainer)):
+            return
+        found: dict[str, list[tuple[int, Trace]]] = {}
+        for ours in of_all_ranks(self._traces):
+            for split, answered in ours.items():
+                found.setdefault(split, []).extend(answered)
         self._traces = {}
+        for split, answered in found.items() if trainer.is_global_zero else ():
+            traces = [trace for _, trace in sorted(answered, key=lambda one: one[0])]
+            for name, text in best_and_worst(traces, self.num_texts).items() if traces else ():
+                for logger in _boards(trainer):
+                    logger.experiment.add_text(f"{split}/{name}", text, trainer.global_step)
 
 
 def _boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:

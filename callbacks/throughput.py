@@ -18,6 +18,9 @@ class Throughput(Callback):
     MFU is the operations that the step needs at least (``policy/flops.py``) over its seconds, as a share of
     ``peak_tflops``; None measures that peak at the start, with large matrix products in the run's dtype. There is no
     metric for padding: rows have none.
+
+    Args:
+        peak_tflops: of the machine, in units of 1e12 operations a second (default: measured at the start).
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:

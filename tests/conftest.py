@@ -15,6 +15,10 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.browser import browser, opened
+
+__all__ = ["browser", "opened"]
+
 # how long an example takes says more about the machine than about the code
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")

@@ -32,6 +32,7 @@ FLOORS = {
     "tvg_lightning.advantage": 2,
     "tvg_lightning.oracle": 2,
     "tvg_lightning.parallel": 2,
+    "tvg_lightning.machine": 2,
     "tvg_lightning.losses": 2,
     "tvg_lightning.data": 3,
     "tvg_lightning.policy": 4,

@@ -16,7 +16,13 @@ _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept i
 
 @dataclass(frozen=True)
 class Split:
-    """An annotated set to evaluate on; ``name`` stands before its metrics. ``limit``: only the first."""
+    """An annotated set to evaluate on; ``name`` stands before its metrics.
+
+    Args:
+        name: of the split, before its metrics.
+        annotations: a .jsonl of annotations.
+        limit: only so many samples, the first (default: all).
+    """
 
     name: str
     annotations: str

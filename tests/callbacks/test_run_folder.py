@@ -12,6 +12,7 @@ from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
 from tests.builders import GOOD_TRACE, write_traces
 from tests.callbacks.conftest import Run
+from tvg_lightning.machine import read_starts, record_start, this_machine
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.rewards.weights import RewardWeights
@@ -37,16 +38,25 @@ def test_a_fresh_run_moves_an_earlier_one_aside(run: Run, caplog: pytest.LogCapt
     assert {"checkpoints/final.ckpt", "summary.json", "traces/explore-rank0.jsonl"} <= first.keys()
     run([STAGE], callbacks())
     assert {name: files(folder)[f"earlier-1/{name}"] for name in first} == first
-    assert "earlier run: its traces, checkpoints, summary.json are in" in caplog.text
+    assert "earlier run: its traces, checkpoints, summary.json, machine.json are in" in caplog.text
     run([STAGE], callbacks())
     assert (folder / "earlier-2" / "summary.json").is_file()
+
+
+def test_a_run_that_did_nothing_is_not_kept(run: Run) -> None:
+    folder = run([STAGE], [StageSwitch()]).folder
+    record_start(folder, this_machine())
+    run([STAGE], [RunFolder(), StageSwitch()])
+    assert len(read_starts(folder)) == 1 and not (folder / "earlier-1").exists()
 
 
 def test_a_run_that_goes_on_leaves_everything_in_its_place(run: Run) -> None:
     folder = run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint(every_n_steps=2)], max_steps=3).folder
     last = folder / "checkpoints" / "last.ckpt"
+    assert len(read_starts(folder)) == 1
     run([STAGE], [RunFolder(), StageSwitch(), StepCheckpoint()], ckpt_path=last)
     assert last.is_file() and not (folder / "earlier-1").exists()
+    assert len(read_starts(folder)) == 2  # what each part of the run ran with
 
 
 def test_two_runs_in_one_folder_are_refused(run: Run) -> None:

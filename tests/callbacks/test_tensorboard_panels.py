@@ -3,12 +3,14 @@
 import re
 import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.plugins.custom_scalar.layout_pb2 import Layout
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -17,7 +19,7 @@ from tensorboard.util.tensor_util import make_ndarray
 import train
 from callbacks.tensorboard_panels import LAYOUT, TensorBoardPanels, best_and_worst
 from tests.builders import GOOD_TRACE
-from tests.runs import changed, grpo, stage, write_config
+from tests.runs import by_two_ranks, changed, grpo, stage, write_config
 from tvg_lightning.schema import AnswerFormat, Method, Span
 
 with warnings.catch_warnings():
@@ -108,6 +110,40 @@ def test_best_and_worst_by_iou() -> None:
     assert texts["failures"].splitlines()[2:] == [
         "| none | 5 | 50% |", "| right event with loose edges | 4 | 40% |", "| truth missed | 1 | 10% |"
     ]  # fmt: skip
+
+
+def texts_in(folder: Path) -> dict[str, str]:
+    """The text of every tag in the event files of a folder."""
+    return {
+        value.tag: make_ndarray(value.tensor).item().decode()
+        for file in folder.rglob("events.out.tfevents*")
+        for event in EventFileLoader(str(file)).Load()
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "text"
+    }
+
+
+def end_validation(folder: Path, positions: Sequence[int], is_first: bool = True) -> None:
+    """The end of a validation of ten answers, of which this process has had those at some positions."""
+    logger = TensorBoardLogger(str(folder), name="", version="")
+    panels = TensorBoardPanels(num_texts=2)
+    answers = [judged(f"text {k}", k % 5 / 10, spans=(Span(10.0, 11.0),)) for k in range(10)]  # IoUs come twice
+    panels._traces = {"held_out": [(k, answers[k]) for k in positions]}
+    trainer = SimpleNamespace(is_global_zero=is_first, loggers=[logger], global_step=3)
+    panels.on_validation_end(trainer, None)  # type: ignore[arg-type]
+    logger.finalize("success")
+
+
+def _half(rank: int, folder: Path) -> None:
+    end_validation(folder / "two", range(rank, 10, 2), is_first=rank == 0)
+
+
+def test_the_texts_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
+    end_validation(tmp_path / "one", range(10))
+    by_two_ranks(_half, tmp_path)
+    alone, together = texts_in(tmp_path / "one"), texts_in(tmp_path / "two")
+    assert re.findall(r"text \d", alone["held_out/best answers/text_summary"]) == ["text 4", "text 9"]
+    assert together == alone and len(alone) == 3
 
 
 def blocks(html: str) -> Iterator[str]:

@@ -29,6 +29,36 @@ def test_event_files(tmp_path: Path) -> None:
     assert read_metrics(tmp_path)["train/kl"] == FOUND["train/kl"]
 
 
+def log_to(folder: Path, written_at: int, *steps: tuple[int, dict[str, float]]) -> None:
+    """One event file more in a folder."""
+    before = set(folder.glob("events*"))
+    logger = TensorBoardLogger(str(folder), name="", version="", filename_suffix=f".{written_at}")
+    for step, metrics in steps:
+        logger.log_metrics(metrics, step)
+    logger.finalize("success")
+    (file,) = set(folder.glob("events*")) - before
+    os.utime(file, (written_at, written_at))
+
+
+def test_the_fit_counts_and_not_what_was_predicted_or_validated_later(tmp_path: Path) -> None:
+    log_to(tmp_path / "version_0", 1, (0, {"train/kl": 0.5, "v/mIoU": 0.25}))
+    log_to(tmp_path / "version_1", 2, (0, {"hp_metric": -1.0}))
+    log_to(tmp_path / "version_2", 3, (0, {"v/mIoU": 0.75}))
+    log_to(tmp_path / "version_0", 4, (0, {"v/mIoU": 0.75}))
+    assert read_metrics(tmp_path) == {"train/kl": [(0, 0.5)], "v/mIoU": [(0, 0.25)]}
+    (tmp_path / "validated" / "log").mkdir(parents=True)
+    log_to(tmp_path / "validated" / "log", 5, (0, {"v/mIoU": 0.5}))
+    assert read_metrics(tmp_path / "validated") == {"v/mIoU": [(0, 0.5)]}
+
+
+def test_steps_that_were_taken_again_count_once(tmp_path: Path) -> None:
+    log_to(tmp_path, 1, (0, {"train/kl": 1.0}), (5, {"train/kl": 2.0}), (10, {"train/kl": 3.0}))
+    log_to(tmp_path, 2, (5, {"train/kl": 4.0}))  # from a checkpoint
+    assert read_metrics(tmp_path) == {"train/kl": [(0, 1.0), (5, 4.0)]}
+    log_to(tmp_path, 3, (0, {"train/kl": 5.0}))  # anew
+    assert read_metrics(tmp_path) == {"train/kl": [(0, 5.0)]}
+
+
 def test_a_csv_and_a_summary(tmp_path: Path) -> None:
     log(CSVLogger(str(tmp_path), name="log"))
     rows = [{"stage": "base", "mIoU": 0.25}, {"stage": "rl", "mIoU": 0.5}, {"stage": "x", "mIoU": None}]

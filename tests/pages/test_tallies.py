@@ -37,3 +37,23 @@ def test_queries_of_both_runs_come_first() -> None:
     other = Tallies()
     other.add([replace(GOOD_TRACE, task=Task.ACTION_RECOGNITION)])
     assert most_asked([other], 3) == []
+
+
+def of_stages(**stages: tuple[int, int]) -> Tallies:
+    """A group a step in each stage, from its first step to its last."""
+    found = Tallies()
+    for stage, (first, last) in stages.items():
+        for step in range(first, last + 1):
+            found.add([replace(GOOD_TRACE, stage=stage, step=step)])
+    return found
+
+
+def test_stages_that_sample_nothing() -> None:
+    found = of_stages(explore=(0, 2), refine=(6, 8))
+    assert found.silent == [(3, 6)] == found.curves("reward", 0)[0].silent
+    names = ["base", "explore", "imitate", "refine"]
+    assert list(found.bands(names).items()) == [("explore", (0, 3)), ("imitate", (3, 6)), ("refine", (6, 9))]
+    assert list(found.bands([])) == ["explore", "refine"]
+    cold = of_stages(rl=(4, 5))
+    assert cold.silent == [(0, 4)] and list(cold.bands(["base", "warm", "cold", "rl"])) == ["warm, cold", "rl"]
+    assert of_stages(a=(0, 1), b=(2, 3)).silent == []

@@ -10,18 +10,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pages.conftest import browser, opened, until
+from tests.browser import until
 from tvg_lightning.__main__ import COMMANDS, as_the_parser_wants, main
 from tvg_lightning.data.annotations import jsonl
+from tvg_lightning.data.items import Item
+from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.pages.films import Strip, film_of, read_strip
 from tvg_lightning.pages.pieces import lanes_of, pieces_of, said
 from tvg_lightning.pages.rendering import write_page
-from tvg_lightning.schema import Answer, Span
-from tvg_lightning.tools.ground import TINY_NOTE, asked_about
+from tvg_lightning.schema import Answer, Sample, Span, Task
+from tvg_lightning.tools.ground import TINY_NOTE, asked_about, question_of
 from tvg_lightning.tools.ground import main as ground_main
 
-__all__ = ["browser", "opened"]
-
+BLACK = Strip(np.zeros((2, 28, 28, 3), dtype=np.uint8), (0.0, 4.0))
 EVIL = "<think>At <timestamp>1.0 to 4.0</timestamp> " + (
     "<script>alert(1)</script> <img src=x onerror=alert()>, at 2.5 s.</think>"
 )
@@ -124,7 +125,7 @@ def evil_page(folder: Path, video: Path, most_mib: float, codec: str = "h264") -
         }
         for number, (text, answer) in enumerate(answers)
     ]  # fmt: skip
-    strip = Strip(np.zeros((2, 28, 28, 3), dtype=np.uint8), (0.0, 4.0))
+    strip = BLACK
     if video.stat().st_size > 100:
         strip = read_strip(video, num_frames=8, tokens=4)
     film = film_of(video, 8.0, codec, strip, folder, most_mib)
@@ -172,6 +173,26 @@ def test_scripts_in_a_thought_are_shown_and_never_run(
     assert page.locator("#answer img, #answer script, #answer b, .questions b").count() == 0
 
 
+def test_a_window_after_the_end_is_said_and_not_played(
+    shapes: Path, tmp_path: Path, opened: Callable[[Path], Any]
+) -> None:
+    text, answer = "<answer>19.0 to 26.5</answer>", Answer(True, (Span(19.0, 26.5),))
+    sample = Sample("1", "v.mp4", 8.0, "It spins.", None)
+    item = Item(sample, Task.TVG, prompt=None, clip=None, query_verbs=(), position=0)
+    question = question_of(Evaluated(item, text, answer, (), None, 9, False))
+    assert question["note"] == "The answer lies after the end of the video, which is 8.0 s long."
+    film = film_of(shapes / "videos" / "train_00000.mp4", 8.0, "h264", BLACK, tmp_path, 24.0)
+    data, more = {"film": film, "questions": [question]}, {"title": "A page", "facts": [], "notes": [], "answers": ""}
+    write_page(tmp_path / "index.html", "ground.html", ("view.js", "ground.js"), data, **more)
+    page = opened(tmp_path / "index.html")
+    until(page, "document.querySelector('video').videoWidth > 0")
+    assert time_of(page) == 0.0 and page.locator(".bar").count() == 0
+    assert page.inner_text(".lane-note") == "19.0 – 26.5 is after the end"
+    page.locator(".thought").get_by_role("button", name="19.0 to 26.5").click()
+    page.wait_for_timeout(300)
+    assert time_of(page) == pytest.approx(8.0, abs=0.2) and page.get_attribute("#player", "data-playing") == "false"
+
+
 def test_keys(shapes: Path, tmp_path: Path, opened: Callable[[Path], Any]) -> None:
     page = opened(evil_page(tmp_path, shapes / "videos" / "train_00000.mp4", 24.0))
     until(page, "document.querySelector('video').videoWidth > 0")
@@ -199,5 +220,5 @@ def test_a_video_that_is_gone_is_asked_for(shapes: Path, tmp_path: Path, opened:
     page.wait_for_selector(".player-note input")
     assert "The video is not at ../moved.mp4" in page.inner_text(".player-note")
     page.set_input_files(".player-note input", shapes / "videos" / "train_00001.mp4")
-    until(page, "document.querySelector('video').videoWidth > 0")
-    assert page.locator(".player-note").is_hidden()
+    until(page, "document.querySelector('.player-note').hidden")
+    assert page.evaluate("document.querySelector('video').videoWidth") > 0

@@ -1,13 +1,16 @@
 """The help of every command: each option has words of its own, its values and its default, and the lines fit."""
 
+import inspect
 import re
 import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import train
 from tvg_lightning.__main__ import COMMANDS, OVERVIEW, TRAINING, console, main
 from tvg_lightning.tools.help_text import in_words
 
@@ -37,6 +40,18 @@ def options(text: str) -> dict[str, str]:
     return found
 
 
+def nullable(command: list[str]) -> list[str]:
+    """The options of a command that are null where they are not given."""
+    of: Any = COMMANDS
+    for name in command:
+        of = of[name]
+    if not isinstance(of, str):
+        return []
+    module, function = of.split(".")
+    parameters = inspect.signature(vars(import_module(f"tvg_lightning.tools.{module}"))[function]).parameters
+    return [name for name, parameter in parameters.items() if parameter.default is None]
+
+
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
 def test_the_help_of_every_command_reads_well(
     command: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
@@ -53,6 +68,8 @@ def test_the_help_of_every_command_reads_well(
     for name, words in found.items():
         plain = words.partition(" (")[0]
         assert len(plain) > 3 and " " in plain, f"{name} has no words of its own: {words!r}"
+    for name in nullable(command):
+        assert "default: " in found[f"--{name}"], f"--{name} does not say what happens without it"
     usage, _, _ = text.partition("\n\n")
     needed = {name for name, words in found.items() if words.endswith("must be given)")}
     assert needed == set(re.findall(r"--[\w.]+", usage))
@@ -72,6 +89,22 @@ def test_types_in_words(given: str, said: str) -> None:
     assert in_words(given) == said
 
 
+def test_the_help_of_train_py_says_what_our_own_keys_do(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        train.main(["fit", "--help"])
+    ours = ("--data.", *(f"--{key}." for key in train.STANDING_CALLBACKS))
+    found = {name: words for name, words in options(capsys.readouterr().out).items() if name.startswith(ours)}
+    assert {"--data.frames.max_tokens", "--data.mixture.tvg", "--anchor_trace.folder"} <= found.keys()
+    for name, words in found.items():
+        plain, _, kind = words.partition("(type: ")
+        assert name.endswith(".help") or len(plain.split()) > 2 or "required" in words, f"{name} has no words: {words}"
+        if kind.endswith("default: null)"):
+            assert "(default: " in plain, f"{name} does not say what null means"
+
+
 def test_the_console_script_is_what_pyproject_says() -> None:
     given = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     module, _, function = given["project"]["scripts"]["tvg"].partition(":")
@@ -80,8 +113,6 @@ def test_the_console_script_is_what_pyproject_says() -> None:
 
 
 def test_tvg_hands_its_commands_on(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    import train
-
     monkeypatch.setattr("tvg_lightning.__main__.quiet", lambda: None)
     asked: list[list[str]] = []
     monkeypatch.setattr(train, "script", lambda: asked.append(sys.argv[1:]))

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lightning.pytorch.loggers import CSVLogger
 
+from tests.browser import until
 from tests.builders import GOOD_TRACE, write_traces
-from tests.pages.conftest import browser, opened, until
 from tests.tools.test_ground import data_of
 from tvg_lightning.__main__ import main
-
-__all__ = ["browser", "opened"]
+from tvg_lightning.machine import Machine, record_start
+from tvg_lightning.schema import Span
 
 EVIL = "<think>At <timestamp>10.0 to 18.0</timestamp> <script>alert(1)</script></think><answer>10.0 to 19.0</answer>"
 
@@ -58,6 +59,98 @@ def test_a_page_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [lane["iou"] for lane in one["lanes"]] == [None, 0.7, 0.8, 0.9]
 
 
+def test_a_run_of_sft_alone(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    rows = [{"stage": "base", "mIoU": 0.125, "steps": 0}, {"stage": "epoch 1", "mIoU": 0.5, "steps": 20}]
+    (tmp_path / "summary.json").write_text(json.dumps(rows))
+    logger = CSVLogger(str(tmp_path), name="log")
+    for step in range(3):
+        logger.log_metrics({"train/loss": 3.0 - step, "held_out/mIoU": step / 4}, step)
+    logger.save()
+    main(["report", str(tmp_path)])
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "no traces here, which steps of GRPO write and those of SFT do not: there are no completions" in text
+    page = opened(tmp_path / "report.html")
+    assert page.locator("tbody tr").all_inner_texts() == ["base\t0.125\t0", "epoch 1\t0.5\t20"]
+    assert page.locator("figcaption").all_inner_texts() == ["loss", "mIoU of validation"]
+    assert page.locator("#slider").count() == 0
+
+
+def test_one_run_of_two_may_have_no_traces(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    run = write_run(tmp_path / "run")
+    (tmp_path / "sft").mkdir()
+    (tmp_path / "sft" / "config.yaml").write_text("data: {}\n")
+    for first, second in (("sft", "run"), ("run", "sft")):
+        main(["report", str(tmp_path / first), str(tmp_path / second), "--out", str(tmp_path / "page.html")])
+        page = opened(tmp_path / "page.html")
+        assert page.locator(".view").count() == 1 and "sft: no traces here" in page.inner_text("body")
+    assert run.is_dir()
+
+
+def test_videos_that_are_gone_are_said(tmp_path: Path) -> None:
+    main(["report", str(write_run(tmp_path / "run"))])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert "1 of 1 videos is not in nowhere and without a film strip here: give --videos." in page
+
+
+def test_answers_that_are_sets(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    """Several windows, none, and a truth that nobody knows."""
+    two = (Span(1.0, 3.0), Span(6.0, 8.0))
+    cases = [("twice", two, two, 1.0), ("never", (), (), 1.0), ("unknown", None, two[:1], None)]
+    write_traces(tmp_path / "traces" / "rl-rank0.jsonl", [
+        replace(
+            GOOD_TRACE, stage="rl", step=step, sample_id=name, query=name, windows=windows, spans=spans, is_set=True,
+            anchors=(), anchor_ious=(), answer_iou=iou, rollout=k, text="1.0 - 3.0 and 6.0 - 8.0",
+        )
+        for step, (name, windows, spans, iou) in enumerate(cases)
+        for k in range(2)
+    ])  # fmt: skip
+    main(["report", str(tmp_path)])
+    page = opened(tmp_path / "report.html")
+    found = {}
+    for name, *_ in cases:
+        page.select_option("#list", "spread over the run")
+        page.fill("#words", name)
+        found[name] = [page.locator(f".view {bar}").count() for bar in (".bar.truth", ".bar.completion")]
+        assert page.locator(".lane-note").all_inner_texts() == (["not in this video"] * 3 if name == "never" else [])
+    assert found == {"twice": [2, 4], "never": [0, 0], "unknown": [0, 2]}
+
+
+def test_keys_of_the_page_of_a_run(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    main(["report", str(write_run(tmp_path / "run"))])
+    page = opened(tmp_path / "run" / "report.html")
+    page.keyboard.press("p")
+    assert page.inner_text("#where") == "step 6"
+    page.keyboard.press("n")
+    page.keyboard.press("n")
+    assert page.inner_text("#where") == "step 8"  # the last stays
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".player").first.get_attribute("data-time") == "1.000"
+    page.keyboard.press(" ")
+    until(page, "document.querySelector('.player').dataset.playing === 'true'")
+    page.locator(".pick").nth(2).click()
+    assert "completion 3" in page.inner_text(".detail h3")
+
+
+def test_what_each_start_ran_with(tmp_path: Path) -> None:
+    run = write_run(tmp_path / "run")
+    main(["report", str(run)])
+    assert "recorded no versions and no machine" in (run / "report.html").read_text(encoding="utf-8")
+    at_first = Machine(
+        "2026-01-02T03:04:05+00:00", "3.11.7", "Linux 6 on x86_64", {"torch": "2.13.0", "tvg-lightning": "0.1.0"},
+        "0123abcd-changed", "A processor", 16, 128.0, ["A GPU, 80.0 GiB"], 2,
+    )  # fmt: skip
+    for machine in (at_first, replace(at_first, started="2026-01-02T05:00:00+00:00"), replace(at_first, gpus=[])):
+        record_start(run, machine)
+    main(["report", str(run)])
+    page = (run / "report.html").read_text(encoding="utf-8")
+    assert page.count("started 2026") == 2  # two starts on the same machine share a line
+    words = "started 2026-01-02 03:04:05 UTC, 2026-01-02 05:00:00 UTC: tvg-lightning 0.1.0, commit 0123abcd-changed · "
+    assert (
+        words + "Python 3.11.7 · torch 2.13.0 · Linux 6 on x86_64 · A processor, 16 cores, 128 GiB · A GPU, 80" in page
+    )
+    assert "128 GiB · no GPU · 2 processes" in page
+
+
 def test_a_torn_last_line_is_said(tmp_path: Path) -> None:
     run = write_run(tmp_path / "run")
     with (run / "traces" / "explore-rank0.jsonl").open("a") as file:
@@ -72,7 +165,7 @@ def test_bad_input_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "begun" / "traces" / "explore-rank0.jsonl").touch()
     for name, words in (
         ("none", "no such folder"),
-        ("empty", "no traces here"),
+        ("empty", "no traces here, which steps of GRPO write and those of SFT do not; nor is there a summary"),
         ("begun", "files of traces are empty"),
     ):
         with pytest.raises(SystemExit) as ended:

@@ -15,7 +15,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class DifficultyBand:
-    """Samples with min_iou < IoU <= max_iou are kept for the next pass; the defaults are Time-R1's."""
+    """Samples with min_iou < IoU <= max_iou are kept for the next pass; the defaults are Time-R1's.
+
+    Args:
+        min_iou: the mean IoU of a sample's completions must be above this.
+        max_iou: and at most this.
+    """
 
     min_iou: float = 0.0
     max_iou: float = 0.7

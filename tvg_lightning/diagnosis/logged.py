@@ -1,7 +1,7 @@
 """The metrics that a run has logged, in any of the forms that it leaves them in, and what they say about learning."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
@@ -11,19 +11,28 @@ from tvg_lightning.diagnosis.findings import Finding
 from tvg_lightning.files import at, is_number, read_json, read_table
 
 Metrics = Mapping[str, Sequence[tuple[int, float]]]  # steps and values by name, in their order
+Scalar = tuple[str, int, float]  # name, step and value
 
 LEAST_GAIN = 0.01  # of mIoU
 LARGE_KL = 1.0  # nats a token
 _EARLIER = "earlier-"  # runs that were moved aside
+_OF_TRAINING = ("train/", "speed/")
+_PLACEHOLDER = "hp_metric"  # Lightning's own, -1 for ever
 
 
 def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
-    """Everything that was logged: TensorBoard's newest event files, else the newest ``metrics.csv``, and the summary.
+    """Everything that the newest fit logged: in TensorBoard's event files, else in ``metrics.csv``; and the summary.
+
+    A folder or file without training, as a later ``validate`` or ``predict`` leaves it, counts only where there is no
+    other. In one folder, what a later file says from its first step on takes the place of what an earlier one said of
+    those steps: the fit went on from a checkpoint there, or began anew.
 
     A row of ``summary.json`` has no step: its number stands for it, under ``summary/mIoU``.
     """
     found: dict[str, list[tuple[int, float]]] = {}
-    rows = _event_scalars(_newest(folder, "events.out.tfevents*")) or _csv_scalars(_newest(folder, "metrics.csv")[:1])
+    rows = _of_the_fit(_folders(folder, "events.out.tfevents*"), _event_scalars) or _of_the_fit(
+        _folders(folder, "metrics.csv"), _csv_scalars
+    )
     for name, step, value in rows:
         found.setdefault(name, []).append((step, value))
     summary = folder / "summary.json"
@@ -35,36 +44,56 @@ def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
     return found
 
 
-def _newest(folder: Path, pattern: str) -> list[Path]:
-    """The files of this name in the folder that has the newest of them, oldest first."""
-    files = [
-        path
-        for path in folder.rglob(pattern)
-        if not any(part.startswith(_EARLIER) for part in path.relative_to(folder).parts)
-    ]
-    if not files:
-        return []
-    newest = max(files, key=lambda path: path.stat().st_mtime)
-    return sorted((path for path in files if path.parent == newest.parent), key=lambda path: path.stat().st_mtime)
+def _folders(folder: Path, pattern: str) -> list[list[Path]]:
+    """The files of this name by the folder that they lie in, oldest first; the folder with the newest of them first."""
+    by_folder: dict[Path, list[Path]] = {}
+    for path in sorted(folder.rglob(pattern), key=_written_at):
+        if not any(part.startswith(_EARLIER) for part in path.relative_to(folder).parts):
+            by_folder.setdefault(path.parent, []).append(path)
+    return sorted(by_folder.values(), key=lambda files: -_written_at(files[-1]))
 
 
-def _event_scalars(files: Sequence[Path]) -> list[tuple[str, int, float]]:
-    """Name, step and value of every scalar; a file that is torn at its end gives what stands before."""
-    found = []
-    for file in files:
-        for event in EventFileLoader(str(file)).Load():
-            for value in event.summary.value:
-                if value.metadata.plugin_data.plugin_name == "scalars":
-                    found.append((value.tag, int(event.step), float(make_ndarray(value.tensor))))
+def _written_at(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+def _of_the_fit(folders: Sequence[Sequence[Path]], read: Callable[[Path], list[Scalar]]) -> list[Scalar]:
+    """The scalars of the first folder that tells of training; where none does, of the first that tells of anything."""
+    fallback: list[Scalar] = []
+    for files in folders:
+        told = [scalars for scalars in map(read, files) if scalars]
+        of_fit = [scalars for scalars in told if any(name.startswith(_OF_TRAINING) for name, _, _ in scalars)]
+        if of_fit:
+            return _joined(of_fit)
+        fallback = fallback or _joined(told)
+    return fallback
+
+
+def _joined(files: Sequence[list[Scalar]]) -> list[Scalar]:
+    """The scalars of files, oldest first; of steps that a later file tells, too, the later ones."""
+    found: list[Scalar] = []
+    for scalars in files:
+        first = min(step for _, step, _ in scalars)
+        found = [scalar for scalar in found if scalar[1] < first] + scalars
     return found
 
 
-def _csv_scalars(files: Sequence[Path]) -> list[tuple[str, int, float]]:
+def _event_scalars(file: Path) -> list[Scalar]:
+    """Name, step and value of every scalar; a file that is torn at its end gives what stands before."""
+    return [
+        (value.tag, int(event.step), float(make_ndarray(value.tensor)))
+        for event in EventFileLoader(str(file)).Load()
+        for value in event.summary.value
+        if value.metadata.plugin_data.plugin_name == "scalars" and value.tag != _PLACEHOLDER
+    ]
+
+
+def _csv_scalars(file: Path) -> list[Scalar]:
     """The same of what Lightning's CSVLogger writes: a column a metric, and blanks where it was not logged."""
-    return [scalar for file in files for scalar in _of_table(file)]
+    return list(_of_table(file))
 
 
-def _of_table(file: Path) -> Iterator[tuple[str, int, float]]:
+def _of_table(file: Path) -> Iterator[Scalar]:
     for line, row in read_table(file, ("step",)):
         with at(file, line):
             for name, value in row.items():

@@ -64,15 +64,20 @@ def diagnose(
     )
 
 
-def trace_files(folder: Path) -> dict[str, list[Path]]:
-    """The files of traces of a run by stage, in the order in which the stages began to be written."""
+def has_traces(folder: Path) -> bool:
+    """True where a run has files of traces, maybe empty; ValueError where there is no such folder."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; give the run's, which is trainer.default_root_dir")
-    files = _of_ranks(folder / "traces") or _of_ranks(folder)
-    if not files:
+    return bool(_of_ranks(folder / "traces") or _of_ranks(folder))
+
+
+def trace_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of traces of a run by stage, in the order in which the stages began to be written."""
+    if not has_traces(folder):
         raise ValueError(
             f"{folder}: no traces here (traces/STAGE-rank0.jsonl): steps of GRPO write them, those of SFT have none"
         )
+    files = _of_ranks(folder / "traces") or _of_ranks(folder)
     stages: dict[str, list[Path]] = {}
     for file in sorted(files, key=_first_step):
         stages.setdefault(file.stem.rpartition("-rank")[0], []).append(file)

@@ -14,6 +14,7 @@ from tvg_lightning.modules.evaluation import Evaluated, evaluate
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.export import check_base, read_trained
+from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.settings import DType, PolicySettings
 from tvg_lightning.schema import AnswerFormat, Sample, Task
@@ -60,32 +61,61 @@ class AskSettings:
 def load_policy(name: str) -> PolicyBackbone:
     """A policy by the name of a checkpoint of training (``.ckpt``), or as in ``policy.checkpoint``, ready to answer.
 
-    On a GPU, where there is one, and then in bfloat16.
+    On a GPU, where there is one, and then in bfloat16. ValueError in one sentence where there is no whole policy.
     """
     has_gpu = torch.cuda.is_available()
     dtype: DType = "bfloat16" if has_gpu else "float32"
-    if not name.endswith(".ckpt"):
-        policy = PolicyBackbone(PolicySettings(checkpoint=name, dtype=dtype))
-    else:
-        if not Path(name).exists():
-            raise ValueError(f"--policy: there is no checkpoint {name}")
-        trained = read_trained(Path(name))
-        check_base(trained)
-        policy = PolicyBackbone(replace(trained.settings, dtype=dtype, gradient_checkpointing=False))
-        found = policy.model.load_state_dict(trained.weights, strict=trained.settings.tuning == "full")
-        if found.unexpected_keys:
-            raise ValueError(
-                f"--policy: {name} holds weights that its base has no place for: {found.unexpected_keys[0]}"
-            )
-        lacking = [name for name in found.missing_keys if "lora_" in name]
-        if lacking:
-            raise ValueError(f"--policy: {name} lacks adapters that its settings ask for: {lacking[0]}")
+    try:
+        policy = _of_training(Path(name), dtype) if name.endswith(".ckpt") else _published(name, dtype)
+    except ValueError as error:
+        # words about a key of a config, and of the hub's client on several lines
+        raise ValueError(" ".join(str(error).replace("policy.checkpoint:", "--policy:").split())) from error
     return policy.to("cuda" if has_gpu else "cpu").eval()
 
 
+def _published(name: str, dtype: DType) -> PolicyBackbone:
+    """The packaged policy, a folder with a whole model (published or exported), or one of the hub."""
+    folder = Path(name)
+    if name.endswith(".json"):
+        raise ValueError(f"--policy: {name} is an architecture without weights, which knows nothing; give a checkpoint")
+    if (folder / "adapter_config.json").is_file():
+        raise ValueError(
+            f"--policy: {name} holds adapters, no whole model; give the run's checkpoint (.ckpt) that they were "
+            "exported from, or export it with --merge"
+        )
+    if folder.is_dir() and name != "tiny" and not (folder / "config.json").is_file():
+        raise ValueError(
+            f"--policy: {name} has no config.json; give a checkpoint of training (.ckpt), or the folder of a model"
+        )
+    return PolicyBackbone(PolicySettings(checkpoint=name, dtype=dtype))
+
+
+def _of_training(path: Path, dtype: DType) -> PolicyBackbone:
+    """The policy of a run's checkpoint, its adapters on their base where those were trained."""
+    if not path.exists():
+        raise ValueError(f"--policy: there is no checkpoint {path}")
+    trained = read_trained(path)
+    check_base(trained)
+    policy = PolicyBackbone(replace(trained.settings, dtype=dtype, gradient_checkpointing=False))
+    try:
+        found = policy.model.load_state_dict(trained.weights, strict=trained.settings.tuning == "full")
+    except RuntimeError as error:
+        raise ValueError(
+            f"--policy: the weights in {path} do not fit {trained.settings.checkpoint}: {error}"
+        ) from error
+    if found.unexpected_keys:
+        raise ValueError(f"--policy: {path} holds weights that its base has no place for: {found.unexpected_keys[0]}")
+    lacking = [name for name in found.missing_keys if "lora_" in name]
+    if lacking:
+        raise ValueError(f"--policy: {path} lacks adapters that its settings ask for: {lacking[0]}")
+    return policy
+
+
 def num_parameters(policy: PolicyBackbone) -> int:
-    """The number of weights of a policy."""
-    return sum(parameter.numel() for parameter in policy.parameters())
+    """The number of weights of a policy; those in 4 bits, of which two lie in a byte, count as what they stand for."""
+    packed = [layer for layer in policy.modules() if isinstance(layer, Linear4bit)]
+    hidden = sum(layer.in_features * layer.out_features - layer.weight.numel() for layer in packed)
+    return hidden + sum(parameter.numel() for parameter in policy.parameters())
 
 
 def ask(

@@ -28,6 +28,8 @@ class Shown:
 def choose(folder: Path, run: int, tallies: Tallies, queries: Sequence[str]) -> Shown:
     """Read a run once more and keep what is shown: a spread, the steps of some queries, and examples of every kind."""
     shown = Shown()
+    if not tallies.groups:
+        return shown
     numbers_of: dict[str, list[int]] = {}
     for number, (sample, task, _) in enumerate(tallies.groups):
         if task is Task.TVG and sample in queries:

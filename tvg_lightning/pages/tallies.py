@@ -9,7 +9,7 @@ from tvg_lightning.diagnosis.judges import constant
 from tvg_lightning.diagnosis.runs import groups_of, trace_files
 from tvg_lightning.failures import Events
 from tvg_lightning.harvest import is_refining
-from tvg_lightning.pages.curves import Curve
+from tvg_lightning.pages.curves import Curve, Steps
 from tvg_lightning.schema import Task
 from tvg_lightning.traces import Trace, read_traces
 
@@ -74,8 +74,29 @@ class Tallies:
         for name, by_step in sorted(self.means[chart].items(), key=lambda one: one[0] != "answer"):
             points = [(float(step), total / num) for step, (total, num) in sorted(by_step.items())]
             if chart != "mixture drawn" or any(value for _, value in points):
-                found.append(Curve(name, points, run))
+                found.append(Curve(name, points, run, self.silent))
         return found
+
+    @property
+    def silent(self) -> list[Steps]:
+        """The steps before and between stages, in which nothing was sampled: those of SFT."""
+        stages = sorted(self.stages.values())
+        starts = [0.0, *(end for _, end in stages)][: len(stages)]
+        return [(end, start) for end, (start, _) in zip(starts, stages, strict=True) if start > end]
+
+    def bands(self, names: Sequence[str]) -> dict[str, Steps]:
+        """The steps of every stage, in their order; of the silent ones, what stands between in ``names`` of all stages.
+
+        ``names`` may begin with ``base``, the policy before training.
+        """
+        found: dict[str, Steps] = dict(self.stages)
+        for start, end in self.silent:
+            before = next((name for name, (_, last) in self.stages.items() if last == start), "base")
+            behind = next(name for name, (first, _) in self.stages.items() if first == end)
+            if before in names and behind in names:
+                between = names[names.index(before) + 1 : names.index(behind)]
+                found |= {", ".join(between): (start, end)} if between else {}
+        return dict(sorted(found.items(), key=lambda one: one[1]))
 
 
 def spread(items: Sequence[int], num: int) -> list[int]:

@@ -14,6 +14,12 @@ class Mixture:
     """The share of each task; the shares add up to 1.
 
     Invert4TVG (arXiv 2508.07388) found 20 % inversion best: 0.8 for tvg, a third of 0.2 for each inversion.
+
+    Args:
+        tvg: the share of grounding.
+        verb_completion: the share of naming the verb that was taken out of the sentence.
+        action_recognition: the share of naming the action of a segment.
+        video_description: the share of describing a segment.
     """
 
     tvg: float = 1.0

@@ -46,7 +46,7 @@ def main(
         thought: whether to think before the answer (default: as the method has it).
         question: what is sent for a query.
         budget: limits over all runs into this folder.
-        video_map: what data videos --map wrote, where videos do not lie at their names.
+        video_map: what data videos --map wrote, where videos do not lie at their names (default: they do).
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the progress

@@ -36,7 +36,7 @@ def inspect(
         benchmark: whose form the file has; jsonl is this project's own.
         annotations: file to read.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
-            omtg a csv with the columns id and length; see docs/data.md.
+            omtg a csv with the columns id and length; see docs/data.md (default: the one beside the first).
         out: picture to write (default: inspect_<name of the file>.png in this folder, drawn anew each time).
         examples: how many places to name for each reason.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
@@ -68,7 +68,7 @@ def convert(
         annotations: file to read.
         out: file to write; give it to data.train or data.val.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
-            omtg a csv with the columns id and length; see docs/data.md.
+            omtg a csv with the columns id and length; see docs/data.md (default: the one beside the first).
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)
@@ -97,8 +97,9 @@ def videos(
         annotations: file whose videos are looked for.
         videos: folder of the videos.
         benchmark: whose form the annotations have.
-        companion: second file, as for inspect.
-        map: file to write, with the paths of the videos found elsewhere by their names; give it to data.video_map.
+        companion: second file, as for inspect (default: the one beside the first).
+        map: file to write, with the paths of the videos found elsewhere by their names; give it to
+            data.video_map (default: none is written).
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     if map is not None:

@@ -21,8 +21,9 @@ def main(
         ckpt: checkpoint that training wrote, such as runs/quickstart/checkpoints/final.ckpt.
         out: folder to make.
         merge: of LoRA or QLoRA, write the whole model with the adapters in its weights.
-        base: where the base lies now, if not where it lay in training.
-        push: name of a repository on the Hugging Face hub to upload the folder to, such as me/my-policy.
+        base: where the base lies now, if not where it lay in training (default: there).
+        push: name of a repository on the Hugging Face hub to upload the folder to, such as me/my-policy
+            (default: nothing is uploaded).
         public: let everyone see a repository that is made for this.
     """
     refuse_existing(out)

@@ -49,9 +49,11 @@ def main(
     Args:
         video: the file; any container and codec that FFmpeg reads.
         query: the sentence; several share a page.
-        queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds.
+        queries: file of more queries: one a line, or (.jsonl) objects with "query" and, if known, "windows" in seconds
+            (default: the queries of the command line alone).
         truth: true start and end of the one query, in seconds: --truth 3.0 7.5; several windows one after another.
-        policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder, a name
+        policy: the policy to ask: "tiny" (comes with the package, knows rendered moving shapes only), a folder with a
+            whole model (published, or written by export), a name
             on the Hugging Face hub, or a checkpoint of training such as runs/quickstart/checkpoints/final.ckpt.
         method: the format of the answer, and with it the prompt.
         thought: ask for a thought before the answer (default: as the method has it).
@@ -102,7 +104,8 @@ def _ground(
     film = film_of(video, duration_s, report.codec, strip, out, most_mib)
     _write_html(out / "index.html", film, facts, answers, is_tiny)
     for evaluated in answers:
-        sys.stdout.write(f"{evaluated.item.sample.query}\n    {said(evaluated.answer)}\n")
+        note = question_of(evaluated)["note"]
+        sys.stdout.write(f"{evaluated.item.sample.query}\n    {said(evaluated.answer)}{note and f'. {note}'}\n")
     names = ", ".join(["index.html", "result.json", *pictures])
     where = "inside the page" if film["inside"] else f"linked from the page as {film['link']}"
     sys.stdout.write(f"\n{out}: {names}; the video is {where}\n")
@@ -216,6 +219,8 @@ def question_of(evaluated: Evaluated) -> dict[str, Any]:
         note = "No window can be read from this text" + (
             ", which the token limit ended." if evaluated.truncated else "."
         )
+    elif answer.spans and all(span.start_s >= sample.duration_s for span in answer.spans):
+        note = f"The answer lies after the end of the video, which is {sample.duration_s:.1f} s long."
     return {
         "query": sample.query,
         "said": said(answer),

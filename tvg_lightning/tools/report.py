@@ -1,31 +1,23 @@
 """``python -m tvg_lightning report RUN_DIR``: one HTML page of a run, or of two beside each other."""
 
-import platform
 import sys
 from collections.abc import Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from tvg_lightning.data.video import VideoError
-from tvg_lightning.diagnosis.logged import read_metrics
-from tvg_lightning.diagnosis.runs import diagnose, trace_files
+from tvg_lightning.diagnosis.logged import metric_findings, read_metrics
+from tvg_lightning.diagnosis.runs import diagnose, has_traces, trace_files
 from tvg_lightning.diagnosis.sections import DiagnosisRule
-from tvg_lightning.files import ends_torn, is_number, read_json, read_text
-from tvg_lightning.pages.curves import Curve, chart
-from tvg_lightning.pages.films import read_strip
+from tvg_lightning.files import ends_torn, is_number
+from tvg_lightning.machine import this_machine
 from tvg_lightning.pages.pieces import Json
 from tvg_lightning.pages.rendering import write_page
+from tvg_lightning.pages.run_charts import charts_of
+from tvg_lightning.pages.run_files import config_of, ran_with, strips_of, summary_of, videos_of
 from tvg_lightning.pages.run_page import Shown, choose
 from tvg_lightning.pages.tallies import Tallies, groups_in, most_asked
 from tvg_lightning.progress import tracked
 
-NUM_QUERIES, MAX_VIDEOS = 8, 40
-UP_TO_ONE = frozenset({"IoU", "refining", "groups of equal rewards", "format", "mixture drawn"})
-CHARTS = ("reward", "reward parts", "IoU", "refining", "groups of equal rewards", "format", "length", "mixture drawn")
-LOGGED = {"speed/tokens_per_s": "tokens a second", "speed/step_s": "seconds a step", "memory/": "memory, GiB"}
+NUM_QUERIES = 8
 COLUMNS = (
     "mIoU",
     "R1@0.3",
@@ -57,7 +49,8 @@ def main(runs: list[Path], out: Path | None = None, videos: Path | None = None) 
     queries = most_asked(found, NUM_QUERIES)
     shown = [choose(run, number, found[number], queries) for number, run in enumerate(runs)]
     configs = [config_of(run) for run in runs]
-    films, note = _films(shown, [videos or _videos_of(config) for config in configs])
+    films, notes = strips_of(_videos(shown, [videos or videos_of(config) for config in configs]))
+    summaries = [summary_of(run) for run in runs]
     data = {
         "runs": [
             {"name": str(run), "groups": one.groups, "lists": one.lists, "queries": one.by_query}
@@ -65,103 +58,79 @@ def main(runs: list[Path], out: Path | None = None, videos: Path | None = None) 
         ],
         "films": films,
     }
+    notes = [*_sampled(runs, found, shown), *notes, *_torn(runs)]
     more = {
         "title": " and ".join(run.resolve().name for run in runs),
-        "notes": [_sampled(found, shown), *([note] if note else []), *_torn(runs)],
-        "runs": [_of_run(*one) for one in zip(runs, found, shown, configs, strict=True)],
-        "charts": _charts(runs, found),
-        "versions": _versions(),
+        "notes": notes,
+        "runs": [_of_run(*one) for one in zip(runs, found, shown, summaries, configs, strict=True)],
+        "charts": charts_of(
+            found, [read_metrics(run) for run in runs], [str(row.get("stage")) for row in summaries[0]]
+        ),
+        "has_groups": any(one.groups for one in shown),
+        "versions": this_machine().words(),
     }
     write_page(out, "report.html", ("view.js", "report.js"), data, **more)
-    sys.stdout.write(f"{out}: {out.stat().st_size / 2**20:.1f} MiB, {more['notes'][0]}\n")
+    sys.stdout.write(f"{out}: {out.stat().st_size / 2**20:.1f} MiB. {notes[0]}\n")
 
 
 def _counted(run: Path) -> Tallies:
+    """The counts of a run's traces, none where it has none; ValueError where there is no run at all."""
     tallies = Tallies()
-    for group in tracked(groups_in(run), f"reading {run}", "group"):
-        tallies.add(group)
-    if not tallies.groups:
-        raise ValueError(f"{run}: its files of traces are empty: the run has ended before its first step")
+    if has_traces(run):
+        for group in tracked(groups_in(run), f"reading {run}", "group"):
+            tallies.add(group)
+    if not tallies.groups and not (summary_of(run) or read_metrics(run) or config_of(run)):
+        raise ValueError(
+            f"{_no_traces(run)}; nor is there a summary, metrics or a config: is it trainer.default_root_dir?"
+        )
     return tallies
 
 
-def _sampled(found: Sequence[Tallies], shown: Sequence[Shown]) -> str:
+def _no_traces(run: Path) -> str:
+    if has_traces(run):
+        return f"{run}: its files of traces are empty, as of a run that ended before its first step"
+    return f"{run}: no traces here, which steps of GRPO write and those of SFT do not"
+
+
+def _sampled(runs: Sequence[Path], found: Sequence[Tallies], shown: Sequence[Shown]) -> list[str]:
+    """Sentences on how the groups in the page were drawn, and on runs that have none."""
+    none = [
+        f"{_no_traces(run)}: there are no completions to show."
+        for run, tallies in zip(runs, found, strict=True)
+        if not tallies.groups
+    ]
     num, of = sum(len(one.groups) for one in shown), sum(len(one.groups) for one in found)
-    return (
+    words = (
         f"{sum(one.num_traces for one in found):,} completions were read, and all are counted; {num:,} of {of:,} "
         "groups stand in this page: some evenly spread over the run, up to 20 steps of the queries asked most often, "
         "and the best, worst, most refined and latest failures, one a query."
     )
+    return [*([words] if of else []), *none]
 
 
 def _torn(runs: Sequence[Path]) -> list[str]:
-    num = sum(ends_torn(path) for run in runs for paths in trace_files(run).values() for path in paths)
+    files = [path for run in runs if has_traces(run) for paths in trace_files(run).values() for path in paths]
+    num = sum(map(ends_torn, files))
     return [f"{num} torn last line{'s' if num > 1 else ''} of a file of traces skipped."] if num else []
 
 
-def config_of(run: Path) -> str | None:
-    """The newest config that the run has written, as text; None where there is none."""
-    files = [p for p in run.rglob("config.yaml") if not any(part.startswith("earlier-") for part in p.parts)]
-    newest = max(files, key=lambda path: path.stat().st_mtime, default=None)
-    return None if newest is None else read_text(newest)
+def _videos(shown: Sequence[Shown], folders: Sequence[Path | None]) -> dict[str, Path | None]:
+    """The paths of the shown groups' videos by their names; a later run's only where no earlier one's is known."""
+    wanted: dict[str, Path | None] = {}
+    for one, folder in zip(shown, folders, strict=True):
+        for group in one.groups.values():
+            if wanted.get(group["video"]) is None:
+                wanted[group["video"]] = None if folder is None else folder / group["video"]
+    return wanted
 
 
-def _videos_of(config: str | None) -> Path | None:
-    try:
-        given: Any = yaml.safe_load(config or "")
-    except yaml.YAMLError:
-        return None
-    data = given.get("data") if isinstance(given, dict) else None
-    return Path(data["videos"]) if isinstance(data, dict) and isinstance(data.get("videos"), str) else None
-
-
-def _films(shown: Sequence[Shown], folders: Sequence[Path | None]) -> tuple[Json, str]:
-    """Film strips by video, of at most 40; and one sentence on those that are missing."""
-    films: Json = {}
-    wanted = {
-        group["video"]: folder / group["video"]
-        for one, folder in zip(shown, folders, strict=True)
-        if folder is not None
-        for group in one.groups.values()
-    }
-    for name, path in tracked(list(wanted.items())[:MAX_VIDEOS], "film strips", "video"):
-        if path.is_file():
-            try:
-                films[name] = read_strip(path, num_frames=16, tokens=9).as_json()
-            except VideoError:
-                continue
-    names = {group["video"] for one in shown for group in one.groups.values()}
-    missing = len(names - films.keys())
-    where = "give --videos" if not wanted else f"at most {MAX_VIDEOS} are drawn, or not found: see --videos"
-    return films, f"{missing} of {len(names)} videos have no film strip here ({where})." if missing else ""
-
-
-def _charts(runs: Sequence[Path], found: Sequence[Tallies]) -> list[Json]:
-    stages = found[0].stages
-    charts = []
-    for name in CHARTS:
-        curves = [curve for number, one in enumerate(found) for curve in one.curves(name, number)]
-        charts.append(chart(name, curves, stages, 1.0 if name in UP_TO_ONE else None))
-    logged = [read_metrics(run) for run in runs]
-    for prefix, title in LOGGED.items():
-        curves = [
-            Curve(name.rpartition("/")[2], [(float(step), value) for step, value in values], number)
-            for number, metrics in enumerate(logged)
-            for name, values in metrics.items()
-            if name.startswith(prefix)
-        ]
-        if curves:
-            charts.append(chart(title, curves, stages))
-    return [one for one in charts if one["lines"]]
-
-
-def _of_run(run: Path, tallies: Tallies, shown: Shown, config: str | None) -> Json:
+def _of_run(run: Path, tallies: Tallies, shown: Shown, summary: Sequence[Json], config: str | None) -> Json:
     """Tables of one run: its stages, what keeps it from learning, its failures, its config."""
-    found = diagnose(run, DiagnosisRule())
-    summary = read_json(run / "summary.json") if (run / "summary.json").is_file() else []
-    rows = [row for row in summary if isinstance(row, dict)] if isinstance(summary, list) else []
-    columns = [name for name in COLUMNS if any(is_number(row.get(name)) for row in rows)]
-    cells = [[f"{row[name]:.4g}" if is_number(row.get(name)) else "–" for name in columns] for row in rows]
+    found = diagnose(run, DiagnosisRule()) if tallies.groups else None
+    columns = [name for name in COLUMNS if any(is_number(row.get(name)) for row in summary)]
+    cells = [[f"{row[name]:.4g}" if is_number(row.get(name)) else "–" for name in columns] for row in summary]
+    outcomes = found.sections if found is not None else ()
+    of_metrics = found.of_metrics if found is not None else metric_findings(read_metrics(run))
     sections = [
         {
             "stage": s.stage, "task": s.task.value, "num": f"{s.num_traces:,}",
@@ -169,31 +138,20 @@ def _of_run(run: Path, tallies: Tallies, shown: Shown, config: str | None) -> Js
             "reward": f"{s.reward[0]:.3f} → {s.reward[1]:.3f}",
             "iou": "–" if s.answer_iou is None else f"{s.answer_iou[0]:.3f} → {s.answer_iou[1]:.3f}",
         }
-        for s in found.sections
+        for s in outcomes
     ]  # fmt: skip
     total = sum(shown.counts.values())
     return {
         "name": str(run),
         "num": f"{tallies.num_traces:,}",
         "columns": columns,
-        "rows": [(str(row.get("stage", "")), values) for row, values in zip(rows, cells, strict=True)],
+        "rows": [(str(row.get("stage", "")), values) for row, values in zip(summary, cells, strict=True)],
         "sections": sections,
         "findings": [
-            *(("whole run", f.words) for f in found.of_metrics),
-            *((f"{s.stage}, {s.task}", f.words) for s in found.sections for f in s.findings),
+            *(("whole run", f.words) for f in of_metrics),
+            *((f"{s.stage}, {s.task}", f.words) for s in outcomes for f in s.findings),
         ],
         "failures": [(words, f"{num:,}", round(100 * num / total, 1)) for words, num in shown.counts.most_common()],
         "config": config,
+        "ran_with": ran_with(run),
     }
-
-
-def _versions() -> list[str]:
-    """Of the libraries on the machine that wrote the page."""
-    names = ("tvg-lightning", "torch", "transformers", "lightning", "peft")
-    found = [f"Python {platform.python_version()} on {platform.machine()}"]
-    for name in names:
-        try:
-            found.append(f"{name} {version(name)}")
-        except PackageNotFoundError:
-            found.append(f"{name} from a checkout")
-    return found

@@ -23,7 +23,7 @@
       thought(question.pieces, player),
     );
     if (question.note) card.append(make("p", { class: "notice" }, question.note));
-    player.seek(first ? first[0] : 0);
+    player.seek(first && first[0] < player.duration ? first[0] : 0);
     history.replaceState(null, "", `#${number + 1}`);
   }
 

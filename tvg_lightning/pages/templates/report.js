@@ -1,4 +1,5 @@
 (function () {
+  if (!document.getElementById("list")) return; // a run that sampled nothing has no completions
   const at = (id) => document.getElementById(id);
   const option = (value, words) => make("option", { value }, words ?? value);
   const STEPS = "one query, step by step";

@@ -122,10 +122,11 @@ class Player {
 
   toggle() { this.playing ? this.stop() : this.play(); }
 
-  /** Plays a window once, from its start to its end; of an instant the second behind it. */
+  /** Plays a window once, from its start to its end; of an instant the second behind it; goes to the end for one beyond. */
   playWindow(start, end) {
     if (this.playing) this.stop();
     this.seek(start);
+    if (start >= this.duration) return; // nothing is there
     this.until = Math.min(end > start ? end : start + 1, this.duration);
     const until = this.until;
     this.play();
@@ -134,7 +135,8 @@ class Player {
 
   tick(now) {
     if (!this.playing) return;
-    if (!this.usable) this.at = Math.min(this.at + (this.speed * (now - this.last)) / 1000, this.duration);
+    // a frame's own time may lie a little before play() was called
+    if (!this.usable) this.at = Math.min(this.at + (this.speed * Math.max(0, now - this.last)) / 1000, this.duration);
     else if (!this.video.seeking) this.at = this.video.currentTime;
     this.last = now;
     const end = this.until === null ? this.duration : this.until;
@@ -205,10 +207,13 @@ class Lanes {
       grid.append(...cells);
       row += 1;
     };
-    if (this.strip) add("", this.film(), "IoU", "film");
+    const measured = rows.some((lane) => lane.iou !== null && lane.iou !== undefined);
+    if (this.strip) add("", this.film(), measured ? "IoU" : "", "film");
     for (const lane of rows) {
-      const track = make("div", { class: "track" }, lane.note ? make("span", { class: "lane-note" }, lane.note) : null);
-      for (const [start, end] of lane.bars) this.bar(track, lane, start, end, anchors);
+      const beyond = lane.bars.filter(([start]) => start >= this.player.duration);
+      const notes = [lane.note, ...beyond.map(([start, end]) => `${clock(start)} – ${clock(end)} is after the end`)].filter((words) => words);
+      const track = make("div", { class: "track" }, notes.length ? make("span", { class: "lane-note" }, notes.join(", ")) : null);
+      for (const [start, end] of lane.bars.filter((bar) => !beyond.includes(bar))) this.bar(track, lane, start, end, anchors);
       add(lane.label ? lane.label : lane.name, track, lane.iou === null || lane.iou === undefined ? "" : lane.iou.toFixed(2), lane.kind);
     }
     add("seconds", this.axis(), "", "axis");

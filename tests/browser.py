@@ -1,4 +1,4 @@
-"""A headless Chromium, where playwright and a browser are found; and films to put on a page."""
+"""A headless Chromium, where playwright and a browser are found. The fixtures are known to all tests by conftest.py."""
 
 import os
 import shutil
@@ -13,7 +13,10 @@ Opens = Callable[[Path], Any]
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Any]:
-    """CHROMIUM names the browser, if it is not on the path; without one the tests of pages in a browser are skipped."""
+    """CHROMIUM names the browser, if it is not on the path; without one the tests of pages in a browser are skipped.
+
+    One a session: playwright does not start twice in a process, so no file may import this fixture and make it anew.
+    """
     playwright = pytest.importorskip("playwright.sync_api", reason="needs a browser: pip install playwright")
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
     if executable is None:
