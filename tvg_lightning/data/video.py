@@ -68,9 +68,9 @@ class FrameSettings:
         fps: frames a second.
         max_frames: frames of a video, at most.
         min_frames: and at least.
-        max_pixels: pixels of a frame, at most.
-        min_pixels: and at least.
-        total_pixels: pixels of a whole video, one frame of each pair (default: no bound).
+        max_tokens: video tokens of a frame, at most.
+        min_tokens: and at least.
+        total_tokens: video tokens of a whole video (default: no bound).
         uniform_frames: a fixed number of frames in place of fps, min_frames and max_frames (default: none).
         decoder: which goes first; auto: decord where the frames lie close, PyAV where far apart.
     """
