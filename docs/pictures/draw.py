@@ -1,4 +1,4 @@
-"""Draws the pictures of the documents anew, into docs/pictures/NAME.svg: ``python -m docs.pictures.draw [NAME ...]``."""
+"""Draws the pictures anew, into docs/pictures/NAME.svg: ``python -m docs.pictures.draw [NAME ...]``."""
 
 import sys
 from collections.abc import Callable
