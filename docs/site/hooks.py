@@ -31,7 +31,10 @@ def _from_docs(found: re.Match[str]) -> str:
     """A target as it is seen from docs/."""
     target = found[2].removeprefix("docs/")
     path, mark, anchor = target.partition("#")
-    return f"{found[1]}{OUTSIDE.get(path, path)}{mark}{anchor}"
+    path = OUTSIDE.get(path, path)
+    if found[1].startswith("href"):  # MkDocs rewrites links of Markdown, not those of HTML
+        path = re.sub(r"\.md$", ".html", path)
+    return f"{found[1]}{path}{mark}{anchor}"
 
 
 class _Page(HTMLParser):
