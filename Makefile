@@ -13,7 +13,7 @@ export GOMP_SPINCOUNT ?= 10000
 export TVG_VERB_TAGGER ?= hanta
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow test-newest check bench seeds clean
+.PHONY: help install quickstart test test-slow test-newest docs pictures check bench seeds clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,14 @@ test: $(STAMP) ## run the tests and the doctests
 
 test-slow: $(STAMP) ## the slow ones: whole runs by several processes, kills and resumes, memory against the plan
 	$(PY) -m pytest -m slow --numprocesses $(TEST_PROCESSES) --dist worksteal
+
+docs: ## build the pages of docs/ into build/site, in an environment of their own; a link that leads nowhere fails
+	$(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet -r docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+
+pictures: $(STAMP) ## draw the pictures of the pages anew, those of figures and of how things lie
+	$(PY) -m docs.pictures.draw
 
 test-newest: ## the policy's tests and the golden losses on the newest transformers, in an environment of its own
 	$(PYTHON) -m venv .venv-newest

@@ -140,19 +140,3 @@ def test_as_a_user_starts_it(config: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 1 and done.stderr.splitlines()[-1] == "error: data.train: absent.jsonl: no such file"
     assert "Traceback" not in done.stderr
-
-
-def test_the_config_of_the_readme(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """As it is written there, over the recipe that is named there."""
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("## Your own data")[2]
-    (tmp_path / "mine.yaml").write_text(section.partition("```yaml\n")[2].partition("```")[0], encoding="utf-8")
-    monkeypatch.chdir(ROOT)
-    args = ["fit", "--config", "configs/tar_tvg/recipe.yaml", "--config", str(tmp_path / "mine.yaml"), "--print_config"]
-    assert f"`python train.py fit --config {args[2]} --config mine.yaml`" in section
-    with pytest.raises(SystemExit) as ended:
-        train.main(args)
-    data = yaml.safe_load(capsys.readouterr().out)["data"]
-    assert ended.value.code == 0 and data["train"] == "data/mine/train.jsonl"
-    assert [(split["name"], split["annotations"]) for split in data["val"]] == [("mine", "data/mine/val.jsonl")]

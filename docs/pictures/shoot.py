@@ -14,7 +14,9 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 
-def shoot(page_file: Path, stem: Path, script: str, colours: int, full: bool, widths: list[int]) -> list[str]:
+def shoot(
+    page_file: Path, stem: Path, script: str, colours: int, full: bool, widths: list[int], height: int
+) -> list[str]:
     """Take the pictures; gives what the browser complained of."""
     complaints: list[str] = []
     executable = os.environ.get("CHROMIUM") or shutil.which("chromium")
@@ -22,7 +24,7 @@ def shoot(page_file: Path, stem: Path, script: str, colours: int, full: bool, wi
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
         for width in widths:
             for scheme in ("light", "dark"):
-                page = browser.new_page(viewport={"width": width, "height": 860}, color_scheme=scheme)
+                page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
                 page.on("console", lambda message: complaints.append(message.text))
                 page.on("pageerror", lambda error: complaints.append(str(error)))
                 page.goto(page_file.resolve().as_uri())
@@ -34,7 +36,8 @@ def shoot(page_file: Path, stem: Path, script: str, colours: int, full: bool, wi
                 path.parent.mkdir(parents=True, exist_ok=True)
                 page.screenshot(path=path, full_page=full)
                 if colours:  # small enough for a repository
-                    Image.open(path).convert("RGB").quantize(colours).save(path, optimize=True)
+                    reduced = Image.open(path).convert("RGB").quantize(colours, kmeans=3, dither=Image.Dither.NONE)
+                    reduced.save(path, optimize=True)
                 page.close()
         browser.close()
     return complaints
@@ -47,9 +50,11 @@ def main() -> None:
     parser.add_argument("--script", default="", help="JavaScript to run before the picture is taken")
     parser.add_argument("--colours", type=int, default=0, help="of the PNG; 0: all")
     parser.add_argument("--viewport", action="store_true", help="what is seen first, and not the whole page")
+    parser.add_argument("--height", type=int, default=860, help="of the window, in pixels")
     parser.add_argument("--widths", type=int, nargs="+", default=[1280, 400], help="in pixels")
     given = parser.parse_args()
-    complaints = shoot(given.page, given.stem, given.script, given.colours, not given.viewport, given.widths)
+    is_full = not given.viewport
+    complaints = shoot(given.page, given.stem, given.script, given.colours, is_full, given.widths, given.height)
     sys.stdout.write("".join(f"{complaint}\n" for complaint in complaints))
 
 

@@ -70,7 +70,7 @@ class FrameSettings:
         min_frames: and at least.
         max_tokens: video tokens of a frame, at most.
         min_tokens: and at least.
-        total_tokens: video tokens of a whole prompt, at most, one frame of each pair (default: no bound).
+        total_tokens: video tokens of a whole video, at most (default: no bound).
         uniform_frames: a fixed number of frames in place of fps, min_frames and max_frames (default: none).
         decoder: which goes first; auto: decord where the frames lie close, PyAV where far apart.
     """

@@ -12,6 +12,7 @@ import torch
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
+from tvg_lightning.engines.choice import release
 from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
@@ -113,6 +114,7 @@ class GRPOObjective:
         settings = self.settings
         sampler = Sampler(policy, settings, self.rewards, self.engine, context, phases)
         sampled = dynamic_sampling(sampler, items, training_set.draw)
+        release(self.engine)
         training_set.report_ious(mean_ious(sampled))
         learned = learned_rows(sampled.groups, settings, policy.device)
         sampled_elsewhere = settings.importance_correction is not None and not is_policy_itself(self.engine)
