@@ -27,6 +27,7 @@ PICTURES: dict[str, Callable[[], Figure]] = {
     "plan": numbers.plan,
     "presets": texts.published,
     "recipes": layouts.recipes,
+    "rollouts": layouts.rollouts,
     "teacher": layouts.teacher,
 }
 

@@ -80,6 +80,25 @@ def grpo_step() -> Figure:
     return figure
 
 
+def rollouts() -> Figure:
+    """What vLLM is given, and what comes back, as engines/ reads."""
+    figure, axes = canvas(8.6, 2.7)
+    box(axes, 1.5, 3, 19, 6, "prompt tokens", FILL, INK, 11)
+    box(axes, 1.5, 11, 19, 6, "position ids", FILL, INK, 11)
+    box(axes, 1.5, 19, 19, 6, "features of our tower", FILL, INK, 11)
+    box(axes, 32, 3, 22, 22, "vLLM\nlanguage model,\ncaches, sampler", BLUE, PAPER, 12, bold=True)
+    box(axes, 65, 3, 20, 9, "completions\nand log-probs", GREEN, PAPER, 11)
+    box(axes, 65, 16, 20, 9, "loss, update", RED, PAPER, 11)
+    for y in (6, 14, 22):
+        arrow(axes, (20.8, y), (31.7, y))
+    arrow(axes, (54.3, 7.5), (64.7, 7.5))
+    arrow(axes, (75, 12.3), (75, 15.7))
+    arrow(axes, (64.7, 20.5), (54.3, 20.5))
+    words(axes, 59.5, 23, "new weights", SOFT, 9, at="center")
+    words(axes, 11, 26.7, "the loss reads the same three", SOFT, 9, at="center")
+    return figure
+
+
 def _stages(config: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Kind and name of each stage of a recipe, included parts left aside."""
     settings = config["model"]["init_args"]
@@ -118,7 +137,7 @@ def recipes() -> Figure:
 FLOORS = [
     ["callbacks", "tools, __main__", "teacher"],
     ["modules: SFT, GRPO, stages"],
-    ["datamodule", "pages", "browsing"],
+    ["datamodule", "engines: vLLM", "pages", "browsing"],
     ["metrics", "scoring", "harvest, filter", "diagnosis", "plan"],
     ["policy, families", "traces, timeline", "predictions"],
     ["data: video, annotations, workers, caches, moving shapes"],
