@@ -57,8 +57,8 @@ class RunFolder(Callback):
         if trainer.ckpt_path is None:
             failure = f"{folder}: the earlier run there cannot be moved aside; set trainer.default_root_dir"
             first_does(trainer, lambda: _move_aside(folder), failure)
-        now, failure = machine.this_machine(trainer.world_size), f"{folder}: {machine.FILE} cannot be written there"
-        first_does(trainer, lambda: machine.record_start(folder, now), failure)
+        failure = f"{folder}: {machine.FILE} cannot be written there"
+        first_does(trainer, lambda: machine.record_start(folder, machine.this_machine(trainer.world_size)), failure)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         if self._lock is not None:

@@ -1,5 +1,6 @@
 """The record of a machine: what this one is, which commit a checkout is at, and starts that add up in a file."""
 
+import json
 import os
 import platform
 import subprocess
@@ -61,6 +62,15 @@ def test_starts_add_up(tmp_path: Path) -> None:
         record_start(tmp_path, start)
     assert read_starts(tmp_path) == [first, second]
     assert "no GPU" in replace(first, gpus=[]).words() and second.words()[-1] == "A GPU, 80.0 GiB"
+
+
+def test_starts_that_another_version_wrote_are_kept(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('[{"started": "now", "colour": "red"}]')
+    record_start(tmp_path, this_machine())
+    records = json.loads((tmp_path / FILE).read_text())
+    assert records[0] == {"started": "now", "colour": "red"} and len(records) == 2
+    with pytest.raises(ValueError, match="another version"):
+        read_starts(tmp_path)
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", '[{"started": "now"}]', "["])

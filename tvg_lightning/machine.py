@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -111,19 +112,23 @@ def _gpus() -> list[str]:
 
 
 def record_start(folder: Path, machine: Machine) -> None:
-    """Add a start to those of a run; the file is there whole or not at all."""
-    starts = [*read_starts(folder), machine]
+    """Add a start to those of a run, whatever version wrote them; the file is there whole or not at all."""
+    starts = [*_records(folder / FILE), asdict(machine)]
     with atomic_write(folder / FILE) as part:
-        part.write_text(json.dumps([asdict(start) for start in starts], indent=1) + "\n", encoding="utf-8")
+        part.write_text(json.dumps(starts, indent=1) + "\n", encoding="utf-8")
 
 
 def read_starts(folder: Path) -> list[Machine]:
     """The starts of a run, oldest first; none of a run that recorded none. ValueError for a file that is not ours."""
-    file = folder / FILE
-    if not file.is_file():
-        return []
-    given = read_json(file)
     known = {field.name for field in fields(Machine)}
-    if not isinstance(given, list) or any(not isinstance(start, dict) or start.keys() != known for start in given):
-        raise ValueError(f"{file}: not the starts of a run as this version records them; move the file away")
+    given = _records(folder / FILE)
+    if any(start.keys() != known for start in given):
+        raise ValueError(f"{folder / FILE}: another version of the package recorded what this one cannot show")
     return [Machine(**start) for start in given]
+
+
+def _records(file: Path) -> list[dict[str, Any]]:
+    given = read_json(file) if file.is_file() else []
+    if not isinstance(given, list) or not all(isinstance(start, dict) for start in given):
+        raise ValueError(f"{file}: not the starts of a run; move the file away")
+    return given

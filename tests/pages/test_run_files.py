@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tvg_lightning.pages import run_files
-from tvg_lightning.pages.run_files import config_of, strips_of, summary_of, videos_of
+from tvg_lightning.pages.run_files import config_of, ran_with, strips_of, summary_of, videos_of
 
 
 def write(path: Path, text: str, written_at: int) -> None:
@@ -31,6 +31,12 @@ def test_the_config_of_the_newest_fit(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_the_folder_of_the_videos(text: str | None, folder: Path | None) -> None:
     assert videos_of(text) == folder
+
+
+def test_starts_that_cannot_be_shown_are_a_sentence(tmp_path: Path) -> None:
+    assert ran_with(tmp_path) == []
+    (tmp_path / "machine.json").write_text("[3]")
+    assert ran_with(tmp_path) == [f"{tmp_path}/machine.json: not the starts of a run; move the file away"]
 
 
 def test_a_summary_that_is_no_table_has_no_rows(tmp_path: Path) -> None:

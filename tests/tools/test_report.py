@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,21 @@ def test_answers_that_are_sets(tmp_path: Path, opened: Callable[[Path], Any]) ->
         found[name] = [page.locator(f".view {bar}").count() for bar in (".bar.truth", ".bar.completion")]
         assert page.locator(".lane-note").all_inner_texts() == (["not in this video"] * 3 if name == "never" else [])
     assert found == {"twice": [2, 4], "never": [0, 0], "unknown": [0, 2]}
+    page.fill("#words", "twice")
+    for width in (1280, 400):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.wait_for_timeout(200)
+        for track in page.locator(".view .track").all():
+            boxes = sorted(box for box in map(_sides, track.locator(".bar-label:not([hidden])").all()))
+            assert all(end <= start for (_, end), (start, _) in pairwise(boxes)), f"labels overlap: {boxes}"
+    page.set_viewport_size({"width": 1280, "height": 860})
+    page.wait_for_timeout(200)
+    assert page.locator(".track.truth .bar-label:not([hidden])").count() == 2
+
+
+def _sides(label: Any) -> tuple[float, float]:
+    box = label.bounding_box()
+    return box["x"], box["x"] + box["width"]
 
 
 def test_keys_of_the_page_of_a_run(tmp_path: Path, opened: Callable[[Path], Any]) -> None:

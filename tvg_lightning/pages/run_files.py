@@ -45,7 +45,11 @@ def summary_of(run: Path) -> list[Json]:
 def ran_with(run: Path) -> list[str]:
     """A line for the starts of a run on the same machine with the same versions: when, and what those are."""
     by_words: dict[str, list[str]] = {}
-    for start in read_starts(run):
+    try:
+        starts = read_starts(run)
+    except ValueError as error:  # the rest of the page stands all the same
+        return [str(error)]
+    for start in starts:
         when = start.started.replace("T", " ").replace("+00:00", " UTC")
         by_words.setdefault(" · ".join(start.words()), []).append(when)
     return [f"started {', '.join(times)}: {words}" for words, times in by_words.items()]

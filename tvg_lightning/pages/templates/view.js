@@ -244,16 +244,25 @@ class Lanes {
     element.style.width = `${100 * (right - left)}%`;
   }
 
-  /** Labels stand in their bars, or beside them where they do not fit. */
+  /** Labels stand in their bars, or beside them; those that would lie on another bar or label are left out. */
   place() {
-    for (const label of this.root.querySelectorAll(".bar-label")) {
-      const width = label.parentElement.clientWidth, needed = label.offsetWidth + 10;
-      const start = Number(label.dataset.start) * width, end = Number(label.dataset.end) * width;
-      const inside = end - start >= needed;
-      label.classList.toggle("inside", inside);
-      const left = inside ? (start + end) / 2 - label.offsetWidth / 2 : end + needed <= width ? end + 5 : start - needed + 5;
-      label.style.left = `${left}px`;
-      label.hidden = left < 0;
+    for (const track of this.root.querySelectorAll(".track")) {
+      const width = track.clientWidth, labels = [...track.querySelectorAll(".bar-label")];
+      const bars = labels.map((label) => [Number(label.dataset.start) * width, Number(label.dataset.end) * width]);
+      const taken = [...bars];
+      labels.forEach((label, number) => {
+        const [start, end] = bars[number];
+        label.hidden = false; // or it has no width
+        const own = label.offsetWidth;
+        const inside = end - start >= own + 10;
+        const isFree = (left) => left >= 0 && left + own <= width && taken.every(([from, to]) => left + own <= from || to <= left);
+        const left = inside ? (start + end - own) / 2 : [end + 5, start - own - 5].find(isFree);
+        label.classList.toggle("inside", inside);
+        label.hidden = left === undefined;
+        if (left === undefined) return;
+        label.style.left = `${left}px`;
+        taken.push([left, left + own]);
+      });
     }
   }
 
