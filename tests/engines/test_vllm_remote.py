@@ -116,4 +116,5 @@ def test_what_no_client_asks_is_refused(url: str) -> None:
     assert httpx.get(f"{url}/health").json() == {"weights": ""}
     answer = httpx.post(f"{url}/other", content=b"")
     assert (answer.status_code, answer.text) == (400, "no call /other; there are /model, /weights, /generate")
-    assert httpx.post(f"{url}/generate", content=b"nonsense").status_code >= 400
+    assert httpx.post(f"{url}/generate", content=b"nonsense").status_code == 400
+    assert httpx.post(f"{url}/model", content=b"{}").status_code == 400

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from tvg_lightning.engines.settings import VLLMSettings
@@ -92,11 +92,11 @@ def serve(server: RolloutServer, host: str, port: int) -> ThreadingHTTPServer:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             try:
                 self._send(200, server.answer(self.path, body))
-            except (ValueError, OSError) as error:
+            except (ValueError, OSError, KeyError, SafetensorError) as error:
                 self._send(400, str(error))
-            except Exception as error:  # the client must hear of it, whatever it was
+            except RuntimeError as error:
                 log.exception("a call failed")
-                self._send(500, f"{type(error).__name__}: {error}")
+                self._send(500, f"RuntimeError: {error}")
 
         def _send(self, status: int, text: str) -> None:
             self.send_response(status)

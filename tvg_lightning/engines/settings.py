@@ -8,7 +8,7 @@ EngineName = Literal["builtin", "vllm", "vllm_server"]
 
 @dataclass(frozen=True)
 class VLLMSettings:
-    """How vLLM runs, for ``engine`` vllm and vllm_server.
+    """Settings of vLLM, for ``engine`` vllm and vllm_server.
 
     memory: vllm only: the share of a GPU's memory that the engine may take for weights and cache; the rest is for
     training. On a CPU cache_gib alone counts.

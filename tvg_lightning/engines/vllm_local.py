@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of
 from tvg_lightning.engines.settings import VLLMSettings
+from tvg_lightning.policy.families.known import family_of
 
 log = logging.getLogger(__name__)
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
@@ -111,7 +112,10 @@ def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
                 f"engine vllm: vLLM cannot be imported ({error}): install it (docs/rollouts.md), or leave "
                 "model.init_args.engine at builtin"
             ) from error
-        overrides = {"architectures": [register(model.model_type)], "suppressed_ids": list(model.suppressed_ids)}
+        overrides = {
+            "architectures": [register(family_of(model.model_type, str(model.folder)))],
+            "suppressed_ids": list(model.suppressed_ids),
+        }
         llm = LLM(
             model=str(model.folder),
             load_format="dummy",

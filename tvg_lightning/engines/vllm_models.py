@@ -5,18 +5,19 @@ These classes take all three from the request, so the only thing computed twice 
 """
 
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import torch
 from torch import Tensor
 from vllm import ModelRegistry
-from vllm.model_executor.models.qwen2_5_vl import Qwen2_5_VLForConditionalGeneration
-from vllm.model_executor.models.qwen2_vl import Qwen2VLForConditionalGeneration
-from vllm.model_executor.models.qwen3_vl import Qwen3VLForConditionalGeneration
 from vllm.multimodal import MULTIMODAL_REGISTRY
 from vllm.multimodal.inputs import MultiModalBatchedField, MultiModalFieldElem, MultiModalKwargsItem
 from vllm.multimodal.processing import BaseMultiModalProcessor, BaseProcessingInfo
 from vllm.multimodal.processing.dummy_inputs import BaseDummyInputsBuilder
+
+from tvg_lightning.policy.families.family import Family
 
 FEATURES, POSITIONS = "video_embeds", "position_ids"
 
@@ -57,6 +58,18 @@ class _OurPrompts:
     temperature: float = 1.0
     suppressed: Tensor | None = None
 
+    def __init__(self, *, vllm_config: Any, prefix: str = "") -> None:
+        """Without its tower vLLM expects no features for deepstack; a family that has some gets them all the same."""
+        super().__init__(vllm_config=vllm_config, prefix=prefix)  # type: ignore[call-arg]
+        config = vllm_config.model_config.hf_config
+        levels = len(config.vision_config.to_dict().get("deepstack_visual_indexes", ()))
+        if levels:
+            room, width = vllm_config.scheduler_config.max_num_batched_tokens, config.text_config.hidden_size
+            self.use_deepstack, self.deepstack_num_level = True, levels
+            self.multiscale_dim = config.vision_config.out_hidden_size * levels
+            self.deepstack_input_embeds = [torch.zeros(room, width) for _ in range(levels)]
+            self.deepstack_input_embeds_num_tokens = 0
+
     def embed_multimodal(self, **kwargs: Any) -> tuple[Tensor, ...]:
         return tuple(kwargs[FEATURES])
 
@@ -77,46 +90,14 @@ class _OurPrompts:
         return logits_NV.index_fill_(1, self.suppressed, float("-inf"))
 
 
-_register = MULTIMODAL_REGISTRY.register_processor(_NoProcessor, info=_Info, dummy_inputs=_NoDummies)
-
-
-@_register
-class RolloutQwen2_5VL(_OurPrompts, Qwen2_5_VLForConditionalGeneration):
-    """Qwen2.5-VL."""
-
-
-@_register
-class RolloutQwen2VL(_OurPrompts, Qwen2VLForConditionalGeneration):
-    """Qwen2-VL."""
-
-
-@_register
-class RolloutQwen3VL(_OurPrompts, Qwen3VLForConditionalGeneration):
-    """Qwen3-VL: features of deepstack stand beside the merger's, as vLLM's own tower gives them."""
-
-    def __init__(self, *, vllm_config: Any, prefix: str = "model") -> None:
-        """Without its tower vLLM expects no features of deepstack; there are some all the same."""
-        super().__init__(vllm_config=vllm_config, prefix=prefix)
-        config, room = self.config, vllm_config.scheduler_config.max_num_batched_tokens
-        self.use_deepstack = True
-        self.deepstack_num_level = len(config.vision_config.deepstack_visual_indexes)
-        self.multiscale_dim = self.visual_dim * self.deepstack_num_level
-        self.deepstack_input_embeds = [
-            torch.zeros(room, config.text_config.hidden_size) for _ in range(self.deepstack_num_level)
-        ]
-        self.deepstack_input_embeds_num_tokens = 0
-
-
-MODELS = {"qwen2_5_vl": RolloutQwen2_5VL, "qwen2_vl": RolloutQwen2VL, "qwen3_vl": RolloutQwen3VL}
-
-
-def register(model_type: str) -> str:
-    """Make vLLM know the class of a family; returns the name to give it as the architecture."""
-    if model_type not in MODELS:
-        raise ValueError(f"engine vllm: no class for the architecture {model_type}; there are {', '.join(MODELS)}")
-    name = MODELS[model_type].__name__
-    ModelRegistry.register_model(name, MODELS[model_type])
-    return name
+@cache
+def register(family: Family) -> str:
+    """Make vLLM know a class for a family; returns the name to give it as the architecture."""
+    module, name = family.vllm_class
+    ours = type(f"Rollout{name}", (_OurPrompts, vars(import_module(module))[name]), {})
+    MULTIMODAL_REGISTRY.register_processor(_NoProcessor, info=_Info, dummy_inputs=_NoDummies)(ours)
+    ModelRegistry.register_model(ours.__name__, ours)
+    return ours.__name__
 
 
 def video_item(features: Tensor, positions_3L: Tensor) -> MultiModalKwargsItem:

@@ -1,4 +1,4 @@
-"""What goes over the wire to an engine on another machine: one safetensors file a question, JSON back."""
+"""Questions for an engine on another machine, over the wire: one safetensors file a question, JSON back."""
 
 import json
 from dataclasses import asdict

@@ -81,3 +81,4 @@ class Family:
     make_lean: Callable[[Any], None]
     tower_sizes: Callable[[Any], TowerSizes]  # of a tower's config
     tower_flops: Callable[[Any, Grid], float]  # of a tower's config: one forward pass, mergers included
+    vllm_class: tuple[str, str]  # module and name of vLLM's model, for rollouts there

@@ -126,4 +126,5 @@ QWEN2_5_VL = Family(
     make_lean=make_lean,
     tower_sizes=tower_sizes,
     tower_flops=tower_flops,
+    vllm_class=("vllm.model_executor.models.qwen2_5_vl", "Qwen2_5_VLForConditionalGeneration"),
 )

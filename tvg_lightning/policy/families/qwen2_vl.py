@@ -65,4 +65,5 @@ QWEN2_VL = Family(
     make_lean=make_lean,
     tower_sizes=tower_sizes,
     tower_flops=tower_flops,
+    vllm_class=("vllm.model_executor.models.qwen2_vl", "Qwen2VLForConditionalGeneration"),
 )

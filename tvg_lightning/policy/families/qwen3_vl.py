@@ -94,4 +94,5 @@ QWEN3_VL = Family(
     make_lean=make_lean,
     tower_sizes=tower_sizes,
     tower_flops=tower_flops,
+    vllm_class=("vllm.model_executor.models.qwen3_vl", "Qwen3VLForConditionalGeneration"),
 )
