@@ -56,6 +56,7 @@ test-vllm: install-vllm ## rollouts on vLLM: log-probs, stale caches, whole runs
 docs: ## build the pages of docs/ into build/site, in an environment of their own; a link that leads nowhere fails
 	$(PYTHON) -m venv .venv-docs
 	.venv-docs/bin/python -m pip install --quiet -r docs/requirements.txt
+	.venv-docs/bin/python -m doctest docs/site/docstrings.py
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
 
 pictures: $(STAMP) ## draw the pictures of the pages anew, those of figures and of how things lie

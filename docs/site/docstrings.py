@@ -44,7 +44,13 @@ def _rewrite(described: Object, names: set[str]) -> None:
 
 
 def as_markdown(text: str, names: set[str]) -> str:
-    """A docstring with its doctests as blocks of code, and the lines about ``names`` as a list."""
+    """A docstring with its doctests as blocks of code, and the lines about ``names`` as a list.
+
+    >>> as_markdown("Settings of <think>.\\n\\nfps: frames\\na second", {"fps"})
+    'Settings of &lt;think>.\\n\\n\\n- `fps`: frames\\n  a second'
+    >>> as_markdown("A sum.\\n\\n>>> 1 + 1\\n2", set())
+    'A sum.\\n\\n\\n```pycon\\n>>> 1 + 1\\n2\\n```\\n'
+    """
     parts: list[str] = []
     end = 0
     for found in DOCTEST.finditer(text):

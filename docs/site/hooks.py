@@ -45,9 +45,16 @@ class _Page(HTMLParser):
         self.ids: set[str] = set()
         self.links: set[str] = set()
         self.loads: set[str] = set()
+        self.has_doctest_as_quote = False  # Markdown takes >>> for three quotes, one in another
+        self.num_quotes = 0
         self.feed(path.read_text(encoding="utf-8"))
 
+    def handle_endtag(self, tag: str) -> None:
+        self.num_quotes -= tag == "blockquote"
+
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.num_quotes += tag == "blockquote"
+        self.has_doctest_as_quote |= self.num_quotes == 3
         for name, value in attrs:
             if value is None:
                 continue
@@ -68,6 +75,7 @@ def on_post_build(config: MkDocsConfig) -> None:
         if path.name == "404.html":  # its links are those of a server's root
             continue
         where = path.relative_to(site.resolve())
+        faults += [f"{where}: a doctest that is no block of code"] * page.has_doctest_as_quote
         faults += [f"{where}: loads {url} from elsewhere" for url in sorted(page.loads) if urlsplit(url).netloc]
         faults += [
             f"{where}: {fault}" for url in sorted(page.links | page.loads) if (fault := _fault(url, path, pages))

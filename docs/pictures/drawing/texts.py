@@ -27,7 +27,7 @@ ASKED = "It lasts from 61.5s to 111.7s, that is 1:01 - 1:51."
 
 def parsing() -> Figure:
     """Answers in several ways of writing a time, and what the one parser reads."""
-    figure, axes = canvas(8.6, 0.42 * len(ANSWERS) + 0.2)
+    figure, axes = canvas(5.6, 0.42 * len(ANSWERS) + 0.2)
     form = AnswerFormat(Method.TIME_R1)
     for row, text in enumerate(ANSWERS):
         span = read_tolerant(text, form).span
@@ -45,7 +45,7 @@ def published() -> Figure:
         "museg": read_museg,
         "lmms_charades": read_lmms_charades,
     }
-    figure, axes = canvas(8.6, 0.42 * len(readers) + 1.0)
+    figure, axes = canvas(5.6, 0.42 * len(readers) + 1.0)
     words(axes, 1, 3, f"“{ASKED}”", INK, 11.5)
     own = read_tolerant(ASKED, AnswerFormat(Method.TIMELENS)).span
     rows = [("this project's parser", [own] if own is not None else [])]
@@ -59,7 +59,7 @@ def published() -> Figure:
 
 def _row(axes: Axes, row: int, left: str, right: str, colour: str) -> None:
     y = 1.0 + 4.2 * row
-    box(axes, 1, y, 50, 3.4, colour=FILL)
-    words(axes, 2.5, y + 1.7, left, INK, 10.5)
-    words(axes, 53.5, y + 1.7, "→", SOFT, 11)
-    box(axes, 57, y, 28, 3.4, right, colour, PAPER, 10.5)
+    box(axes, 1, y, 31, 3.4, colour=FILL)
+    words(axes, 2, y + 1.7, left, INK, 10.5)
+    words(axes, 33, y + 1.7, "→", SOFT, 11)
+    box(axes, 36, y, 19, 3.4, right, colour, PAPER, 10.5)
