@@ -16,6 +16,7 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.export import check_base, read_trained
 from tvg_lightning.policy.four_bit import Linear4bit
 from tvg_lightning.policy.generation import generate
+from tvg_lightning.policy.loading import PACKAGED
 from tvg_lightning.policy.settings import DType, PolicySettings
 from tvg_lightning.schema import AnswerFormat, Sample, Task
 
@@ -83,7 +84,7 @@ def _published(name: str, dtype: DType) -> PolicyBackbone:
             f"--policy: {name} holds adapters, no whole model; give the run's checkpoint (.ckpt) that they were "
             "exported from, or export it with --merge"
         )
-    if folder.is_dir() and name != "tiny" and not (folder / "config.json").is_file():
+    if folder.is_dir() and name not in PACKAGED and not (folder / "config.json").is_file():
         raise ValueError(
             f"--policy: {name} has no config.json; give a checkpoint of training (.ckpt), or the folder of a model"
         )

@@ -11,7 +11,7 @@ from torch import nn
 from tvg_lightning.plan.settings import PlanSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.families.family import Family, TowerSizes
-from tvg_lightning.policy.loading import ARCHITECTURES, TINY_FOLDER
+from tvg_lightning.policy.loading import ARCHITECTURES, PACKAGED
 from tvg_lightning.policy.settings import PolicySettings
 
 # bitsandbytes' nf4, quantized twice: 4 bits, a byte of scale for 64 of them, 4 bytes of scale for 256 of those bytes
@@ -109,9 +109,9 @@ def _matrices(module: nn.Module, but: str | None = None) -> int:
 
 
 def config_file(policy: str) -> Path:
-    """The config.json of "tiny", of a name in policy/architectures, of a folder, or a file itself."""
+    """The config.json of a packaged policy, of a name in policy/architectures, of a folder, or a file itself."""
     candidates = [
-        TINY_FOLDER / "config.json" if policy == "tiny" else ARCHITECTURES / f"{policy}.json",
+        PACKAGED[policy] / "config.json" if policy in PACKAGED else ARCHITECTURES / f"{policy}.json",
         Path(policy) / "config.json",
         Path(policy),
     ]

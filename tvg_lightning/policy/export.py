@@ -18,7 +18,7 @@ from transformers import GenerationConfig
 
 from tvg_lightning.policy.backbone import PolicyBackbone, Weights
 from tvg_lightning.policy.identity import base_fingerprint, base_folder
-from tvg_lightning.policy.loading import LORA_TARGETS, checkpoint_family
+from tvg_lightning.policy.loading import LORA_TARGETS, PACKAGED, checkpoint_family
 from tvg_lightning.policy.merging import adapted_layers, merged_weight
 from tvg_lightning.policy.settings import PolicySettings
 
@@ -117,7 +117,7 @@ def write_model(weights: Weights, checkpoint: str, out: Path) -> None:
 def write_adapters(trained: Trained, out: Path) -> None:
     """A folder that ``peft.PeftModel.from_pretrained(base, out)`` loads, with the base's name and fingerprint."""
     settings = trained.settings
-    name = str(base_folder(settings.checkpoint, _CONFIGS)) if settings.checkpoint == "tiny" else settings.checkpoint
+    name = str(base_folder(settings.checkpoint, _CONFIGS)) if settings.checkpoint in PACKAGED else settings.checkpoint
     config = LoraConfig(
         r=settings.lora_rank,
         lora_alpha=settings.lora_alpha,

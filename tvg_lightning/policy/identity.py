@@ -10,15 +10,15 @@ from safetensors import safe_open
 from torch import Tensor
 
 from tvg_lightning.data.caches.tensor_store import tensor_bytes
-from tvg_lightning.policy.loading import TINY_FOLDER
+from tvg_lightning.policy.loading import PACKAGED
 
 _NUM_ROWS = 4  # of every weight: a merged adapter or a further step of training shows in any of them
 
 
 def base_folder(checkpoint: str, patterns: list[str]) -> Path:
     """The folder with the files of a checkpoint: its own, or the local copy of the hub's files of these patterns."""
-    if checkpoint == "tiny":
-        return TINY_FOLDER
+    if checkpoint in PACKAGED:
+        return PACKAGED[checkpoint]
     folder = Path(checkpoint)
     if folder.is_dir():
         return folder

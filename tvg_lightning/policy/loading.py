@@ -23,6 +23,7 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
 
 TINY_FOLDER = Path(__file__).parent / "tiny"
+PACKAGED = {"tiny": TINY_FOLDER, "tiny_qwen3_vl": Path(__file__).parent / "tiny_qwen3_vl"}  # checkpoints by word
 ARCHITECTURES = Path(__file__).parent / "architectures"  # of published checkpoints, without weights
 # the language model only: plain names would also match the vision tower's MLP
 LORA_TARGETS = r".*language_model.*\.(q_proj|k_proj|v_proj|o_proj|gate_proj|up_proj|down_proj)"
@@ -156,7 +157,7 @@ def _cannot_load(checkpoint: str, error: Exception) -> ValueError:
 
 
 def _source(checkpoint: str) -> str:
-    return str(TINY_FOLDER) if checkpoint == "tiny" else checkpoint
+    return str(PACKAGED.get(checkpoint, checkpoint))
 
 
 def enable_checkpointing(model: Any) -> None:

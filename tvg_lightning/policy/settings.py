@@ -13,8 +13,8 @@ Attention = Literal["split", "dense"]
 class PolicySettings:
     """The policy's weights, and which of them are trained.
 
-    checkpoint: "tiny" (the policy that comes with this package), or a folder or hub name of any checkpoint of a known
-    family (``families/known``).
+    checkpoint: "tiny" or "tiny_qwen3_vl" (the policies that come with this package), or a folder or hub name of any
+    checkpoint of a known family (``families/known``).
     dtype: of the weights; trainer.precision says in what is computed. cpu_offload: where sharded, shards wait in main
     memory.
     tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit
