@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import train
-from tests.runs import write_config
+from tests.runs import WITHOUT_VALIDATION, grpo, in_processes, stage, write_config
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.engines.vllm import VLLMEngine
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.vllm
 ON_VLLM = ["--model.init_args.engine", "vllm", "--model.init_args.vllm.max_length", "1024"]
 
 
-def rewards(folder: Path, stage: str) -> list[float]:
-    return [trace.reward for file in sorted((folder / "traces").glob(f"{stage}*.jsonl")) for trace in read_traces(file)]
+def rewards(folder: Path, name: str) -> list[float]:
+    return [trace.reward for file in sorted((folder / "traces").glob(f"{name}*.jsonl")) for trace in read_traces(file)]
 
 
 def test_three_stages_on_either_engine(tmp_path: Path, shapes: Path) -> None:
@@ -32,13 +32,24 @@ def test_three_stages_on_either_engine(tmp_path: Path, shapes: Path) -> None:
     for name, more in {"builtin": [], "vllm": ON_VLLM}.items():
         config = write_config(tmp_path / name, shapes)
         train.main(["fit", "--config", str(config), *more])
-        means[name] = {stage: rewards(tmp_path / name, stage) for stage in ("explore", "refine")}
-    for stage in ("explore", "refine"):
-        ours, theirs = means["vllm"][stage], means["builtin"][stage]
+        means[name] = {one: rewards(tmp_path / name, one) for one in ("explore", "refine")}
+    for one in ("explore", "refine"):
+        ours, theirs = means["vllm"][one], means["builtin"][one]
         assert len(ours) == len(theirs) == 36  # six steps of two prompts, three completions each
         spread = (np.std(ours) ** 2 / 36 + np.std(theirs) ** 2 / 36) ** 0.5
         assert abs(fmean(ours) - fmean(theirs)) < 4 * spread + 0.05
     assert (tmp_path / "vllm" / "checkpoints" / "last.ckpt").is_file()
+
+
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
+def test_two_processes_have_a_vllm_each(tmp_path: Path, shapes: Path, strategy: str) -> None:
+    """Shards are gathered into both; past a difference of 1e-4 nats from the loss the run would stop."""
+    correction = {"max_difference": 1e-4}
+    config = write_config(tmp_path, shapes, stages=[stage("only", 3, **grpo(importance_correction=correction))])
+    more = ["--trainer.devices", "2", "--trainer.strategy", strategy, *WITHOUT_VALIDATION]
+    ended = in_processes(tmp_path, "fit", "--config", config, *ON_VLLM, *more, num_processes=2, limit_s=250)
+    assert ended.codes == [0, 0], ended.said
+    assert len(rewards(tmp_path, "only")) == 3 * 2 * 2 * 3  # steps, processes, prompts, completions
 
 
 def test_validate_and_predict_give_the_builtin_engines_answers(
