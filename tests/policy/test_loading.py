@@ -9,7 +9,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.loading import TINY_FOLDER, load_model, load_tokenizer
+from tvg_lightning.policy.identity import base_fingerprint
+from tvg_lightning.policy.loading import PACKAGED, TINY_FOLDER, load_model, load_tokenizer
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.vision_attention import WINDOWED_ATTENTION
 
@@ -25,6 +26,14 @@ def test_an_architecture_alone_has_random_weights_and_the_tiny_tokenizer() -> No
     assert not torch.equal(model.get_parameter(name), packaged.get_parameter(name))
     ours, theirs = (load_tokenizer(PolicySettings(checkpoint=c)) for c in (ARCHITECTURE, "tiny"))
     assert ours.get_vocab() == theirs.get_vocab()
+
+
+@pytest.mark.parametrize("name", PACKAGED)
+def test_a_packaged_policy_is_small_and_loads_by_its_word(name: str) -> None:
+    policy = PolicyBackbone(PolicySettings(name))
+    assert policy.family.model_type == PolicyBackbone(PolicySettings(str(PACKAGED[name]))).family.model_type
+    assert sum(file.stat().st_size for file in PACKAGED[name].iterdir()) < 10 * 2**20
+    assert base_fingerprint(name) == base_fingerprint(str(PACKAGED[name]))
 
 
 def test_an_architecture_that_is_not_there_is_named() -> None:

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast, Qwen2_5_VLConfig
+from transformers import PreTrainedTokenizerFast
 
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.families.known import FAMILIES
-from tvg_lightning.policy.loading import TINY_FOLDER, load_tokenizer
+from tvg_lightning.policy.loading import PACKAGED, load_tokenizer
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.policy.tiny_architecture import (
     SPECIAL_TOKENS,
@@ -28,11 +28,12 @@ def leaves(tree: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str
         yield path, tree
 
 
-def test_the_packaged_config_is_this_one() -> None:
-    tokenizer = load_tokenizer(PolicySettings())
-    assert isinstance(tokenizer, PreTrainedTokenizerFast) and len(tokenizer) <= VOCABULARY["qwen2_5_vl"]
-    ours = dict(leaves(tiny_config(tokenizer, "qwen2_5_vl").to_dict()))
-    packaged = dict(leaves(Qwen2_5_VLConfig.from_pretrained(TINY_FOLDER).to_dict()))
+@pytest.mark.parametrize(("name", "family"), [("tiny", "qwen2_5_vl"), ("tiny_qwen3_vl", "qwen3_vl")])
+def test_the_packaged_config_is_this_one(name: str, family: str) -> None:
+    tokenizer = load_tokenizer(PolicySettings(name))
+    assert isinstance(tokenizer, PreTrainedTokenizerFast) and len(tokenizer) <= VOCABULARY[family]
+    ours = dict(leaves(tiny_config(tokenizer, family).to_dict()))
+    packaged = dict(leaves(FAMILIES[family].config_class.from_pretrained(PACKAGED[name]).to_dict()))
     assert {path[-1] for path in ours if ours[path] != packaged[path]} == {"architectures", "dtype"}
 
 

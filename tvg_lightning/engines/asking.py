@@ -72,7 +72,10 @@ def asked(
     video_id = policy.model.config.video_token_id
     asked_prompts = [
         AskedPrompt(
-            tuple(prompt.input_ids.tolist()), prompt.position_ids.cpu(), feature, prompt.input_ids.cpu() == video_id
+            tuple(prompt.input_ids.tolist()),
+            prompt.position_ids.cpu(),
+            feature.detach(),
+            prompt.input_ids.cpu() == video_id,
         )
         for prompt, feature in zip(prompts, features, strict=True)
     ]

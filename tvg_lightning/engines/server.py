@@ -8,9 +8,8 @@ import json
 import logging
 import tempfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
@@ -31,7 +30,6 @@ class RolloutServer:
     def __init__(self, settings: VLLMSettings, device: torch.device) -> None:
         self.settings, self.device = settings, device
         self.weights = ""
-        self._lock = Lock()
         self._vllm: LocalVLLM | None = None
         self._model: dict[str, Any] | None = None
 
@@ -54,6 +52,7 @@ class RolloutServer:
     def load(self, body: bytes) -> str:
         """Take the weights of some files."""
         asked = json.loads(body)
+        self.weights = ""  # until all have come
         self._engine().load(_tensors(asked["files"]))
         self.weights = asked["weights"]
         log.info("new weights: %s", self.weights)
@@ -77,11 +76,16 @@ class RolloutServer:
         calls = {"/model": self.model, "/weights": self.load, "/generate": self.generate}
         if path not in calls:
             raise ValueError(f"no call {path}; there are {', '.join(calls)}")
-        with self._lock:
-            return calls[path](body)
+        return calls[path](body)
 
 
-def serve(server: RolloutServer, host: str, port: int) -> ThreadingHTTPServer:
+class _OneByOne(HTTPServer):
+    """All calls in one thread, for vLLM has a stream of the GPU for each; the others wait for their turn."""
+
+    request_queue_size = 128
+
+
+def serve(server: RolloutServer, host: str, port: int) -> HTTPServer:
     """An HTTP server on an address; port 0 takes a free one. ``serve_forever`` runs it."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -107,7 +111,7 @@ def serve(server: RolloutServer, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: Any) -> None:
             log.debug(format, *args)
 
-    return ThreadingHTTPServer((host, port), Handler)
+    return _OneByOne((host, port), Handler)
 
 
 def _tensors(files: list[str]) -> Iterator[tuple[str, Tensor]]:

@@ -19,7 +19,7 @@ class VLLMSettings:
     eager: without compilation and captured graphs: starts sooner, decodes slower. On a CPU always.
     url: vllm_server only: the address that ``python -m tvg_lightning serve`` printed.
     weights_folder: vllm_server only: a folder that both machines see, for new weights after each update.
-    timeout_s: vllm_server only: seconds without an answer after which a call has failed.
+    timeout_s: vllm_server only: seconds without an answer after which a call has failed; rollouts wait for each other.
     retries: vllm_server only: further tries before the run stops.
     """
 

@@ -39,12 +39,14 @@ class VLLMEngine:
         question = asked(policy, prompts, features, num_generations, generation, uniform_RT, prefixes)
         if self._vllm is None:
             with tempfile.TemporaryDirectory(prefix="tvg-vllm-") as folder:  # all is read at the start
-                model = engine_model(policy, Path(folder))
                 is_remote, settings = self.is_remote, self.settings
+                model = engine_model(policy, Path(folder), is_remote)
                 self._vllm = RemoteVLLM(model, settings) if is_remote else LocalVLLM(model, settings, policy.device)
-        if self._loaded != policy.weights_state:
+        state = id(policy), policy.weights_state
+        if self._loaded != state:
+            self._loaded = None  # a load that fails leaves none
             self._vllm.load(engine_weights(policy))
-            self._loaded = policy.weights_state
+            self._loaded = state
         rows = self._vllm.generate(question)
         completions = [Completion(row.ids, policy.completion_text(row.ids), row.logp, row.truncated) for row in rows]
         return [completions[i : i + num_generations] for i in range(0, len(completions), num_generations)]
@@ -56,11 +58,11 @@ class VLLMEngine:
             self._loaded = None
 
 
-def engine_model(policy: PolicyBackbone, folder: Path) -> EngineModel:
+def engine_model(policy: PolicyBackbone, folder: Path, is_remote: bool = False) -> EngineModel:
     """The policy's model for an engine; its config and tokenizer are written into the folder."""
     config = policy.model.config.to_dict()
     config.pop("quantization_config", None)  # weights are given as what the 4-bit codes stand for
-    if policy.device.type == "cpu":
+    if is_remote or policy.device.type == "cpu":
         # vLLM packs a copy of the head for its products on CPUs, and of a tied one would keep the first weights
         config["tie_word_embeddings"] = config["text_config"]["tie_word_embeddings"] = False
     type(policy.model.config).from_dict(config).save_pretrained(folder)

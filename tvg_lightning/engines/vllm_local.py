@@ -18,7 +18,9 @@ from tvg_lightning.policy.families.known import family_of
 
 log = logging.getLogger(__name__)
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-_IN_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+_QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
+# in this process, and by the runner that the tests know: on GPUs vLLM would take a newer one
+_NEEDED = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0", "VLLM_USE_V2_MODEL_RUNNER": "0"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,11 @@ class LocalVLLM:
     """One vLLM engine on this process's device. It has no weights that mean anything until ``load`` was called."""
 
     def __init__(self, model: EngineModel, settings: VLLMSettings, device: torch.device) -> None:
+        if device.index:
+            raise ValueError(
+                f"engine vllm: this process is on {device}, and vLLM would start on the first GPU: give each process "
+                "CUDA_VISIBLE_DEVICES of its own, or take engine vllm_server"
+            )
         self.settings, self.is_cuda = settings, device.type == "cuda"
         self._names = count()
         self._is_asleep = False
@@ -48,6 +55,7 @@ class LocalVLLM:
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Take new weights in place, one at a time, and forget all that was computed with the old ones."""
         self._wake("weights")
+        self._llm.collective_rpc(lambda worker: worker.get_model().forget_features())  # a wake brings other memory
         # in this process the iterator can be handed over as it is
         self._llm.collective_rpc(lambda worker: worker.reload_weights(weights_iterator=weights))
         self._wake("kv_cache")
@@ -83,22 +91,26 @@ class LocalVLLM:
 
     def _answers(self, asked: Asked, call: int) -> list[SampledRow]:
         engine, done = self._llm.llm_engine, {}
-        for number, row in enumerate(asked.rows):
-            name = f"{call}-{number}"
-            engine.add_request(name, _input(asked, row, f"{call}-{row.prompt}"), _sampling(asked, row))
-        while engine.has_unfinished_requests():
-            for output in engine.step():
-                if output.finished:
-                    done[output.request_id] = output
+        try:
+            for number, row in enumerate(asked.rows):
+                name = f"{call}-{number}"
+                engine.add_request(name, _input(asked, row, f"{call}-{row.prompt}"), _sampling(asked, row))
+            while engine.has_unfinished_requests():
+                for output in engine.step():
+                    if output.finished:
+                        done[output.request_id] = output
+        finally:
+            if engine.has_unfinished_requests():  # after an error; the next call must not find them
+                engine.abort_request([f"{call}-{number}" for number in range(len(asked.rows))])
         rows = [done[f"{call}-{number}"] for number in range(len(asked.rows))]
         return [_sampled(asked, row, output) for row, output in zip(asked.rows, rows, strict=True)]
 
 
 def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
     """vLLM's ``LLM``; what it changes in the process besides is put back."""
-    environment = _IN_PROCESS if is_cuda else _IN_PROCESS | _ON_CPU
-    for name, value in environment.items():
+    for name, value in (_QUIET if is_cuda else _QUIET | _ON_CPU).items():
         os.environ.setdefault(name, value)  # read when vLLM is imported
+    os.environ.update(_NEEDED)
     if not is_cuda:
         os.environ["VLLM_CPU_KVCACHE_SPACE"] = str(settings.cache_gib)
     set_num_threads = torch.set_num_threads  # vLLM puts another function there on CPUs
@@ -116,24 +128,26 @@ def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
             "architectures": [register(family_of(model.model_type, str(model.folder)))],
             "suppressed_ids": list(model.suppressed_ids),
         }
-        llm = LLM(
-            model=str(model.folder),
-            load_format="dummy",
-            hf_overrides=overrides,
-            dtype=model.dtype,
-            enforce_eager=settings.eager or not is_cuda,
-            max_model_len=settings.max_length or -1,
-            max_num_seqs=settings.max_rows,
-            gpu_memory_utilization=settings.memory,
-            enable_sleep_mode=is_cuda and settings.sleeps,
-            limit_mm_per_prompt={"video": 0, "image": 0},  # no vision tower: features come from ours
-            enable_mm_embeds=True,
-            mm_processor_cache_gb=0,
-            logprobs_mode="raw_logprobs",
-            generation_config="vllm",
-            disable_log_stats=True,
-        )
-    torch.set_num_threads = set_num_threads
+        try:
+            llm = LLM(
+                model=str(model.folder),
+                load_format="dummy",
+                hf_overrides=overrides,
+                dtype=model.dtype,
+                enforce_eager=settings.eager or not is_cuda,
+                max_model_len=settings.max_length or -1,
+                max_num_seqs=settings.max_rows,
+                gpu_memory_utilization=settings.memory,
+                enable_sleep_mode=is_cuda and settings.sleeps,
+                limit_mm_per_prompt={"video": 0, "image": 0},  # no vision tower: features come from ours
+                enable_mm_embeds=True,
+                mm_processor_cache_gb=0,
+                logprobs_mode="raw_logprobs",
+                generation_config="vllm",
+                disable_log_stats=True,
+            )
+        finally:
+            torch.set_num_threads = set_num_threads
     return llm
 
 

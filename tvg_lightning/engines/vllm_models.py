@@ -70,6 +70,11 @@ class _OurPrompts:
             self.deepstack_input_embeds = [torch.zeros(room, width) for _ in range(levels)]
             self.deepstack_input_embeds_num_tokens = 0
 
+    def forget_features(self) -> None:
+        """Empty the buffers of deepstack, which steps without a video add, too; in place, for captured graphs."""
+        for buffer in vars(self).get("deepstack_input_embeds", ()):
+            buffer.zero_()
+
     def embed_multimodal(self, **kwargs: Any) -> tuple[Tensor, ...]:
         return tuple(kwargs[FEATURES])
 

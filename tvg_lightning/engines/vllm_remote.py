@@ -50,13 +50,18 @@ class RemoteVLLM:
         if is_first:
             self.folder.mkdir(parents=True, exist_ok=True)
         files = _written(weights, self.folder, name, is_first)
+        said = (name, "")
         if is_first:
             try:
                 self._post("weights", json={"weights": name, "files": [str(file.resolve()) for file in files]})
+            except ValueError as error:
+                said = "", str(error)
             finally:
                 for file in files:
                     file.unlink(missing_ok=True)
-        self.weights = of_all_ranks(name)[0]
+        self.weights, fault = of_all_ranks(said)[0]
+        if fault:  # told to all processes, which would wait for the first for ever
+            raise ValueError(fault)
 
     def generate(self, asked: Asked) -> list[SampledRow]:
         """The rows in their order, from the weights of the latest ``load``."""
@@ -77,6 +82,8 @@ class RemoteVLLM:
                 answer = httpx.post(f"{self.url}/{call}", timeout=self.settings.timeout_s, **body)
             except httpx.TransportError as error:
                 last = f"{self.url} gave no answer to {call} ({type(error).__name__}: {error})"
+                if isinstance(error, httpx.ReadTimeout):
+                    break  # it works still, or hangs: more of the same would not help
                 continue
             if answer.is_success:
                 return answer
