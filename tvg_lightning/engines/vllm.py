@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -10,12 +11,14 @@ from torch import Tensor
 from tvg_lightning.engines.asking import asked
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.engines.vllm_local import EngineModel, LocalVLLM
-from tvg_lightning.engines.vllm_remote import RemoteVLLM
 from tvg_lightning.engines.weights import engine_weights
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import Completion, Prefixes
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings
+
+if TYPE_CHECKING:
+    from tvg_lightning.engines.vllm_remote import RemoteVLLM
 
 
 class VLLMEngine:
@@ -41,7 +44,7 @@ class VLLMEngine:
             with tempfile.TemporaryDirectory(prefix="tvg-vllm-") as folder:  # all is read at the start
                 is_remote, settings = self.is_remote, self.settings
                 model = engine_model(policy, Path(folder), is_remote)
-                self._vllm = RemoteVLLM(model, settings) if is_remote else LocalVLLM(model, settings, policy.device)
+                self._vllm = _remote(model, settings) if is_remote else LocalVLLM(model, settings, policy.device)
         state = id(policy), policy.weights_state
         if self._loaded != state:
             self._loaded = None  # a load that fails leaves none
@@ -56,6 +59,12 @@ class VLLMEngine:
         if self._vllm is not None and self._vllm.sleeps:
             self._vllm.release()
             self._loaded = None
+
+
+def _remote(model: EngineModel, settings: VLLMSettings) -> "RemoteVLLM":
+    from tvg_lightning.engines.vllm_remote import RemoteVLLM  # needs httpx, which a run without a server does not
+
+    return RemoteVLLM(model, settings)
 
 
 def engine_model(policy: PolicyBackbone, folder: Path, is_remote: bool = False) -> EngineModel:
