@@ -17,6 +17,8 @@ import train
 import tvg_lightning.__main__ as commands
 from tests.docs.pages import PAGES, ROOT, Block, blocks, prose
 
+pytestmark = pytest.mark.slow  # every command, config and script of the pages
+
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 # Words of the pages that stand for something of the reader's, with one thing that they may stand for.
 PLACEHOLDERS = {

@@ -14,6 +14,8 @@ from tvg_lightning.__main__ import main
 from tvg_lightning.data.moving_shapes.render import RenderSettings, render
 from tvg_lightning.traces import read_traces
 
+pytestmark = pytest.mark.slow  # every command, config and script of the pages
+
 README = ROOT / "README.md"
 RECIPE, TWIN = "configs/time_r1/recipe.yaml", "configs/time_r1/tiny/recipe.yaml"
 RUN = Path("runs/tiny/time_r1/recipe")  # where the README says that the twin's run is
