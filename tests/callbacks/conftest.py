@@ -30,6 +30,9 @@ from tvg_lightning.schema import Task
 class OneNumber(nn.Module):
     """A policy of one weight, which every step pushes down by its learning rate or so."""
 
+    def note_change(self) -> None:
+        """As a policy does."""
+
     side = 28
 
     def __init__(self, settings: PolicySettings) -> None:
