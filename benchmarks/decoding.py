@@ -33,7 +33,7 @@ from tvg_lightning.schema import Prompt
 
 
 def sides(policy: PolicyBackbone, work: Work, num_G: int) -> dict[str, Callable[[], None]]:
-    """What is timed, by its name: each draws G completions of ``work.new_tokens`` tokens."""
+    """The functions that are timed, by name: each draws G completions of ``work.new_tokens`` tokens."""
     frames = torch.from_numpy(picture(work))[None].repeat(2, 1, 1, 1)
     prompt = policy.encode(Prompt(QUESTION), VideoClip(frames, (0.0, 0.5), 2.0, "made up"))
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""What a command prints, as a picture: ``COMMAND | python -m docs.pictures.terminal "COMMAND" OUT.svg [--lines 20]``.
+"""The output of a command as a picture: ``COMMAND | python -m docs.pictures.terminal "COMMAND" OUT.svg [--lines 20]``.
 
 Text stays text, so the picture is small and can be searched; its colours follow the reader's light or dark scheme.
 """

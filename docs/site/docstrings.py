@@ -18,7 +18,7 @@ TAG = re.compile(r"(`+[^`]+`+)|<(?=[/a-zA-Z|])")
 
 
 class Docstrings(Extension):
-    """What griffe calls for every object that it has read."""
+    """Called by griffe for every object that it has read."""
 
     def on_module_instance(self, *, mod: Module, **kwargs: Any) -> None:
         _rewrite(mod, set())

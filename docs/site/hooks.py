@@ -85,7 +85,7 @@ def on_post_build(config: MkDocsConfig) -> None:
 
 
 def _fault(url: str, path: Path, pages: dict[Path, _Page]) -> str | None:
-    """What is wrong with a link of a page; None for nothing, and for one that leaves the site."""
+    """The fault of a link of a page; None for nothing, and for one that leaves the site."""
     parts = urlsplit(url)
     if parts.scheme or parts.netloc:
         return None

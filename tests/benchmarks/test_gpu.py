@@ -16,7 +16,7 @@ SECTIONS = ("attention", "policy", "full", "lora", "quickstart")
 
 
 def bare(*sections: str) -> dict[str, Any]:
-    """What ``tests.benchmarks.bare`` prints, in a process of its own."""
+    """The output of ``tests.benchmarks.bare``, in a process of its own."""
     command = [sys.executable, "-m", "tests.benchmarks.bare", *sections]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

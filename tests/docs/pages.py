@@ -49,7 +49,7 @@ def anchors(path: Path) -> set[str]:
 
 
 def links(path: Path) -> list[str]:
-    """Where a page's links and pictures lead, in Markdown and in HTML; those to other sites aside."""
+    """The targets of a page's links and pictures, in Markdown and in HTML; those to other sites aside."""
     targets = [markdown or html for markdown, html in _LINK.findall(prose(path))]
     return [target for target in targets if not re.match(r"https?:", target)]
 

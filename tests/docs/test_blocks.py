@@ -113,7 +113,7 @@ def parse_train(args: list[str]) -> None:
 
 
 def is_cut(args: list[str], number: int) -> bool:
-    """Whether the file of a ``--config`` was left to the reader."""
+    """True where the file of a ``--config`` was left to the reader."""
     return number + 1 == len(args) or args[number + 1].startswith("--")
 
 

@@ -76,7 +76,9 @@ def test_a_stop_string_ends_a_completion_with_its_token(any_policy: PolicyBackbo
     found = any_engine(any_policy, prompts, features, 1, generation)
     expected = generate(any_policy, prompts, features, 1, generation)
     assert found[0][0].token_ids == expected[0][0].token_ids
-    assert len(found[0][0].token_ids) < len(whole[0][0].token_ids) or found[0][0].truncated is False
+    assert found[0][0].token_ids == whole[0][0].token_ids[: len(found[0][0].token_ids)]
+    assert len(found[0][0].token_ids) <= 3
+    assert not found[0][0].truncated
 
 
 def test_a_completion_goes_on_from_its_prefix(any_policy: PolicyBackbone, any_engine: VLLMEngine) -> None:

@@ -34,14 +34,14 @@ def test_temperature_and_suppressed_tokens_are_in_the_logits() -> None:
 
     class Model(_OurPrompts, Logits):
         def __init__(self) -> None:
-            self.temperature = 0.5
+            self.take_temperature(0.5)
 
     found = Model().compute_logits(torch.tensor([[1.0, 2.0, 3.0, 4.0]], dtype=torch.bfloat16))
     assert found is not None
     assert found.dtype == torch.float32
     assert found.tolist() == [[2.0, float("-inf"), 6.0, float("-inf")]]
     greedy = Model()
-    greedy.temperature = 0.0
+    greedy.take_temperature(0.0)
     assert greedy.compute_logits(torch.tensor([[1.0, 2.0]] * 4).T.contiguous()).tolist()[0][0] == 1.0  # type: ignore[union-attr]
 
 

@@ -1,4 +1,4 @@
-"""A rollout as an engine outside of the policy is asked for it, and what it gives back: tensors and plain values.
+"""A rollout in tensors and plain values: the question for an engine outside of the policy, and its answers.
 
 The engine gets our prompt tokens, our position ids and the features of our vision tower, so nothing of a prompt is
 computed in two ways. Shape suffixes: L tokens of a prompt, V video tokens of it.
@@ -68,7 +68,7 @@ def asked(
     uniform_RT: Tensor | None,
     prefixes: Prefixes | None,
 ) -> Asked:
-    """The arguments of a ``RolloutEngine`` as an engine of its own is asked; each row's seed is of its first number."""
+    """The question that the arguments of a ``RolloutEngine`` ask; a row's seed follows from its first random number."""
     video_id = policy.model.config.video_token_id
     asked_prompts = [
         AskedPrompt(

@@ -56,8 +56,7 @@ class VLLMEngine:
 
     def release(self) -> None:
         """Give memory back while the policy learns; the next call loads the weights anew."""
-        if self._vllm is not None and self._vllm.sleeps:
-            self._vllm.release()
+        if isinstance(self._vllm, LocalVLLM) and self._vllm.release():
             self._loaded = None
 
 

@@ -42,15 +42,11 @@ class LocalVLLM:
                 f"engine vllm: this process is on {device}, and vLLM would start on the first GPU: give each process "
                 "CUDA_VISIBLE_DEVICES of its own, or take engine vllm_server"
             )
-        self.settings, self.is_cuda = settings, device.type == "cuda"
+        is_cuda = device.type == "cuda"
+        self._sleeps, self._is_asleep = is_cuda and settings.sleeps, False
         self._names = count()
-        self._is_asleep = False
-        self._llm = _started(model, settings, self.is_cuda)
+        self._llm = _started(model, settings, is_cuda)
         self.max_length = int(self._llm.llm_engine.model_config.max_model_len)
-
-    @property
-    def sleeps(self) -> bool:
-        return self.is_cuda and self.settings.sleeps
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Take new weights in place, one at a time, and forget all that was computed with the old ones."""
@@ -66,11 +62,12 @@ class LocalVLLM:
         if not self._llm.reset_prefix_cache():
             raise RuntimeError("vLLM did not reset its prefix cache: a request is still running")
 
-    def release(self) -> None:
-        """Give the memory of weights and cache back until the next ``load``; on a CPU nothing happens."""
-        if self.sleeps and not self._is_asleep:
+    def release(self) -> bool:
+        """Give the memory of weights and cache back until the next ``load``; False on a CPU, where nothing happens."""
+        if self._sleeps and not self._is_asleep:
             self._llm.sleep(level=2)
             self._is_asleep = True
+        return self._is_asleep
 
     def _wake(self, part: str) -> None:
         if self._is_asleep:
@@ -85,7 +82,7 @@ class LocalVLLM:
                 "video fewer tokens"
             )
         temperature, call = asked.generation.temperature, next(self._names)
-        self._llm.collective_rpc(lambda worker: setattr(worker.get_model(), "temperature", temperature))
+        self._llm.collective_rpc(lambda worker: worker.get_model().take_temperature(temperature))
         with isolate_rng():  # vLLM draws for all rows at once, then anew for those that have a seed
             return self._answers(asked, call)
 

@@ -52,8 +52,7 @@ class _OurPrompts:
     """The parts of a model that read a prompt, and our distribution over tokens.
 
     Temperature and suppressed tokens belong to the policy (``policy.logits``): they enter before vLLM takes its
-    log-probs, so what it reports is what the loss computes. ``temperature`` is set before every call.
-    """
+    log-probs, so what it reports is what the loss computes."""
 
     temperature: float = 1.0
     suppressed: Tensor | None = None
@@ -74,6 +73,10 @@ class _OurPrompts:
         """Empty the buffers of deepstack, which steps without a video add, too; in place, for captured graphs."""
         for buffer in vars(self).get("deepstack_input_embeds", ()):
             buffer.zero_()
+
+    def take_temperature(self, temperature: float) -> None:
+        """The temperature of all completions until it is called again; 0 is for greedy ones, whose logits stay."""
+        self.temperature = temperature
 
     def embed_multimodal(self, **kwargs: Any) -> tuple[Tensor, ...]:
         return tuple(kwargs[FEATURES])

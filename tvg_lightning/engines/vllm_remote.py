@@ -26,8 +26,6 @@ _PART_BYTES = 2**30  # of weights in one file
 class RemoteVLLM:
     """A server that ``python -m tvg_lightning serve`` runs. The first process of a run gives it model and weights."""
 
-    sleeps = False
-
     def __init__(self, model: EngineModel, settings: VLLMSettings) -> None:
         assert settings.url is not None and settings.weights_folder is not None, "asked for in ``choice``"
         self.settings, self.url = settings, settings.url.rstrip("/")
@@ -66,9 +64,6 @@ class RemoteVLLM:
     def generate(self, asked: Asked) -> list[SampledRow]:
         """The rows in their order, from the weights of the latest ``load``."""
         return unpack_rows(self._post("generate", content=pack(asked, self.weights)).text)
-
-    def release(self) -> None:
-        """Nothing of ours to give back."""
 
     def _post(self, call: str, **body: Any) -> httpx.Response:
         """One call; tried again where the server cannot be reached, for each may be made twice."""

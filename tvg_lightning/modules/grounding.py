@@ -180,9 +180,6 @@ class GroundingModule(L.LightningModule):
         self.log_dict(metrics, batch_size=len(batch))
         return step.loss
 
-    def on_train_batch_end(self, *_: Any) -> None:
-        self.policy.note_change()
-
     def on_train_start(self) -> None:
         """Take rates and decay from the settings: a checkpoint that was loaded has brought its own."""
         (optimizer,), (schedule,) = self.trainer.optimizers, self.trainer.lr_scheduler_configs
@@ -268,6 +265,10 @@ class GroundingModule(L.LightningModule):
         for group in optimizer.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
+        self.policy.note_change()  # some optimizers write past autograd's counts
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["batches_done"] = self._progress.total.processed  # traces of later batches are of steps not taken

@@ -31,7 +31,7 @@ def main(
         port: port to listen on; 0 takes a free one.
         memory: share of the GPU's memory for weights and cache.
         cache_gib: GiB of keys and values on a CPU.
-        max_length: most tokens of a prompt and its completion together; null: as many as the cache has room for.
+        max_length: most tokens of a prompt and its completion together (default: as many as the cache has room for).
         max_rows: completions that are decoded at one time.
         eager: without compilation and captured graphs, which start slower and decode faster.
     """

@@ -35,7 +35,7 @@ ROOT = Path(__file__).parents[3]
 
 
 def packed_row() -> Figure:
-    """Which token sees which, in a row of one prompt with three completions."""
+    """The tokens that see each other, in a row of one prompt with three completions."""
     figure, axes = canvas(8.6, 4.2)
     parts = [("video", 4, PALE), ("query", 2, LINE), ("completion 1", 4, GREEN), ("completion 2", 3, AMBER),
              ("completion 3", 4, VIOLET)]  # fmt: skip
@@ -81,7 +81,7 @@ def grpo_step() -> Figure:
 
 
 def rollouts() -> Figure:
-    """What vLLM is given, and what comes back, as engines/ reads."""
+    """The data that vLLM is given and gives back, as engines/ reads."""
     figure, axes = canvas(8.6, 2.7)
     box(axes, 1.5, 3, 19, 6, "prompt tokens", FILL, INK, 11)
     box(axes, 1.5, 11, 19, 6, "position ids", FILL, INK, 11)

@@ -89,7 +89,7 @@ def metrics() -> Figure:
 
 
 def filters() -> Figure:
-    """What each filter does with a sample, by the IoU of a model's answers to it."""
+    """The decision of each filter on a sample, by the IoU of a model's answers to it."""
     figure, (drawn, split) = plots(2, 8.6, 3.0)
     ious = np.linspace(0.0, 1.0, 201)
     time_r1, timelens, timelens2 = TimeR1Rule(), TimeLensRule(), TimeLens2Rule()
