@@ -65,6 +65,7 @@ def test_quickstart_steps_are_taken(found: dict[str, Any]) -> None:
     assert len(found["quickstart"]["losses"]) == 2
 
 
+@pytest.mark.slow
 def test_sections_fail_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -64,6 +64,7 @@ def test_a_reward_is_told_with_the_step_that_earned_it(
     assert re.search(r"2 of 4 steps.*loss -?\d", said) and not re.search(r"2 of 4 steps.*reward", said)
 
 
+@pytest.mark.slow
 def test_max_steps_and_a_run_that_goes_on(tmp_path: Path, shapes: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = str(config_of(tmp_path, shapes))
     without = ["--trainer.limit_val_batches", "0"]

@@ -138,6 +138,7 @@ def _half(rank: int, folder: Path) -> None:
     end_validation(folder / "two", range(rank, 10, 2), is_first=rank == 0)
 
 
+@pytest.mark.slow
 def test_the_texts_of_two_processes_are_those_of_one(tmp_path: Path) -> None:
     end_validation(tmp_path / "one", range(10))
     by_two_ranks(_half, tmp_path)

@@ -90,7 +90,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Callable[..
 @pytest.mark.parametrize(
     ("strategy", "tuning", "more"),
     [
-        ("ddp", "full", []),
+        pytest.param("ddp", "full", [], marks=SLOW),
         pytest.param("ddp", "lora", [], marks=SLOW),
         pytest.param("ddp", "tower", [], marks=SLOW),
         ("fsdp", "full", []),

@@ -18,7 +18,8 @@ def stages_of(batch_size: int) -> list[dict[str, Any]]:
     return [{**stage("only", 5, **grpo(beta=0.04)), "batch_size": batch_size}]
 
 
-@pytest.mark.parametrize("sharded_first", [True, pytest.param(False, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sharded_first", [True, False])
 def test_a_run_goes_on_with_another_number_of_processes(
     sharded_first: bool, tmp_path: Path, shapes: Path, tolerances: Any
 ) -> None:

@@ -10,7 +10,9 @@ from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.tools.pretrain_tiny import PretrainSettings, pretrain
 
 
-@pytest.mark.parametrize(("family", "clock"), [("qwen2_5_vl", True), ("qwen3_vl", False)])
+@pytest.mark.parametrize(
+    ("family", "clock"), [pytest.param("qwen2_5_vl", True, marks=pytest.mark.slow), ("qwen3_vl", False)]
+)
 def test_the_command_in_a_few_steps(family: str, clock: bool, tmp_path: Path) -> None:
     settings = PretrainSettings(
         1, 1, 1, 1, 1, batch_size=2, num_scenes=4, num_unseen=2, num_workers=1, clock=clock, family=family

@@ -85,6 +85,7 @@ def test_damage_anywhere_in_a_file_is_found(
     assert not report["ok"] and "decord: " in report["error"] and "pyav: " in report["error"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("doubles")
 def test_files_that_hang_or_crash(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("hangs.mp4", "crashes.mp4"):

@@ -112,9 +112,8 @@ def fit(folder: Path, shapes: Path, feature_cache: Path | None, tuning: str, epo
     return losses(folder / "losses.jsonl")
 
 
-@pytest.mark.parametrize(
-    "tuning", ["full", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lora", "qlora"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("tuning", ["full", "lora", "qlora"])
 def test_from_the_second_epoch_on_nothing_is_decoded_or_encoded(
     tuning: str, counts: Counts, shapes: Path, tmp_path: Path, tolerances: Any
 ) -> None:

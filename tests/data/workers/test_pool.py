@@ -372,6 +372,7 @@ def test_settings_name_the_key_that_is_wrong(kwargs: dict[str, float], key: str)
         ClipPool(**{"num_workers": 1, **kwargs})  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("doubles")
 def test_two_runs_over_damaged_files_show_the_same(videos: list[str], damaged: dict[str, str], tmp_path: Path) -> None:
     """Ten files, four of them bad; the second run, resumed, meets none of them again."""
