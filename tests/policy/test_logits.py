@@ -59,7 +59,7 @@ def test_an_impossible_first_token_is_not_picked_at_zero() -> None:
 
 def test_temperature_divides_and_suppression_forbids() -> None:
     hidden, head = torch.tensor([[2.0]]), torch.tensor([[1.0], [3.0], [9.0]])
-    logits = policy_logits(hidden, head, torch.tensor([2]), temperature=2.0)
+    logits = policy_logits(hidden @ head.T, torch.tensor([2]), temperature=2.0)
     assert logits.tolist() == [[1.0, 3.0, float("-inf")]]
 
 

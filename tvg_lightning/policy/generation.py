@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.blocked_weights import Product, in_blocks
 from tvg_lightning.policy.captured_step import CapturedStep, can_capture
 from tvg_lightning.policy.casting import cast_once
 from tvg_lightning.policy.kv_cache import DecodeAttention, PrefillAttention
@@ -87,16 +88,16 @@ def generate(
     was_training = policy.training
     policy.eval()  # with gradient checkpointing, a training model would run its layers as checkpoints
     # gathered once for all tokens: ranks with longer answers take more turns without waiting
-    with gathered(policy), cast_once(policy) as head_VH:
+    with gathered(policy), cast_once(policy) as head_VH, in_blocks(policy, head_VH) as head:
         given = [prefix for group in prefixes or () for prefix in group]
-        rows = _generate(policy, head_VH, prompts, features, num_generations, generation, uniform_RT, given)
+        rows = _generate(policy, head, prompts, features, num_generations, generation, uniform_RT, given)
     policy.train(was_training)
     return [rows[i : i + num_generations] for i in range(0, len(rows), num_generations)]
 
 
 def _generate(
     policy: PolicyBackbone,
-    head_VH: Tensor,
+    head: Product,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
@@ -104,7 +105,7 @@ def _generate(
     uniform_RT: Tensor | None,
     prefixes: Sequence[Sequence[int]],
 ) -> list[Completion]:
-    state = _prefill(policy, head_VH, prompts, features, num_generations, generation)
+    state = _prefill(policy, head, prompts, features, num_generations, generation)
     ids: list[list[int]] = [[] for _ in range(len(prompts) * num_generations)]
     logps: list[list[float]] = [[] for _ in ids]
     ended = [False for _ in ids]
@@ -141,7 +142,7 @@ def _stops(policy: PolicyBackbone, ids: Sequence[int], stop: Sequence[str]) -> b
 
 def _prefill(
     policy: PolicyBackbone,
-    head_VH: Tensor,
+    head: Product,
     prompts: Sequence[EncodedPrompt],
     features: Sequence[Tensor],
     num_generations: int,
@@ -154,13 +155,13 @@ def _prefill(
     prefill = PrefillAttention(layout)
     hidden_NH = policy.hidden_states(policy.embed(ids_1N, features), positions_31N, prefill)
     hidden_BH = hidden_NH[[prompt.stop - 1 for prompt in layout.prompts]]
-    logits_BV = policy_logits(hidden_BH, head_VH, policy.suppressed_ids, generation.temperature)
+    logits_BV = policy_logits(head(hidden_BH), policy.suppressed_ids, generation.temperature)
     position_B = torch.tensor([prompt.next_position for prompt in prompts], device=policy.device)
     attention = DecodeAttention(prefill, num_generations, is_static=can_capture(policy))
 
     def step(token_R: Tensor, position_R: Tensor) -> Tensor:
         hidden_RH = policy.hidden_states(policy.embed(token_R[None], ()), position_R.expand(3, 1, -1), attention)
-        return policy_logits(hidden_RH, head_VH, policy.suppressed_ids, generation.temperature)
+        return policy_logits(head(hidden_RH), policy.suppressed_ids, generation.temperature)
 
     return _Decoding(
         list(range(len(prompts) * num_generations)),

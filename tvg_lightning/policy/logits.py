@@ -13,9 +13,12 @@ from torch import Tensor
 from tvg_lightning.policy.settings import GenerationSettings
 
 
-def policy_logits(hidden_NH: Tensor, head_VH: Tensor, suppressed: Tensor, temperature: float) -> Tensor:
-    """Float32 logits of the distribution that is sampled: temperature applied, suppressed ids impossible. (N, V)"""
-    logits_NV = (hidden_NH @ head_VH.T).float()
+def policy_logits(product_NV: Tensor, suppressed: Tensor, temperature: float) -> Tensor:
+    """Float32 logits of the distribution that is sampled: temperature applied, suppressed ids impossible. (N, V)
+
+    ``product_NV``: of hidden states and head; its memory is used for what is returned.
+    """
+    logits_NV = product_NV.float()
     if temperature > 0:
         logits_NV = logits_NV.div_(temperature)  # in place: there is one tensor of this size, not three
     return logits_NV.index_fill_(1, suppressed, float("-inf"))
@@ -51,7 +54,7 @@ class _TokenLogp(torch.autograd.Function):
         cast_head_VH = head_VH.to(hidden_NH.dtype)
         chosen_N, lse_N = (torch.empty(len(hidden_NH), device=hidden_NH.device) for _ in range(2))
         for rows in _chunks(len(hidden_NH), chunk):
-            logits_nV = policy_logits(hidden_NH[rows], cast_head_VH, suppressed, temperature)
+            logits_nV = policy_logits(hidden_NH[rows] @ cast_head_VH.T, suppressed, temperature)
             chosen_N[rows] = logits_nV.gather(1, target_N[rows, None])[:, 0]
             lse_N[rows] = logits_nV.logsumexp(1)
         ctx.save_for_backward(hidden_NH, head_VH, target_N, suppressed, lse_N)
@@ -65,7 +68,7 @@ class _TokenLogp(torch.autograd.Function):
         grad_head_VH = torch.zeros_like(head_VH, dtype=torch.float32) if ctx.needs_input_grad[1] else None
         for rows in _chunks(len(hidden_NH), ctx.chunk):
             grad_n1 = grad_N[rows, None]
-            logits_nV = policy_logits(hidden_NH[rows], cast_head_VH, suppressed, ctx.temperature)
+            logits_nV = policy_logits(hidden_NH[rows] @ cast_head_VH.T, suppressed, ctx.temperature)
             probability_nV = logits_nV.sub_(lse_N[rows, None]).exp_()
             grad_nV = probability_nV.mul_(-grad_n1).scatter_add_(1, target_N[rows, None], grad_n1)
             grad_nV.index_fill_(1, suppressed, 0.0)
