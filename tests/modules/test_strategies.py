@@ -205,7 +205,7 @@ def traces_of(folder: Path, stage_name: str, rank: int) -> list[Trace]:
     return list(read_traces(folder / "traces" / f"{stage_name}-rank{rank}.jsonl"))
 
 
-@pytest.fixture(scope="module", params=["ddp", pytest.param("fsdp", marks=SLOW)])
+@pytest.fixture(scope="module", params=[pytest.param("ddp", marks=SLOW), pytest.param("fsdp", marks=SLOW)])
 def uneven(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, partly_bad: Path) -> Path:
     """The run of two processes, and in ``said.txt`` its last words."""
     folder = tmp_path_factory.mktemp(request.param)
