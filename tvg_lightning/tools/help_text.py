@@ -24,6 +24,7 @@ _TYPES = (
 )
 _UNION = re.compile(r"Union\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
 _COMMA = re.compile(r", (?![^\[]*\])")  # between types, not within one
+_DEFAULT = re.compile(r" \(default: [^()]*\)$")
 _LITERAL = re.compile(r"Literal\[([^\]]*)\]")
 _TAIL = re.compile(r" ?\(((?:required, )?type: .*)\)$", re.DOTALL)
 _OWN = {
@@ -105,6 +106,8 @@ def in_words(text: str) -> str:
         told.append(f"classes: {classes}")
     if not told:
         return words
+    if default not in ("", "null"):
+        words = _DEFAULT.sub("", words)  # another one holds here than in the class
     if words.endswith(")") and "(default: " in words:
         return f"{words[:-1]}; {'; '.join(told)})"
     return f"{words} ({'; '.join(told)})".strip()
