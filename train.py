@@ -46,6 +46,14 @@ STANDING_CALLBACKS: dict[str, type[Callback]] = {
     "tensorboard_panels": TensorBoardPanels,
 }
 _TUNING = "full trains the language model, lora trains adapters on it, qlora does so over weights of 4 bits"
+# what the help says of the commands, as a whole and each
+_COMMANDS: dict[str, Any] = {
+    "description": "Train a policy (fit), evaluate it (validate, test) or let it answer (predict).",
+    "fit": {"description": "Train a policy on data.train, and evaluate it on data.val on the way."},
+    "validate": {"description": "Evaluate a policy on the splits of data.val."},
+    "test": {"description": "Evaluate a policy on the splits of data.test."},
+    "predict": {"description": "Answer the queries of data.predict, and write the answers to a file."},
+}
 # the lines of jsonargparse's complaints that stand around the reason
 _AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>)")
 
@@ -155,6 +163,7 @@ def main(args: Sequence[str] | None = None) -> None:
         GroundingModule,
         TVGDataModule,
         parser_class=TrainParser,
+        parser_kwargs=_COMMANDS,
         subclass_mode_model=True,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},

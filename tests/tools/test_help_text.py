@@ -160,7 +160,14 @@ def every_help_of_ours(parser: ArgumentParser, capsys: pytest.CaptureFixture[str
 def test_every_key_of_ours_has_words_in_the_help_of_train_py(
     parser: ArgumentParser, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    ours = ("--tuning", "--data.", "--model.", *(f"--{key}." for key in train.STANDING_CALLBACKS))
+    ours = (
+        "--tuning",
+        "--ckpt_path",
+        "--weights_only",
+        "--data.",
+        "--model.",
+        *(f"--{key}." for key in train.STANDING_CALLBACKS),
+    )
     seen: set[str] = set()
     faults: list[str] = []
     for line, text in every_help_of_ours(parser, capsys):

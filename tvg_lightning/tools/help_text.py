@@ -28,6 +28,9 @@ _DEFAULT = re.compile(r" \(default: [^()]*\)$")
 _LITERAL = re.compile(r"Literal\[([^\]]*)\]")
 _TAIL = re.compile(r" ?\(((?:required, )?type: .*)\)$", re.DOTALL)
 _OWN = {
+    "ckpt_path": "checkpoint whose weights are taken, and from which fit goes on: a file, a URL, or last for the run's "
+    "last.ckpt (default: none)",
+    "weights_only": "read checkpoints as data, so that no code in them is run (true or false; default: true)",
     "config": "a YAML file that holds options of this command",
     "print_config": "print all options as YAML, and end",
 }
