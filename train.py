@@ -31,6 +31,7 @@ from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.strategies import strategy_of
 from tvg_lightning.notices import quiet, show_our_logs
 from tvg_lightning.old_keys import refuse_pixel_options, refuse_pixels
+from tvg_lightning.tools.help_text import HelpFormatter
 
 # in every run, in this order, each with its settings under its key; trainer.callbacks adds others
 STANDING_CALLBACKS: dict[str, type[Callback]] = {
@@ -44,12 +45,33 @@ STANDING_CALLBACKS: dict[str, type[Callback]] = {
     "run_progress": RunProgress,
     "tensorboard_panels": TensorBoardPanels,
 }
+_TUNING = "full trains the language model, lora trains adapters on it, qlora does so over weights of 4 bits"
+# what the help says of the commands, as a whole and each
+_COMMANDS: dict[str, Any] = {
+    "description": "Train a policy (fit), evaluate it (validate, test) or let it answer (predict).",
+    "fit": {"description": "Train a policy on data.train, and evaluate it on data.val on the way."},
+    "validate": {"description": "Evaluate a policy on the splits of data.val."},
+    "test": {"description": "Evaluate a policy on the splits of data.test."},
+    "predict": {"description": "Answer the queries of data.predict, and write the answers to a file."},
+}
 # the lines of jsonargparse's complaints that stand around the reason
 _AROUND = re.compile(r"(Does not validate against|Subtypes:|Errors:|Given value|- Expected a <class 'NoneType'>)")
 
 
 class TrainParser(LightningArgumentParser):
-    """A parser that says what is wrong in one line, without the list of all its options."""
+    """A parser that says what is wrong in one line, without the list of all its options, and whose help is plain."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("formatter_class", HelpFormatter)
+        super().__init__(*args, **kwargs)
+
+    def parse_args(self, args: Sequence[str] | None = None, *more: Any, **kwargs: Any) -> Any:
+        """Read a command line. jsonargparse skips what follows the help of a key: here a dash, not a key within it."""
+        line: list[str] = []
+        for one in sys.argv[1:] if args is None else args:
+            is_within = bool(line) and line[-1].endswith(".help") and one.endswith(".help")
+            line += ["-", one] if is_within else [one]
+        return super().parse_args(line, *more, **kwargs)
 
     def validate(self, namespace: Namespace, *args: Any, **kwargs: Any) -> None:
         """Check a config; of keys that were given up it says what to write."""
@@ -70,7 +92,7 @@ class TrainCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         for key, callback in STANDING_CALLBACKS.items():
             parser.add_lightning_class_args(callback, key)
-        parser.add_argument("--tuning", default="full", choices=("full", "lora", "qlora"), help="how to fine-tune")
+        parser.add_argument("--tuning", default="full", choices=("full", "lora", "qlora"), help=_TUNING)
         parser.link_arguments("tuning", "model.init_args.policy.tuning")
         parser.link_arguments("data.method", "model.init_args.method")
         parser.link_arguments("data.thought", "model.init_args.thought")
@@ -141,6 +163,7 @@ def main(args: Sequence[str] | None = None) -> None:
         GroundingModule,
         TVGDataModule,
         parser_class=TrainParser,
+        parser_kwargs=_COMMANDS,
         subclass_mode_model=True,
         seed_everything_default=0,
         save_config_kwargs={"overwrite": True},

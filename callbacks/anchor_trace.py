@@ -28,7 +28,7 @@ class AnchorTrace(Callback):
     drops the traces of the steps that it takes again.
 
     Args:
-        folder: where the traces go (default: traces in the run's folder).
+        folder: a folder for the traces (default: traces in the run's folder).
         picture_every: steps from one picture of a rollout to the next.
         num_pictures: answers of each split that are drawn at an evaluation.
     """

@@ -16,7 +16,7 @@ class PredictionWriter(Callback):
     They take the place of those of an earlier ``predict``. ``fast_dev_run`` touches none.
 
     Args:
-        folder: where the predictions go (default: the run's folder).
+        folder: a folder for the predictions (default: the run's folder).
     """
 
     def __init__(self, folder: str | None = None) -> None:

@@ -34,7 +34,7 @@ class StageSummary(Callback):
     metrics are those of the first validation split; the others stand beside them under their own names.
 
     Args:
-        file: where the table goes (default: summary.json in the run's folder).
+        file: a .json file for the table (default: summary.json in the run's folder).
     """
 
     def __init__(self, file: str | None = None) -> None:

@@ -21,7 +21,7 @@ class StepCheckpoint(Checkpoint):
     ``last.ckpt`` at its last batch, from which it can go on. ``fast_dev_run`` writes none.
 
     Args:
-        dirpath: where the checkpoints go (default: checkpoints in the run's folder).
+        dirpath: a folder for the checkpoints (default: checkpoints in the run's folder).
         every_n_steps: updates from one last.ckpt to the next.
     """
 

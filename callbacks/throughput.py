@@ -20,7 +20,7 @@ class Throughput(Callback):
     metric for padding: rows have none.
 
     Args:
-        peak_tflops: of the machine, in units of 1e12 operations a second (default: measured at the start).
+        peak_tflops: the machine's peak, in units of 1e12 operations a second (default: measured at the start).
     """
 
     def __init__(self, peak_tflops: float | None = None) -> None:

@@ -38,36 +38,36 @@ class TVGDataModule(L.LightningDataModule):
         videos: the folder of the videos.
         train: annotations to train on, a .jsonl (default: none, for validate, test and predict).
         val: splits to validate on, each a name and a .jsonl of annotations.
-        test: splits to test on, likewise.
+        test: splits to test on, each a name and a .jsonl of annotations.
         predict: queries to answer, a .jsonl; windows are not needed (default: none, for fit, validate and test).
         video_map: a JSON file that says where videos lie that are not at their names, as ``data videos --map`` writes
             it (default: all lie at their names).
-        videos_outside: accept annotations whose videos lie outside of videos, by absolute paths or by "..".
+        videos_outside: accept annotations whose videos lie outside of that folder, by absolute paths or by "..".
         targets: a file of traces, harvested or written by a teacher, for SFT outside of a staged run (default: none).
         method: the format of the answers, and with it the prompt.
         thought: a thought stands before the answers (default: as the method has it).
         prompts: a YAML file with other words for the questions, by the keys of ``prompts.PromptTemplates`` (default:
             the method's words).
         video_first: the video stands before the words of the question; false: behind them.
-        clean_query: what is taken off the sentence: its full_stop, the dots at both of its ends, or none.
+        clean_query: taken off the sentence: its full_stop, the dots at both of its ends, or none.
         time_as_text: the time of every pair of frames is written before it, for grounding (TimeLens).
         snap_windows: GRPO's true windows are widened to the times of the frames that are seen; evaluation's are not.
         mixture: the share of each task in training.
-        frames: which frames the policy sees, and their sizes.
+        frames: the frames that the policy sees, and their sizes.
         difficulty: keep only samples of this band of IoU for the next pass over the training data, GRPO only (default:
             keep all).
-        batch_size: questions of a step in each process.
-        eval_batch_size: questions at a time in evaluation.
-        eval_tasks: which tasks are evaluated; inversion tasks are asked about the true segments.
+        batch_size: questions of a training batch in each process; a stage has its own.
+        eval_batch_size: questions answered at a time in evaluation, in each process.
+        eval_tasks: the tasks that are evaluated; inversion tasks are asked about the true segments.
         num_workers: processes that read videos; 0 reads them here, where one that hangs or crashes takes the run along.
-        prefetch: training batches read ahead by the workers.
+        prefetch: training batches that the workers read ahead.
         video_timeout_s: a video that takes longer, in seconds, is bad: it goes to bad_videos.jsonl, and another is
             drawn instead.
-        max_bad_share: with a larger share of the training videos bad the run stops.
+        max_bad_share: the run stops where a larger share of the training videos is bad.
         cache: a folder for decoded frames (default: none are kept).
-        cache_max_gb: the most that either cache may take, in GiB.
+        cache_max_gb: disk space that each of the two caches may take, in GiB.
         feature_cache: a folder for what a frozen vision tower makes of frames (default: none is kept).
-        seed: of the order and the mixture; that of the run.
+        seed: seed of the order and the mixture; seed_everything sets it.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ class HarvestRule:
     min_anchors: int = 2
     min_answer_iou: float = 0.5
     min_last_anchor_iou: float = 0.5
-    max_per_sample: int | None = None  # None: every good trace of a query; else the best by IoU of the answer
+    max_per_sample: int | None = None
 
     def __post_init__(self) -> None:
         if self.min_anchors < 2:

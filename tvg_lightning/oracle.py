@@ -14,13 +14,18 @@ _SMALL_STD = 1e-3  # rewards that differ less than this give no scale to go back
 
 @dataclass(frozen=True)
 class OracleSettings:
-    """The constants of OraRL; the defaults are its release's.
+    """The constants of OraRL (arXiv 2608.20492); the defaults are its release's.
 
-    prune: the share of the G rows that is left out of the loss, so that ``int(G * (1 - prune))`` of the G + 1 rows are
-    kept, the oracle row among them; 0 keeps all rows.
-    gain_power, max_gain: of the gain on advantages above 0.
-    weight: of the oracle row, before it is capped at ``cap`` times the policy's best advantage, within ``min_cap`` and
-    ``max_cap``.
+    Args:
+        prune: the share of the G completions that is left out of the loss, so that int(G * (1 - prune)) of the G + 1
+            rows are kept, the oracle row among them; 0 keeps all rows.
+        gain_power: exponent of the gain on advantages above 0: the gain is the ratio of the deviation of rewards with
+            the oracle's to that without, to this power.
+        max_gain: bound of that gain; 1 is no gain.
+        weight: factor of the oracle row's advantage before it is capped.
+        cap: the oracle row's advantage is at most this times the policy's best advantage, within min_cap and max_cap.
+        min_cap: the bound that cap sets is raised to this, where it is lower.
+        max_cap: the bound that cap sets is lowered to this, where it is higher.
     """
 
     prune: float = 0.5

@@ -16,12 +16,12 @@ _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept i
 
 @dataclass(frozen=True)
 class Split:
-    """An annotated set to evaluate on; ``name`` stands before its metrics.
+    """An annotated set to evaluate on.
 
     Args:
-        name: of the split, before its metrics.
+        name: name of the split; it stands before its metrics.
         annotations: a .jsonl of annotations.
-        limit: only so many samples, the first (default: all).
+        limit: only the first so many samples (default: all).
     """
 
     name: str

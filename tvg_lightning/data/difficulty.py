@@ -18,8 +18,8 @@ class DifficultyBand:
     """Samples with min_iou < IoU <= max_iou are kept for the next pass; the defaults are Time-R1's.
 
     Args:
-        min_iou: the mean IoU of a sample's completions must be above this.
-        max_iou: and at most this.
+        min_iou: a sample is kept whose completions have a mean IoU above this.
+        max_iou: a sample is kept whose completions have a mean IoU of this or less.
     """
 
     min_iou: float = 0.0

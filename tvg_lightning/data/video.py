@@ -61,18 +61,16 @@ class FrameSettings:
     ``min_tokens`` and ``max_tokens`` bound these. ``total_tokens`` bounds the video tokens of a prompt, the sum over
     its pairs; as in qwen-vl-utils, ``min_tokens`` goes before it. Time-R1: fps 2, min_tokens 16, total_tokens 3584.
 
-    ``decoder`` goes first, the other after it; the frames are the same. auto: decord where the frames lie
-    close, PyAV where they lie far apart.
-
     Args:
         fps: frames a second.
         max_frames: frames of a video, at most.
-        min_frames: and at least.
-        max_tokens: video tokens of a frame, at most.
-        min_tokens: and at least.
-        total_tokens: video tokens of a whole video, at most (default: no bound).
+        min_frames: frames of a video, at least; those of a short one lie closer together.
+        max_tokens: video tokens of a frame, at most; larger frames are made smaller.
+        min_tokens: video tokens of a frame, at least; smaller frames are made larger.
+        total_tokens: video tokens of a whole video, at most; min_tokens goes before it (default: no bound).
         uniform_frames: a fixed number of frames in place of fps, min_frames and max_frames (default: none).
-        decoder: which goes first; auto: decord where the frames lie close, PyAV where far apart.
+        decoder: the reader of videos that is tried first; the other one comes after it, and the frames are the same.
+            auto: decord where the frames lie close, PyAV where far apart.
     """
 
     fps: float = 2.0

@@ -15,19 +15,15 @@ _FOREIGN = 0.1  # this share of foreign letters makes a text foreign
 
 @dataclass(frozen=True)
 class DiagnosisRule:
-    """Thresholds from which on something is said. Our own choice; no paper has such ones.
-
-    min_share: of the completions that show it; min_constant: of groups whose rewards are all equal (some always are).
-    window: how many of the first and of the last completions are compared. min_drift: rise of the share of foreign
-    letters. growth: ratio of the mean lengths, either way. fewest: completions below which nothing is said.
+    """Thresholds from which something is reported. Our own choice; no paper has such ones.
 
     Args:
-        min_share: share of the completions that must show it.
-        min_constant: the same of groups whose rewards are all equal, for some always are.
-        window: first and last completions that are compared.
-        min_drift: rise of the share of foreign letters.
-        growth: ratio of the mean lengths, either way.
-        fewest: completions below which nothing is said.
+        min_share: a fault is reported that at least this share of the completions shows.
+        min_constant: groups whose rewards are all equal are reported from this share of them on; some always are.
+        window: so many of the first completions are compared with as many of the last.
+        min_drift: a rise of the share of foreign letters between these is reported from here on.
+        growth: a ratio of their mean lengths, either way, is reported from here on.
+        fewest: with fewer completions nothing is reported.
     """
 
     min_share: float = 0.05

@@ -10,17 +10,22 @@ EngineName = Literal["builtin", "vllm", "vllm_server"]
 class VLLMSettings:
     """Settings of vLLM, for ``engine`` vllm and vllm_server.
 
-    memory: vllm only: the share of a GPU's memory that the engine may take for weights and cache; the rest is for
-    training. On a CPU cache_gib alone counts.
-    cache_gib: of keys and values on a CPU.
-    max_length: the most tokens of a prompt and its completion together; null: as many as the cache has room for.
-    max_rows: completions that are decoded at one time.
-    sleeps: vllm only, on a GPU: weights and cache are given back while the policy learns.
-    eager: without compilation and captured graphs: starts sooner, decodes slower. On a CPU always.
-    url: vllm_server only: the address that ``python -m tvg_lightning serve`` printed.
-    weights_folder: vllm_server only: a folder that both machines see, for new weights after each update.
-    timeout_s: vllm_server only: seconds without an answer after which a call has failed; rollouts wait for each other.
-    retries: vllm_server only: further tries before the run stops.
+    Args:
+        memory: vllm only: the share of a GPU's memory that the engine may take for weights and cache; the rest is for
+            training. On a CPU cache_gib alone counts.
+        cache_gib: memory for keys and values on a CPU, in GiB.
+        max_length: tokens of a prompt and its completion together, at most (default: as many as the cache has room
+            for).
+        max_rows: completions that are decoded at one time, at most.
+        sleeps: vllm only, on a GPU: weights and cache are given back while the policy learns.
+        eager: run without compilation and captured graphs: starts sooner, decodes slower. On a CPU always.
+        url: vllm_server only, which needs it: the address that ``python -m tvg_lightning serve`` printed (default:
+            none).
+        weights_folder: vllm_server only, which needs it: a folder that both machines see, for new weights after each
+            update (default: none).
+        timeout_s: vllm_server only: seconds without an answer after which a call has failed; rollouts wait for each
+            other.
+        retries: vllm_server only: further tries before the run stops.
     """
 
     memory: float = 0.4

@@ -16,7 +16,7 @@ class TimeR1Rule:
         num_samples: samples to draw.
         mean: IoU that is drawn likeliest.
         std: width of the Gaussian, in IoU.
-        seed: of the draw.
+        seed: seed of the draw.
     """
 
     num_samples: int = 2500

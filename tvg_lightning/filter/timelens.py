@@ -36,7 +36,7 @@ class TimeLensRule:
         max_s: longer videos, in seconds, are left out.
         max_words: longer queries are left out.
         drop_audio: leave out queries about what is heard.
-        seed: of the draw.
+        seed: seed of the draw.
     """
 
     num_samples: int = 2500

@@ -18,7 +18,7 @@ class TimeLens2Rule:
     it is neither preferred nor passed over. "largest": 1, as in the release, against its text, which says uniform.
 
     Args:
-        power: of 1 - mean IoU.
+        power: exponent of 1 - mean IoU.
         few_answers: weight of a sample with fewer than two answers: the mean of the others, or 1.
     """
 

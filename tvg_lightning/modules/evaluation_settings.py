@@ -11,12 +11,23 @@ from tvg_lightning.schema import AnswerFormat
 class EvaluationSettings:
     """Settings of validation, test and predict, where answers are read tolerantly, and greedy unless said otherwise.
 
-    strict_recall: R1@m counts an IoU > m, not >= m. max_anchors: how many anchors have a mean IoU of their
-    own. frame_dependence: measure how much answers depend on the order of the frames, at two more passes over them.
-    empty_thought: answers begin behind a thought without words, whatever is asked for (Time-R1's --use_nothink).
-    temperature, top_p, top_k, stop and the penalties: as in GenerationSettings.
-    preset: the name of a published evaluation (``presets``), which stands beside every number; configs/eval/NAME.yaml
-    sets it, with all that goes with it. as_published: read and score as its script does, faults included.
+    Args:
+        max_new_tokens: tokens of an answer with its thought, at most.
+        max_anchors: the first so many anchors of a thought have a mean IoU of their own in the metrics; 0: none has.
+        strict_recall: R1@m counts answers whose IoU is above m, not those at m.
+        frame_dependence: measure how much answers depend on the order of the frames (TaRO's d), at two more passes
+            over them.
+        empty_thought: answers begin behind a thought without words, whatever is asked for (Time-R1's --use_nothink).
+        temperature: logits are divided by it before a token is drawn; 0 is greedy decoding.
+        top_p: tokens are drawn from the likeliest whose probabilities add up to this share; 1: from all.
+        top_k: tokens are drawn from so many of the likeliest; 0: from all.
+        repetition_penalty: the logit of a token that prompt or answer hold already is divided by this, or multiplied
+            where it is negative; 1: not changed.
+        presence_penalty: taken off the logit of a token that the answer holds already; 0: not changed.
+        stop: strings that end an answer, beside its end token; it keeps the string.
+        preset: a published evaluation (``presets``), whose name stands beside every number. configs/eval/NAME.yaml
+            sets it, with all that goes with it (default: none).
+        as_published: read and score as the preset's script does, faults included.
     """
 
     max_new_tokens: int = 96

@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 class GroundingModule(L.LightningModule):
-    """The shell around a policy. A subclass says how a step is taken (``take_step``), and nothing else."""
+    """A policy and its training. A subclass (GRPOModule, SFTModule, StagedModule) says how a step is taken."""
 
     policy: PolicyBackbone
     optimizer_settings: OptimizerSettings

@@ -208,7 +208,24 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
 
 
 class GRPOModule(GroundingModule):
-    """GRPO from a checkpoint for as many steps as the trainer is given, on the datamodule's batches."""
+    """GRPO from a checkpoint for as many steps as the trainer is given, on the datamodule's batches.
+
+    Args:
+        policy: the policy's weights, which of them are trained, and at what cost in memory.
+        grpo: group-relative policy optimisation with verifiable rewards.
+        reward: the weight of every reward; 0 leaves a reward out, and all are 0 until a recipe names its own.
+        anchors: constants of the three anchor rewards (default: the defaults of its keys).
+        length: constants of the reward length (default: the defaults of its keys).
+        frame_dependence: constants of the reward frame_dependence (default: the defaults of its keys).
+        optimizer: AdamW and its schedule (default: the defaults of its keys).
+        method: format of the answers; data.method sets it.
+        thought: a thought stands before the answers; data.thought sets it (default: as the method has it).
+        evaluation: settings of validation, test and predict (default: the defaults of its keys).
+        seed: seed of all that is drawn; seed_everything sets it.
+        engine: sampler of the completions: builtin, vllm (in each process), vllm_server (started by
+            ``python -m tvg_lightning serve``), or a class of yours.
+        vllm: settings of vLLM (default: the defaults of its keys).
+    """
 
     def __init__(
         self,

@@ -18,21 +18,39 @@ ReferenceName = Literal["stage", "base"]
 class GRPOSettings:
     """Group-relative policy optimisation with verifiable rewards; defaults of the lineage's trainers.
 
-    num_minibatches, num_iterations: a rollout of num_minibatches times the stage's batch_size prompts is gone
-    through num_iterations times, one minibatch an update. 1 and 1 are on-policy.
-    ratio_level: "sequence" is GSPO. clip_high > clip_low is clip-higher.
-    mask_truncated: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
-    scale_rewards: by what a group's rewards are divided after their mean is subtracted: the standard deviation of the
-    "group" or of the whole "batch", or "none" (Dr. GRPO).
-    resampling_rounds: how often a rollout's groups of equal rewards are replaced by fresh prompts at most
-    (DAPO's dynamic sampling; the same number of rounds on every process).
-    reference: what the KL is measured against, the "stage"'s first weights or the run's "base".
-    clip_dual, max_log_ratio: bounds of the loss of bad tokens, and of the ratio; null for none.
-    oracle: the annotation as one more row of every group, and pruning of rows (OraRL); null for neither. It has its own
-    advantages, hence scale_rewards "none"; no KL and no replacing of constant groups, which teach with it.
-    warm_start: completions begin with captions of the video in the first epochs (TaRO); null for never.
-    importance_correction: what is done about the log-probs of an engine that is not the policy itself, which differ a
-    little from the loss's; null for nothing, neither weights nor a check. Without effect on the built-in engine.
+    Args:
+        generation: the way in which completions are sampled.
+        num_generations: completions of each prompt: its group.
+        num_minibatches: a rollout has num_minibatches * batch_size prompts, and each update learns from batch_size of
+            them.
+        num_iterations: passes over a rollout. On-policy where this and num_minibatches are 1.
+        resampling_rounds: a rollout's groups of equal rewards are replaced by fresh prompts so many times at most
+            (DAPO's dynamic sampling; the same number on every process); 0: never.
+        mask_truncated: completions that hit max_new_tokens are not learned from (DAPO's overlong filtering).
+        scale_rewards: divisor of a group's rewards after their mean is subtracted: the standard deviation of the group,
+            that of the whole batch, or none (Dr. GRPO).
+        advantage_eps: added to the standard deviation before rewards are divided by it.
+        ratio_level: one ratio of new to old probability for each token, or one for the whole sequence (GSPO).
+        reduction: the summed loss is divided by the number of tokens (token_mean, DAPO), or is a mean over completions
+            of their own means (sequence_mean, GRPO), or is divided by completions times max_new_tokens (constant, Dr.
+            GRPO).
+        clip_low: the ratio is clipped below 1 - clip_low.
+        clip_high: the ratio is clipped above 1 + clip_high; larger than clip_low is DAPO's clip-higher.
+        beta: weight of the KL to the reference; 0 never computes it.
+        kl: estimator of the KL, d = logp - logp_ref: k1 is d, k2 is d^2 / 2, k3 is exp(-d) - 1 + d (GRPO's).
+        reference: the weights that the KL is measured against: those at the start of the stage, or the run's first
+            (base).
+        clip_dual: where the advantage A is negative, the loss of a token is at most -clip_dual * A (dual clip, arXiv
+            1912.09729); above 1 (default: no bound).
+        max_log_ratio: the log of the ratio is kept within this many nats of 0 (default: no bound).
+        oracle: the annotation is one more row of every group, and rows are pruned (OraRL). It has its own advantages,
+            hence scale_rewards none; no KL, and no replacing of constant groups, which teach with it (default:
+            neither).
+        warm_start: TaRO's warm start: completions begin with captions of the video in the first epochs (default:
+            never).
+        importance_correction: weights for the log-probs of an engine that is not the policy itself, and a check of
+            their difference; without effect on the built-in
+            engine. null: neither.
     """
 
     generation: GenerationSettings = field(default_factory=GenerationSettings)
@@ -47,7 +65,7 @@ class GRPOSettings:
     reduction: Reduction = "token_mean"
     clip_low: float = 0.2
     clip_high: float = 0.2
-    beta: float = 0.04  # weight of the KL to the reference; 0 never computes it
+    beta: float = 0.04
     kl: KLEstimator = "k3"
     reference: ReferenceName = "stage"
     clip_dual: float | None = None

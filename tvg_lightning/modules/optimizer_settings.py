@@ -9,7 +9,12 @@ OptimizerName = Literal["adamw", "adamw_8bit", "paged_adamw", "paged_adamw_8bit"
 
 @dataclass(frozen=True)
 class PartSettings:
-    """Settings of the optimizer for one part of the policy; None is as for the language model."""
+    """Settings of the optimizer for one part of the policy.
+
+    Args:
+        lr: the part's learning rate (default: that of the language model).
+        weight_decay: the part's weight decay (default: that of the language model).
+    """
 
     lr: float | None = None
     weight_decay: float | None = None
@@ -24,9 +29,17 @@ class PartSettings:
 class OptimizerSettings:
     """AdamW and its schedule: linear warm-up, then constant, or down to 0 at the stage's last step.
 
-    name: "adamw" (fused on GPUs), or bitsandbytes' with states in 8 bit, in pages that can leave the GPU, or both.
-    lr, weight_decay: of the language model or its adapters; merger and vision_tower may have their own.
-    nonfinite: what to do about a gradient with NaN or infinity in it, "stop" or "skip" the update.
+    Args:
+        name: adamw (fused on GPUs), or bitsandbytes' with states in 8 bit (adamw_8bit), in pages that can leave the GPU
+            (paged_adamw), or both.
+        lr: learning rate of the language model or its adapters.
+        weight_decay: weight decay of the same weights.
+        merger: learning rate and weight decay of the merger, where policy.train_merger trains it.
+        vision_tower: learning rate and weight decay of the vision tower, where policy.train_vision_tower trains it.
+        betas: AdamW's two decay rates of its running means, of the gradient and of its square.
+        warmup_steps: updates in which the learning rate rises from 0 to lr.
+        schedule: the learning rate after the warm-up: constant, or linear or cosine down to 0.
+        nonfinite: at a gradient with NaN or infinity in it, stop the run or skip the update.
     """
 
     name: OptimizerName = "adamw"

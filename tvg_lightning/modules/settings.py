@@ -26,7 +26,12 @@ from tvg_lightning.tasks.mixture import Mixture
 
 @dataclass(frozen=True)
 class PlateauSettings:
-    """Leave a stage when the mean reward of ``window`` steps is not ``min_gain`` above the ones before."""
+    """The end of a stage whose reward rises no more: the mean of some steps is hardly above that of those before.
+
+    Args:
+        window: steps of each of the two means that are compared.
+        min_gain: the later mean reward must be above the earlier one by this, or the stage ends.
+    """
 
     window: int = 50
     min_gain: float = 0.01
@@ -42,10 +47,26 @@ class PlateauSettings:
 class StageSettings:
     """One stage of a staged run: what is optimised, from which weights, on what, and for how long.
 
-    Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs`` (the smaller
-    counts). reward, anchors, length, frame_dependence: what completions earn in a GRPO stage.
-    start_from: "previous" goes on with the stage before, "base" with the weights the run began with.
-    harvest_from: the SFT stage's data are the traces of this earlier stage that pass ``harvest_rule``.
+    Exactly one of ``grpo`` and ``sft`` is given, and at least one of ``steps`` and ``epochs``.
+
+    Args:
+        name: name of the stage in logs and files: letters, digits, - and _.
+        grpo: the stage is GRPO with these settings (default: it is not).
+        reward: weights of what completions earn in a GRPO stage.
+        anchors: constants of the three anchor rewards.
+        length: constants of the reward length.
+        frame_dependence: constants of the reward frame_dependence.
+        sft: the stage is SFT: token-mean cross-entropy of the completions to learn.
+        steps: updates after which the stage ends; with epochs, the earlier end counts (default: epochs say it).
+        epochs: passes over the stage's data after which it ends (default: steps say it).
+        plateau: end the stage as soon as the reward rises no more (default: it runs to its end).
+        start_from: previous goes on with the weights of the stage before, base with those the run began with.
+        batch_size: prompts of a step in each process.
+        mixture: the share of each task.
+        optimizer: the optimizer and its schedule.
+        harvest_from: name of an earlier GRPO stage: this SFT stage learns its traces that pass harvest_rule (default:
+            it learns data.targets).
+        harvest_rule: conditions for keeping a trace.
     """
 
     name: str
@@ -54,12 +75,12 @@ class StageSettings:
     anchors: AnchorSettings = field(default_factory=AnchorSettings)
     length: LengthSettings = field(default_factory=LengthSettings)
     frame_dependence: FrameDependenceSettings = field(default_factory=FrameDependenceSettings)
-    sft: bool = False  # token-mean cross-entropy of the completions to learn
+    sft: bool = False
     steps: int | None = None
     epochs: float | None = None
     plateau: PlateauSettings | None = None
     start_from: Literal["previous", "base"] = "previous"
-    batch_size: int = 8  # prompts a step on each process
+    batch_size: int = 8
     mixture: Mixture = field(default_factory=Mixture)
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     harvest_from: str | None = None

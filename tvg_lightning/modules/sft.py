@@ -35,7 +35,19 @@ def sft_step(policy: PolicyBackbone, items: Sequence[Item], context: StepContext
 
 
 class SFTModule(GroundingModule):
-    """SFT from a checkpoint on the datamodule's targets, for as many steps as the trainer is given."""
+    """SFT from a checkpoint on the datamodule's targets, for as many steps as the trainer is given.
+
+    Args:
+        policy: the policy's weights, which of them are trained, and at what cost in memory.
+        optimizer: AdamW and its schedule (default: the defaults of its keys).
+        method: format of the answers; data.method sets it.
+        thought: a thought stands before the answers; data.thought sets it (default: as the method has it).
+        evaluation: settings of validation, test and predict (default: the defaults of its keys).
+        seed: seed of all that is drawn; seed_everything sets it.
+        engine: sampler of the completions: builtin, vllm (in each process), vllm_server (started by
+            ``python -m tvg_lightning serve``), or a class of yours.
+        vllm: settings of vLLM (default: the defaults of its keys).
+    """
 
     needs_windows = False
     needs_targets = True

@@ -32,7 +32,19 @@ _EPOCHS_A_STAGE = 100_000
 
 
 class StagedModule(GroundingModule):
-    """Runs ``stages`` one after the other; each has its own objective, data, length and optimizer."""
+    """Runs ``stages`` one after the other; each has its own objective, data, length and optimizer.
+
+    Args:
+        policy: the policy's weights, which of them are trained, and at what cost in memory.
+        stages: the stages in their order; the keys of one are in --model.stages.help.
+        method: format of the answers; data.method sets it.
+        thought: a thought stands before the answers; data.thought sets it (default: as the method has it).
+        evaluation: settings of validation, test and predict (default: the defaults of its keys).
+        seed: seed of all that is drawn; seed_everything sets it.
+        engine: sampler of the completions: builtin, vllm (in each process), vllm_server (started by
+            ``python -m tvg_lightning serve``), or a class of yours.
+        vllm: settings of vLLM (default: the defaults of its keys).
+    """
 
     def __init__(
         self,

@@ -11,9 +11,11 @@ from tvg_lightning.schema import Sample
 
 @dataclass(frozen=True)
 class WarmStartSettings:
-    """epochs: the first ones, in which completions about samples with captions begin with some of these.
+    """TaRO's warm start: completions about samples with captions begin with some of these.
 
-    A stage of a staged run is one epoch, so its completions all begin so.
+    Args:
+        epochs: completions begin so in the first so many epochs. A stage of a staged run is one epoch, so all of its
+            completions do.
     """
 
     epochs: int = 1

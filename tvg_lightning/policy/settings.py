@@ -11,20 +11,27 @@ Attention = Literal["split", "dense"]
 
 @dataclass(frozen=True)
 class PolicySettings:
-    """The policy's weights, and which of them are trained.
+    """The policy's weights, which of them are trained, and at what cost in memory.
 
-    checkpoint: "tiny" or "tiny_qwen3_vl" (the policies that come with this package), or a folder or hub name of any
-    checkpoint of a known family (``families/known``).
-    dtype: of the weights; trainer.precision says in what is computed. cpu_offload: where sharded, shards wait in main
-    memory.
-    tuning: "full" trains the language model; "lora" trains adapters on it; "qlora" does so over 4-bit
-    weights.
-    attention: "split" never pays for what completions of a prompt cannot see of each other; "dense" is the
-    same through a mask as large as the row squared, for comparison.
-    train_vision_tower, train_merger: with "full" only; adapters never touch the vision side. All mergers are trained,
-    where there are several.
-    thinking: whether prompts end with "<think>" and a new line, so that a completion begins inside its thought; null is
-    as the checkpoint's chat template has it.
+    Args:
+        checkpoint: tiny or tiny_qwen3_vl (the policies that come with this package), or a folder or hub name of any
+            checkpoint of a known family (``policy/families/known.py``).
+        tuning: full trains the language model, lora trains adapters on it, qlora does so over weights of 4 bits.
+        train_vision_tower: the vision tower is trained, too. With tuning full only: adapters never touch the vision
+            side.
+        train_merger: the merger is trained, too, or all of them, where there are several. With tuning full only.
+        lora_rank: the rank of the adapters, for lora and qlora.
+        lora_alpha: the adapters' output is multiplied by lora_alpha / lora_rank.
+        gradient_checkpointing: activations are computed again in the backward pass and not kept: slower, in less
+            memory.
+        attention: split never pays for what completions of a prompt cannot see of each other; dense is the same
+            through a mask as large as the row squared, for comparison.
+        dtype: number format of the weights; trainer.precision is that of the computation.
+        cpu_offload: where the policy is sharded (trainer.strategy fsdp), shards wait in main memory.
+        logits_chunk: completion tokens whose logits exist at one time; fewer take less memory.
+        seed: seed of fresh adapters.
+        thinking: prompts end with <think> and a new line, so that a completion begins inside its thought (default: as
+            the checkpoint's chat template has it).
     """
 
     checkpoint: str = "tiny"
@@ -37,8 +44,8 @@ class PolicySettings:
     attention: Attention = "split"
     dtype: DType = "float32"
     cpu_offload: bool = False
-    logits_chunk: int = 512  # completion tokens whose logits exist at one time
-    seed: int = 0  # of fresh adapters
+    logits_chunk: int = 512
+    seed: int = 0
     thinking: bool | None = None
 
     @property
@@ -61,13 +68,19 @@ class PolicySettings:
 
 @dataclass(frozen=True)
 class GenerationSettings:
-    """Settings of generation. temperature 0 is greedy decoding; top_p 1 and top_k 0 switch those off.
+    """The way in which completions are sampled.
 
-    stop: a completion ends, beside at its end token, with the token that completes one of these strings; it
-    keeps the string.
-    repetition_penalty: what the logit of a token that prompt or completion hold already is divided by (multiplied,
-    where it is negative), 1 is none; presence_penalty: what is subtracted from that of a token of the completion, 0 is
-    none (see ``logits.penalised``). For evaluation only.
+    Args:
+        max_new_tokens: tokens of a completion, at most, its end token among them.
+        temperature: logits are divided by it before a token is drawn; 0 is greedy decoding.
+        top_p: tokens are drawn from the likeliest whose probabilities add up to this share; 1: from all.
+        top_k: tokens are drawn from so many of the likeliest; 0: from all.
+        stop: strings that end a completion, beside its end token: the token that completes one is the last, and the
+            completion keeps the string.
+        repetition_penalty: the logit of a token that prompt or completion hold already is divided by this, or
+            multiplied where it is negative (see ``logits.penalised``); 1: not changed. For evaluation only.
+        presence_penalty: taken off the logit of a token that the completion holds already; 0: not changed. For
+            evaluation only.
     """
 
     max_new_tokens: int = 96

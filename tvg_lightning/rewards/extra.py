@@ -19,9 +19,14 @@ _TAKES = "(text, task, answer, sample)"
 
 @dataclass(frozen=True)
 class ExtraReward:
-    """A reward of your own; ValueError where its function cannot be imported or called, or the weight is none.
+    """A reward of your own.
 
-    ``function``: the import path, whose last part is the name in logs, traces and pictures.
+    ValueError where its function cannot be imported or called, or the weight is none.
+
+    Args:
+        function: import path of the function (my_package.my_module.function); its last part is the reward's name in
+            logs, traces and pictures.
+        weight: factor of what the function gives; 0 leaves it out.
     """
 
     function: str

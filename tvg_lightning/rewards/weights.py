@@ -14,8 +14,33 @@ class RewardWeights:
 
     A field is the key in YAML, the name in the logs (``train/reward/iou``) and the stem of the function
     (``iou_reward``). Its file in ``rewards/`` has the same name; the three of the anchors share ``anchor.py``.
-    ``extra``: functions of yours with their weights, for completions of every task (see ``rewards.extra``); the last
-    part of ``function`` is the name.
+
+    Args:
+        format: 1 for a completion in the format that the prompt asks for, else 0.
+        length: 0 down to -1 for a completion in the last stretch of the allowed length (DAPO); constants under length.
+        iou: temporal IoU of the answer with the true window that fits best, 0 to 1 (TVG-R1, Invert4TVG).
+        soft_iou: temporal IoU with the true window; where answer and window share no time, 0 down to -1 by how far they
+            are apart (TAR-TVG, our reconstruction).
+        timestamp_iou: temporal IoU with the true window, made smaller by how far each end is off, as a share of the
+            video's duration (Time-R1).
+        set_iou: IoU of the time that all windows of the answer cover with that of all true windows (TimeLens2, OMTG).
+        wasserstein: 1 down to 0 by how far the answer's time must be moved to become the truth's, relative to the
+            truth's length; above 0 also where they share no time (TimeLens2).
+        refusal: timestamp IoU of the answer's first window; where the event is not in the video, 1 for an answer that
+            says so (RA-RFT).
+        parse_penalty: -1 for a completion in which no answer can be read, else 0 (TimeLens2).
+        frame_dependence: 1 for a good answer whose words depend on the order of the frames more than its group's on
+            average (TaRO); constants under frame_dependence.
+        anchor_accuracy: mean soft IoU of the anchors in the thought, later ones counting more (TAR-TVG, our
+            reconstruction).
+        anchor_refinement: share of steps, anchor to anchor and last anchor to answer, that come closer to the truth
+            (TAR-TVG, our reconstruction).
+        anchor_count: 0, less a penalty for every anchor above the allowed number (TAR-TVG, our reconstruction);
+            constants under anchors.
+        verb_completion: in that task, 1 for a sentence with all verbs of the query, else 0 (Invert4TVG).
+        action_recognition: in that task, 1 for one verb that is among the query's, else 0 (Invert4TVG).
+        video_description: in that task, 1 for a description with the query's first verb, else 0 (Invert4TVG).
+        extra: functions of yours with their weights, for completions of every task (see ``rewards.extra``).
     """
 
     format: float = 0.0
@@ -114,12 +139,19 @@ class RewardWeights:
 
 @dataclass(frozen=True)
 class AnchorSettings:
-    """The constants of the three anchor rewards, all our reconstruction except that two anchors work best."""
+    """The constants of the three anchor rewards, all our reconstruction except that two anchors work best.
 
-    max_anchors: int = 2  # TAR-TVG's ablation: two anchors score best
-    penalty: float = 0.5  # for each anchor above max_anchors
-    floor: float = -1.0  # the count reward goes no lower
-    saturation: float = 0.95  # two estimates this good count as refined, better or not
+    Args:
+        max_anchors: anchors of a thought that cost nothing; two score best in TAR-TVG's ablation.
+        penalty: taken off anchor_count for each anchor above max_anchors.
+        floor: anchor_count goes no lower.
+        saturation: a step between two estimates whose soft IoUs both reach this counts as refined, better or not.
+    """
+
+    max_anchors: int = 2
+    penalty: float = 0.5
+    floor: float = -1.0
+    saturation: float = 0.95
 
     def __post_init__(self) -> None:
         if self.max_anchors < 1:
@@ -134,10 +166,15 @@ class AnchorSettings:
 
 @dataclass(frozen=True)
 class LengthSettings:
-    """The length from which a completion costs (DAPO, arXiv 2503.14476); only where ``reward.length`` counts."""
+    """The length from which a completion costs (DAPO, arXiv 2503.14476); only where ``reward.length`` counts.
 
-    max_tokens: int = 2048  # a completion this long costs 1
-    cache_tokens: int = 512  # the last stretch of those, over which the cost rises
+    Args:
+        max_tokens: a completion of so many tokens or more costs 1.
+        cache_tokens: the last so many tokens up to max_tokens, over which the cost rises from 0 to 1.
+    """
+
+    max_tokens: int = 2048
+    cache_tokens: int = 512
 
     def __post_init__(self) -> None:
         if not 1 <= self.cache_tokens <= self.max_tokens:
@@ -162,10 +199,15 @@ class LengthSettings:
 
 @dataclass(frozen=True)
 class FrameDependenceSettings:
-    """The constants of TaRO's bonus (arXiv 2606.09248); only where ``reward.frame_dependence`` counts."""
+    """The constants of TaRO's bonus (arXiv 2606.09248); only where ``reward.frame_dependence`` counts.
 
-    radius_s: float = 3.0  # frames this near to an end of a true window are shuffled among themselves
-    min_iou: float = 0.7  # a worse answer earns no bonus
+    Args:
+        radius_s: frames so many seconds or less from an end of a true window are shuffled among themselves.
+        min_iou: an answer with a lower IoU earns no bonus.
+    """
+
+    radius_s: float = 3.0
+    min_iou: float = 0.7
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.radius_s) and self.radius_s > 0.0):

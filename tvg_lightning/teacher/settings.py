@@ -15,10 +15,8 @@ _OWN_KEYS = frozenset({"model", "messages", "n", "stream", "max_tokens", "max_co
 class EndpointSettings:
     """Any endpoint that answers ``POST {base_url}/chat/completions`` as OpenAI's does.
 
-    base_url: up to and without ``/chat/completions``. api_key_env: the *name* of the environment variable that
-    holds the key; null for a server without one. timeout_s: for a whole answer. Try k of a question waits
-    ``backoff_s * 2^k`` seconds, up to half of it less by chance (seeded), at least what Retry-After asks for;
-    if that is above max_wait_s, the run stops. It also stops when so many questions in a row have failed.
+    Try k of a question waits ``backoff_s * 2^k`` seconds, up to half of it less by chance (seeded), at least what
+    Retry-After asks for.
 
     Args:
         base_url: address of the server, up to and without /chat/completions.
@@ -30,7 +28,7 @@ class EndpointSettings:
         backoff_s: seconds before the first retry; they double with each.
         max_wait_s: most seconds to wait for the server; where it asks for more, the run stops.
         max_failures_in_a_row: questions that fail in a row until the run stops.
-        seed: of the waiting times.
+        seed: seed of the waiting times.
     """
 
     base_url: str
@@ -72,22 +70,17 @@ class QuestionSettings:
     """The request for one query. Most changes make another question, which is paid for anew.
 
     Not so num_answers, max_video_mb and max_tokens: more of them asks for more answers, and again for truncated ones.
-    input: ``frames`` sends JPEG images, each after its time in seconds (their tokens are of 28 x 28 pixels);
-    ``video`` sends the whole file, of max_video_mb megabytes at most. max_tokens bounds an answer, hidden reasoning
-    included; max_tokens_key is how the server calls that bound (OpenAI's reasoning models take
-    ``max_completion_tokens`` only).
-    temperature and image_detail null: the server's own. extra: more keys of the request, passed on as they are.
 
     Args:
-        input: frames: JPEG images, each after its time; video: the whole file.
-        frames: which frames are taken.
-        jpeg_quality: of the images, 1 to 95.
-        image_detail: as OpenAI names it (default: the server's own).
+        input: frames sends JPEG images, each after its time in seconds; video sends the whole file.
+        frames: the frames that are sent; their tokens are of 28 x 28 pixels.
+        jpeg_quality: quality of the images, 1 to 95.
+        image_detail: detail in which images are seen, as OpenAI names it (default: the server's own).
         max_video_mb: megabytes of a file that is sent, at most.
         num_answers: answers to each query.
         max_tokens: tokens of an answer, hidden reasoning included.
         max_tokens_key: name of that bound in the request; OpenAI's reasoning models take max_completion_tokens only.
-        temperature: of the answers (default: the server's own).
+        temperature: sampling temperature of the answers (default: the server's own).
         extra: more keys of the request, passed on as they are.
     """
 
@@ -126,12 +119,13 @@ class BudgetSettings:
     a limit on tokens or money. Look at the first answers' usage for it; images count differently everywhere.
 
     Args:
-        max_requests: requests to send (default: no limit).
-        max_tokens_total: tokens, in and out (default: no limit).
-        usd: US dollars; needs both prices (default: no limit).
-        usd_per_million_input: price of a million tokens of input, in US dollars.
-        usd_per_million_output: price of a million tokens of output, in US dollars.
-        max_input_tokens: most tokens that one question's input can count; needed for a limit on tokens or dollars.
+        max_requests: requests to send, at most (default: no limit).
+        max_tokens_total: tokens, in and out, at most (default: no limit).
+        usd: US dollars to spend, at most; needs both prices (default: no limit).
+        usd_per_million_input: price of a million tokens of input, in US dollars (default: not known).
+        usd_per_million_output: price of a million tokens of output, in US dollars (default: not known).
+        max_input_tokens: most tokens that one question's input can count; needed for a limit on tokens or dollars
+            (default: not known).
     """
 
     max_requests: int | None = None

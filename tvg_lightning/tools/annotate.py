@@ -42,11 +42,11 @@ def main(
         videos: folder of the videos.
         out: folder; gets ledger.jsonl (what was paid for), traces.jsonl (for data.targets) and refused.jsonl.
         endpoint: the server and how it is called.
-        method: whose prompt and format.
-        thought: whether to think before the answer (default: as the method has it).
-        question: what is sent for a query.
+        method: the method whose prompt and format are used.
+        thought: ask for a thought before the answer (default: as the method has it).
+        question: the request that is sent for a query.
         budget: limits over all runs into this folder.
-        video_map: what data videos --map wrote, where videos do not lie at their names (default: they do).
+        video_map: the file that data videos --map wrote (default: all videos lie at their names).
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     logging.getLogger("httpx").setLevel(logging.WARNING)  # a line a request would bury the progress

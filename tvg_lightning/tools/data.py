@@ -33,12 +33,12 @@ def inspect(
     """Say what was read, fixed, clipped and refused, and draw how long videos and windows are.
 
     Args:
-        benchmark: whose form the file has; jsonl is this project's own.
+        benchmark: the form of the file; jsonl is this project's own.
         annotations: file to read.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
             omtg a csv with the columns id and length; see docs/data.md (default: the one beside the first).
         out: picture to write (default: inspect_<name of the file>.png in this folder, drawn anew each time).
-        examples: how many places to name for each reason.
+        examples: places that are named for each reason, at most.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     if examples < 0:
@@ -64,7 +64,7 @@ def convert(
     """Write the samples that can be used as our own JSONL, to train and evaluate on.
 
     Args:
-        benchmark: whose form the file has.
+        benchmark: the form of the file; jsonl is this project's own.
         annotations: file to read.
         out: file to write; give it to data.train or data.val.
         companion: second file of charades_sta (lengths) or nextgqa (questions), if not beside it; of museg, ra_rft and
@@ -96,7 +96,7 @@ def videos(
     Args:
         annotations: file whose videos are looked for.
         videos: folder of the videos.
-        benchmark: whose form the annotations have.
+        benchmark: the form of the annotations; jsonl is this project's own.
         companion: second file, as for inspect (default: the one beside the first).
         map: file to write, with the paths of the videos found elsewhere by their names; give it to
             data.video_map (default: none is written).

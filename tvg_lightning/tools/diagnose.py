@@ -32,10 +32,10 @@ def main(
         runs: the folders of runs (trainer.default_root_dir).
         json: print one JSON object a run instead of text.
         method: the format of traces that do not say theirs, as older ones (default: those cannot be judged by it).
-        thought: whether their answers stand behind a thought (default: as the method has it).
+        thought: the answers in those stand behind a thought (default: as the method has it).
         prompts: the file of data.prompts, where the run had one; its examples are looked for in answers
             (default: those of the format).
-        rule: from when on something is said.
+        rule: thresholds from which something is reported.
     """
     if method is None and (thought is not None or prompts is not None):
         raise ValueError("--thought and --prompts need --method: they belong to a format")

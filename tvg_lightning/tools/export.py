@@ -20,8 +20,8 @@ def main(
     Args:
         ckpt: checkpoint that training wrote, such as runs/quickstart/checkpoints/final.ckpt.
         out: folder to make.
-        merge: of LoRA or QLoRA, write the whole model with the adapters in its weights.
-        base: where the base lies now, if not where it lay in training (default: there).
+        merge: write the whole model with the adapters in its weights, where it was LoRA or QLoRA.
+        base: folder or hub name of the base, if it lies elsewhere now than in training (default: where it lay).
         push: name of a repository on the Hugging Face hub to upload the folder to, such as me/my-policy
             (default: nothing is uploaded).
         public: let everyone see a repository that is made for this.

@@ -71,8 +71,8 @@ def time_r1(
         answers: traces, or predictions over the training set, in every form that score reads.
         annotations: the training set in the project's own JSONL.
         out: file of annotations to write; give it to data.train.
-        method: whose format the texts in predictions have.
-        thought: whether they think first (default: as the method has it).
+        method: the format of the texts in predictions.
+        thought: a thought stands before the answers in them (default: as the method has it).
         rule: the Gaussian, how many to draw, and the seed.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
@@ -104,8 +104,8 @@ def timelens(
         answers: traces, or predictions over the training set, in every form that score reads.
         annotations: the training set in the project's own JSONL.
         out: file of annotations to write; give it to data.train.
-        method: whose format the texts in predictions have.
-        thought: whether they think first (default: as the method has it).
+        method: the format of the texts in predictions.
+        thought: a thought stands before the answers in them (default: as the method has it).
         rule: bins, the Gaussian, what is left out before, how many to draw, and the seed.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
@@ -135,9 +135,9 @@ def timelens2(
         annotations: the training set in the project's own JSONL; the rollouts that came with it count as answers.
         out: file of the same annotations with weights to write; give it to data.train.
         answers: traces, or predictions over the training set, beside those rollouts; two answers a sample or more.
-        method: whose format the texts in predictions and rollouts have.
-        thought: whether they think first (default: as the method has it).
-        rule: how a mean IoU becomes a weight.
+        method: the format of the texts in predictions and rollouts.
+        thought: a thought stands before the answers in them (default: as the method has it).
+        rule: the weight of a sample by the mean IoU of its answers.
         videos_outside: accept videos outside of the folder of videos (absolute, or with ..); see docs/data.md.
     """
     refuse_existing(out)

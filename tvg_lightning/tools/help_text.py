@@ -1,5 +1,7 @@
 """The look of ``--help``: what must be given in the usage, values in plain words, the parser's own options behind."""
 
+import ast
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -10,20 +12,29 @@ _MAX_VALUES_CHARS = 40  # of a list of values beside an option; longer ones stan
 _TYPES = (
     (re.compile(r"list\[Path\] \| Path|list\[Path\]"), "files or folders"),
     (re.compile(r"<class 'Path'>|\bPath\b"), "path"),
-    (re.compile(r"Optional\[(Literal\[[^\]]*\])\]"), r"\1"),
-    (re.compile(r" \| null"), ""),
+    (re.compile(r"Optional\[((?:[^\[\]]|\[[^\[\]]*\])*)\]"), r"\1"),
+    (re.compile(r" \| null|, null(?=\])"), ""),
     (re.compile(r"\bbool\b"), "true or false"),
     (re.compile(r"\bint\b"), "whole number"),
     (re.compile(r"\bfloat\b"), "number"),
     (re.compile(r"\bstr\b"), "text"),
     (re.compile(r"\bdict\[.*?\]"), "JSON object"),
+    (re.compile(r"\b(?:list|Sequence|tuple)\[([^\[\],]+|Literal\[[^\]]*\])(?:, \.\.\.)?\]"), r"list of \1"),
+    (re.compile(r"\btuple(\[[^\[\]]+\])"), r"\1"),
 )
+_UNION = re.compile(r"Union\[((?:[^\[\]]|\[[^\[\]]*\])*)\]")
+_COMMA = re.compile(r", (?![^\[]*\])")  # between types, not within one
+_DEFAULT = re.compile(r" \(default: [^()]*\)$")
 _LITERAL = re.compile(r"Literal\[([^\]]*)\]")
 _TAIL = re.compile(r" ?\(((?:required, )?type: .*)\)$", re.DOTALL)
 _OWN = {
+    "ckpt_path": "checkpoint whose weights are taken, and from which fit goes on: a file, a URL, or last for the run's "
+    "last.ckpt (default: none)",
+    "weights_only": "read checkpoints as data, so that no code in them is run (true or false; default: true)",
     "config": "a YAML file that holds options of this command",
     "print_config": "print all options as YAML, and end",
 }
+_OWN_OF_GROUP = "a YAML file with the keys of this group"
 
 
 class HelpFormatter(DefaultHelpFormatter):
@@ -46,7 +57,8 @@ class HelpFormatter(DefaultHelpFormatter):
         return f"{', '.join(names)} {self._values(action)}"
 
     def _values(self, action: Any) -> str:
-        metavar = action.metavar or action.dest.rsplit(".")[-1].upper()
+        choices = f"{{{','.join(map(str, action.choices))}}}" if action.choices else None
+        metavar = action.metavar or choices or action.dest.rsplit(".")[-1].upper()
         if "LIST_OF_" in str(metavar):
             return "PATH [PATH ...]"
         if metavar == "{true,false}" or metavar == "{true,false,null}":
@@ -59,7 +71,13 @@ class HelpFormatter(DefaultHelpFormatter):
             return action.help if action.help != "(required)" else ""
         if action.dest.rsplit(".")[-1] in _OWN:
             return _OWN[action.dest.rsplit(".")[-1]]
-        return in_words(super()._expand_help(action).replace("Path to a configuration file.", _OWN["config"]))
+        told = super()._expand_help(action).replace("Path to a configuration file.", _OWN_OF_GROUP)
+        return in_words(told).replace("``", "")
+
+    def start_section(self, heading: str | None) -> None:
+        """A heading that is a sentence, without the marks of code."""
+        told = (heading or "").replace("``", "")
+        super().start_section(f"{told[0].upper()}{told[1:]}" if " " in told else heading)
 
 
 def in_words(text: str) -> str:
@@ -75,21 +93,40 @@ def in_words(text: str) -> str:
     match = _TAIL.search(text)
     if match is None:
         return text
-    words, tail = text[: match.start()].rstrip().removesuffix("."), match[1]
+    words, tail = " ".join(text[: match.start()].split()).removesuffix("."), match[1]
     kind, _, default = tail.removeprefix("required, ").removeprefix("type: ").partition("default: ")
     for pattern, plain in _TYPES:
         kind = pattern.sub(plain, kind)
+    kind = _UNION.sub(lambda found: _COMMA.sub(" or ", found[1]), kind)
     kind = _LITERAL.sub(lambda found: f"one of {found[1].replace(chr(39), '')}", kind).strip(", ")
+    default, _, classes = default.partition(", known subclasses: ")
     told = [kind] if kind else []
     if tail.startswith("required"):
         told.append("must be given")
     elif default not in ("", "null"):
-        told.append(f"default: {default.replace('True', 'true').replace('False', 'false')}")
+        told.append(f"default: {_as_yaml(default)}")
+    if classes:
+        told.append(f"classes: {classes}")
     if not told:
         return words
+    if default not in ("", "null"):
+        words = _DEFAULT.sub("", words)  # another one holds here than in the class
     if words.endswith(")") and "(default: " in words:
         return f"{words[:-1]}; {'; '.join(told)})"
     return f"{words} ({'; '.join(told)})".strip()
+
+
+def _as_yaml(default: str) -> str:
+    """A default as it is written in a YAML file.
+
+    >>> _as_yaml("('tvg',)"), _as_yaml("{'cap': 3.0, 'floor': None}"), _as_yaml("True"), _as_yaml("()")
+    ('[tvg]', '{cap: 3.0, floor: null}', 'true', 'none')
+    """
+    if default in ("()", "[]"):
+        return "none"
+    if default[0] in "([{" and default != "{}":
+        return json.dumps(ast.literal_eval(default)).replace('"', "")
+    return default.replace("True", "true").replace("False", "false")
 
 
 class CommandParser(ArgumentParser):

@@ -15,8 +15,8 @@ def main(method: MethodName = "time_r1", thought: bool | None = None, strict: bo
     JSON string ("...") stands for the text it encodes. Bytes that are not UTF-8 are read as unknown characters.
 
     Args:
-        method: whose answer format the texts follow.
-        thought: whether they think first (default: as the method has it).
+        method: the format of the answers in the texts.
+        thought: a thought stands before the answers (default: as the method has it).
         strict: read as the reward does: the answer in that format, or [].
     """
     form = AnswerFormat(Method(method), thought)

@@ -30,35 +30,36 @@ def main(
 
     Args:
         policy: tiny, a name in tvg_lightning/policy/architectures, or a folder with a config.json.
-        tuning: full, lora or qlora.
-        strategy: single, ddp or fsdp.
-        gpus: of all machines together.
-        gpu_memory_gib: of one GPU; 79 is what cards of 80 GB have.
-        headroom: share of it to leave free.
-        batch_size: prompts a GPU and step.
-        num_generations: completions a prompt.
-        max_new_tokens: of a completion; all are taken to be so long.
-        text_tokens: of a prompt beside its video.
-        frames: of a video.
+        tuning: weights that are trained: all of the language model, adapters, or adapters over weights of 4 bits.
+        strategy: one GPU alone, copies of the policy on several (ddp), or shards of it (fsdp).
+        gpus: GPUs of all machines together.
+        gpu_memory_gib: memory of one GPU, in GiB; cards of 80 GB have 79.
+        headroom: share of that memory to leave free.
+        batch_size: prompts of a step on each GPU.
+        num_generations: completions of each prompt.
+        max_new_tokens: tokens of a completion; all are taken to be so long.
+        text_tokens: tokens of a prompt beside its video.
+        frames: frames of a video.
         max_tokens: video tokens of a frame, which are those of its pair.
-        precision: as in the trainer's settings: bf16-mixed (float32 weights, bfloat16 products), 32-true or bf16-true.
-        optimizer: adamw, or adamw_8bit.
-        gradient_checkpointing: as in the policy's settings.
-        train_vision_tower: as in the policy's settings.
-        train_merger: as in the policy's settings.
-        lora_rank: as in the policy's settings.
-        logits_chunk: as in the policy's settings.
-        accumulate_grad_batches: as in the trainer's settings; with more than 1, gradients wait through rollouts.
+        precision: that of trainer.precision; bf16-mixed is float32 weights and bfloat16 products.
+        optimizer: AdamW with states in 32 bits or in 8.
+        gradient_checkpointing: activations are computed again and not kept (policy.gradient_checkpointing).
+        train_vision_tower: the vision tower is trained, too (policy.train_vision_tower).
+        train_merger: the merger is trained, too (policy.train_merger).
+        lora_rank: the rank of the adapters, for lora and qlora (policy.lora_rank).
+        logits_chunk: completion tokens whose logits exist at one time (policy.logits_chunk).
+        accumulate_grad_batches: batches of an update (the trainer's); with more than 1, gradients wait through
+            rollouts.
         beta: weight of the KL; above 0 a reference is kept.
-        frame_dependence: whether the reward of this name counts; it costs time, and no memory beyond the loss's.
-        oracle: whether the annotation is one more row of every group (grpo.oracle); it needs --beta 0.
-        prune: with it, the share of the rows of a group that the loss leaves out (grpo.oracle.prune).
-        time_as_text: as in data; prompts have more tokens then.
+        frame_dependence: the reward of this name counts; it costs time, and no memory beyond the loss's.
+        oracle: the annotation is one more row of every group (grpo.oracle); it needs --beta 0.
+        prune: with --oracle, the share of the rows of a group that the loss leaves out (grpo.oracle.prune).
+        time_as_text: times are written into the prompt (data.time_as_text), which has more tokens then.
         fps: frames a second, from which the times follow that are written as text.
-        mfu: share of the peak that is reached.
-        peak_tflops: of one GPU; 989 is an H100 in bfloat16.
-        memory_tb_per_s: of one GPU; 3.35 is an H100.
-        json: everything as one JSON object, in bytes, operations and seconds.
+        mfu: share of the peak speed that is reached.
+        peak_tflops: peak speed of one GPU, in units of 1e12 operations a second; 989 is an H100 in bfloat16.
+        memory_tb_per_s: memory bandwidth of one GPU, in TB a second; 3.35 is an H100.
+        json: print everything as one JSON object, in bytes, operations and seconds.
     """
     if not 0 <= beta < float("inf"):
         raise ValueError(f"--beta must be at least 0, not {beta}")

@@ -310,7 +310,7 @@ def main(
         lr: peak learning rate of the one-cycle schedules.
         num_scenes: scenes that are drawn once and asked about many times.
         num_workers: processes that draw them.
-        seed: of weights, scenes and questions.
+        seed: seed of weights, scenes and questions.
         clock: burn two bars that tell the time into the pictures.
         family: the architecture, by the model_type of its config.json: qwen2_5_vl or qwen3_vl.
     """

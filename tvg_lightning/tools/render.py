@@ -27,10 +27,11 @@ def main(
         train: training videos.
         held_out: videos with other seeds, and the (subject, verb) pairs of training.
         compositional: videos whose (subject, verb) pairs never occur in training.
-        seed: of everything; the same seed gives the same bytes.
+        seed: seed of everything; the same one gives the same bytes.
         num_workers: processes that draw (default: one a core).
-        kinds: what is asked: plain, ordinal, relation, look_alike, every, absent or long; or their shares as JSON, such
-            as '{"plain": 1, "relation": 1}', by which the kind of each video is drawn. The default asks for one window.
+        kinds: kind of the questions: plain, ordinal, relation, look_alike, every, absent or long; or their shares as
+            JSON, such as '{"plain": 1, "relation": 1}', by which the kind of each video is drawn. The
+            default asks for one window.
         clock: burn two bars that tell the time into the pictures.
     """
     settings = RenderSettings(train, held_out, compositional, seed, read_shares(kinds), clock)

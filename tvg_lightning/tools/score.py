@@ -36,20 +36,19 @@ def main(
     """Score predictions against the truth as published; answers that are sets also by the metrics of sets.
 
     Args:
-        benchmark: whose form the annotations have.
+        benchmark: the form of the annotations; jsonl is this project's own.
         annotations: the file of the data set.
         predictions: QVHighlights submissions, what predict wrote (file or folder), {"qid", "text"} or
             {"qid", "pred": [start, end]} lines, and the like; JSON lines or JSON.
         companion: second file of the data set, where it is not beside the first (default: the one beside it).
-        method: whose format the texts have; prose with a time in it is read too
-            (default: time_r1).
-        thought: whether they think first (default: as the method has it).
+        method: the format of the answers in texts; prose with a time in it is read too (default: time_r1).
+        thought: a thought stands before the answers (default: as the method has it).
         strict: count IoU > m for R1@m instead of IoU >= m, as Time-R1 does.
         json: print one JSON object instead of a table.
         per_query: also write every query with its prediction, the window it was scored against, and the IoU to this
             file (default: none).
         preset: read texts and score as this evaluation does (docs/evaluation.md); its name stands before the numbers
-            (default: none; metrics of this project).
+            (default: none, and the metrics of this project).
         as_published: with the faults of the preset's published script, too.
     """
     scorer = scorer_of(method, thought, preset, as_published)

@@ -36,26 +36,26 @@ def main(
     Args:
         runs: folders of runs (trainer.default_root_dir).
         json: one JSON object a line for every completion that passes: the fields of its trace, run, failure, detail.
-        stage: of this stage only, such as explore (default: every stage).
-        task: of this task only (default: every task).
-        kind: of this kind of question only, such as relation; older traces do not tell it (default: every kind).
-        sample: of the sample with this id only (default: every sample).
-        query: with this text in the query, in capitals or not (default: any).
-        failure: of this failure only. format: out of its format; no_answer: no time can be read; copied: the times of
+        stage: only completions of this stage, such as explore (default: every stage).
+        task: only completions of this task (default: every task).
+        kind: only this kind of question, such as relation; older traces do not tell it (default: every kind).
+        sample: only the sample with this id (default: every sample).
+        query: only queries with this text in them, in capitals or not (default: any).
+        failure: only this failure. format: out of its format; no_answer: no time can be read; copied: the times of
             the prompt's example; other_event: IoU of 0.5 or more with what another query on the video asks for;
             loose_edges: IoU from 0.1 to below 0.5; missed: IoU below 0.1; none: nothing of these (default: any
             or none).
-        min_iou: IoU of the answer at least this, from 0 to 1 (default: any, also without one).
-        max_iou: IoU of the answer at most this, from 0 to 1 (default: any, also without one).
-        min_reward: weighted reward at least this (default: any).
-        max_reward: weighted reward at most this (default: any).
-        first_step: from this step of the run on, counted from 0 (default: the first).
-        last_step: up to this step (default: the last).
+        min_iou: only answers whose IoU is at least this, from 0 to 1 (default: any, also without one).
+        max_iou: only answers whose IoU is at most this, from 0 to 1 (default: any, also without one).
+        min_reward: only completions whose weighted reward is at least this (default: any).
+        max_reward: only completions whose weighted reward is at most this (default: any).
+        first_step: only from this step of the run on, counted from 0 (default: the first).
+        last_step: only up to this step, itself included (default: the last).
         order: step: as they were sampled; best and worst: by the highest or lowest reward that passes.
         limit: at most so many groups (default: all).
         texts: show the completions' texts below their time lines.
         method: the format of traces that do not say theirs, as older ones (default: those are not judged by it).
-        thought: whether their answers stand behind a thought (default: as the method has it).
+        thought: the answers in those stand behind a thought (default: as the method has it).
         prompts: the file of data.prompts, where the run had one; times copied from it are a failure (default: those of
             the format).
     """

@@ -14,7 +14,7 @@ def main(tagger: Tagger = "auto") -> None:
     order), without_verb (the query with the first verb taken out, nothing left in its place).
 
     Args:
-        tagger: who reads the queries. auto: what TVG_VERB_TAGGER says, else spaCy where its model
+        tagger: the reader of the queries. auto: the one that TVG_VERB_TAGGER names, else spaCy where its model
             en_core_web_sm is installed, else HanTa. They differ now and then.
     """
     name = tagger_name(tagger)
