@@ -228,6 +228,16 @@ def test_slider_filter_and_a_time_in_a_browser(tmp_path: Path, opened: Callable[
     assert "No group in this page fits the filters." in page.inner_text("#views")
 
 
+def test_a_narrow_screen_needs_no_scrolling_sideways(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    main(["report", str(write_run(tmp_path / "run"))])
+    page = opened(tmp_path / "run" / "report.html")
+    for width in (320, 400, 1280):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert all(row.evaluate("row => row.scrollWidth <= row.clientWidth") for row in page.locator(".failure").all())
+
+
 def test_two_runs_side_by_side(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
     runs = [write_run(tmp_path / "a"), write_run(tmp_path / "b", reward=2.0)]
     main(["report", *map(str, runs)])
