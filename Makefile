@@ -58,6 +58,7 @@ docs: ## build the pages of docs/ into build/site, in an environment of their ow
 	.venv-docs/bin/python -m pip install --quiet -r docs/requirements.txt
 	.venv-docs/bin/python -m doctest docs/site/docstrings.py
 	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/python -m mkdocs build --strict
+	@echo "build/site/index.html opens as a file; to search, too: $(PYTHON) -m http.server -d build/site"
 
 pictures: $(STAMP) ## draw the pictures of the pages anew, those of figures and of how things lie
 	$(PY) -m docs.pictures.draw

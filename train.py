@@ -20,6 +20,7 @@ from callbacks.anchor_trace import AnchorTrace
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.run_folder import RunFolder
 from callbacks.run_progress import RunProgress
+from callbacks.saved_config import SavedConfig
 from callbacks.stage_summary import StageSummary
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
@@ -166,6 +167,7 @@ def main(args: Sequence[str] | None = None) -> None:
         parser_kwargs=_COMMANDS,
         subclass_mode_model=True,
         seed_everything_default=0,
+        save_config_callback=SavedConfig,
         save_config_kwargs={"overwrite": True},
         auto_configure_optimizers=False,
         args=args if args is None else list(args),

@@ -40,6 +40,21 @@ def at(file: Path, location: Location) -> Iterator[None]:
         raise ValueError(f"{file}:{location}: {error}") from error
 
 
+@contextmanager
+def noted(notes: list[str], meaning: str) -> Iterator[None]:
+    """Add a sentence to ``notes`` in place of an error of reading inside: what is wrong where, and ``meaning``."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        notes.append(f"{_said(error)}. {meaning}")
+
+
+def _said(error: ValueError | OSError) -> str:
+    if isinstance(error, OSError) and isinstance(error.filename, str | bytes):
+        return f"{os.fsdecode(error.filename)}: {error.strerror}"
+    return str(error).removesuffix(".")
+
+
 def plain_text(value: str) -> str:
     """The text with U+FFFD in place of half an emoji and of NUL, which no tokenizer, file or name can take.
 
@@ -59,7 +74,7 @@ def name_text(value: str, key: str) -> str:
 def read_text(file: Path) -> str:
     """The text of a file, without a byte order mark."""
     if not file.is_file():
-        raise ValueError(f"{file}: no such file")
+        raise ValueError(f"{file}: {'a folder, not a file' if file.is_dir() else 'no such file'}")
     try:
         return file.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

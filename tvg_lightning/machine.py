@@ -13,11 +13,12 @@ from typing import Any
 
 import torch
 
-from tvg_lightning.files import atomic_write, read_json
+from tvg_lightning.files import atomic_write, is_number, read_json
 
 FILE = "machine.json"  # in the folder of a run
 _GIB = 2**30
 _LIBRARIES = ("torch", "transformers", "lightning", "peft", "bitsandbytes")
+_TEXTS = ("started", "python", "system", "commit", "cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,11 +125,26 @@ def read_starts(folder: Path) -> list[Machine]:
     given = _records(folder / FILE)
     if any(start.keys() != known for start in given):
         raise ValueError(f"{folder / FILE}: another version of the package recorded what this one cannot show")
+    if not all(map(_is_start, given)):
+        raise ValueError(f"{folder / FILE}: a start with a value of another kind; move the file away")
     return [Machine(**start) for start in given]
 
 
+def _is_start(start: dict[str, Any]) -> bool:
+    """True where every value is of its field's kind."""
+    versions, gpus = start["versions"], start["gpus"]
+    if not isinstance(versions, dict) or not isinstance(gpus, list):
+        return False
+    texts = [*(start[name] for name in _TEXTS), *versions.values(), *gpus]
+    numbers = [start[name] for name in ("num_cpus", "memory_gib", "num_processes")]
+    return all(isinstance(text, str) for text in texts) and all(map(is_number, numbers))
+
+
 def _records(file: Path) -> list[dict[str, Any]]:
-    given = read_json(file) if file.is_file() else []
+    try:
+        given = read_json(file) if file.exists() else []
+    except ValueError as error:
+        raise ValueError(f"{error}; move the file away") from error
     if not isinstance(given, list) or not all(isinstance(start, dict) for start in given):
         raise ValueError(f"{file}: not the starts of a run; move the file away")
     return given

@@ -2,6 +2,12 @@
 
 Writes OUT_STEM-WIDTH-SCHEME.png for widths of 1280 and 400 pixels, light and dark. Needs ``pip install playwright`` and
 a Chromium (``apt-get install chromium``); CHROMIUM names another one.
+
+Those of ``report runs/quickstart`` are taken with ``--viewport --colours 256``, and
+
+- report-curves: ``--height 900``, ``--script "document.querySelector('.charts').scrollIntoView()"``;
+- report-completions: ``--height 1000`` and a script that moves ``#slider`` (its ``value``, then ``input``) to a
+  step whose thoughts have two anchors, clicks the ``.pick`` of a completion, and scrolls to the slider's section.
 """
 
 import argparse

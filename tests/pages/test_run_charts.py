@@ -39,3 +39,12 @@ def test_two_runs_and_none() -> None:
     charts = charts_of([Tallies(), staged()], [{}, {}], [])
     assert {line["run"] for chart in charts for line in chart["lines"]} == {1} and charts[0]["bands"] == []
     assert charts_of([Tallies()], [{}], []) == []
+
+
+def test_values_that_are_not_finite_are_counted_and_not_drawn() -> None:
+    nan, inf = float("nan"), float("inf")
+    (loss,) = [c for c in charts_of([Tallies()], [{"train/loss": [(0, 2.0), (1, nan), (2, inf), (4, 1.0)]}], [])]
+    (line,) = loss["lines"]
+    assert line["name"] == "loss (2 not finite)" and (loss["low"], loss["high"], line["last"]) == ("0", "2", "1")
+    assert line["path"] == "M0.0 0.0 L360.0 75.0"
+    assert charts_of([Tallies()], [{"train/loss": [(0, nan)]}], []) == []

@@ -5,8 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from tests.builders import GOOD_TRACE, write_traces
+from tvg_lightning.diagnosis.runs import groups_in
 from tvg_lightning.pages.run_page import BEST, NUM_STEPS, REFINED, RIGHT, WORST, choose
-from tvg_lightning.pages.tallies import Tallies, groups_in
+from tvg_lightning.pages.tallies import Tallies
 from tvg_lightning.schema import Span
 from tvg_lightning.traces import Trace
 

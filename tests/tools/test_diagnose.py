@@ -108,3 +108,17 @@ def test_a_real_run_of_which_every_answer_is_truncated(
     assert section["not_judged"] == ["whether the prompt's example was copied: no time was read, or --method is needed"]
     gradient = [finding for finding in found["of_metrics"] if finding["name"] == "no_gradient"]
     assert gradient and gradient[0]["num"] == 3
+
+
+def test_metrics_that_cannot_be_read_are_said_beside_the_findings(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    run = write_run(tmp_path, truncated=False, last_frame_s=39.5)
+    (run / "summary.json").write_text('[{"stage')
+    main(["diagnose", "--json", "--method=time_r1", str(run)])
+    found = json.loads(capsys.readouterr().out)
+    words = (
+        f"{run}/summary.json:1: not one JSON value (Unterminated string starting at). The table of stages is left out"
+    )
+    assert found["num_traces"] == 80 and found["notes"][0].startswith(words)
+    assert caplog.messages == found["notes"]

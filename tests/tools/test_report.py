@@ -167,12 +167,31 @@ def test_what_each_start_ran_with(tmp_path: Path) -> None:
     assert "128 GiB · no GPU · 2 processes" in page
 
 
-def test_a_torn_last_line_is_said(tmp_path: Path) -> None:
+def test_files_that_cannot_be_read_are_said_on_the_page_and_on_standard_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, opened: Callable[[Path], Any]
+) -> None:
     run = write_run(tmp_path / "run")
     with (run / "traces" / "explore-rank0.jsonl").open("a") as file:
         file.write('{"stage": "expl')
-    main(["report", str(run), "--out", str(tmp_path / "page.html")])
-    assert "1 torn last line of a file of traces skipped." in (tmp_path / "page.html").read_text(encoding="utf-8")
+    (run / "summary.json").write_text('[{"stage": "ba')
+    (run / "machine.json").touch()
+    (run / "metrics.csv").write_text("step,train/loss\n0,0.5\n1,0.25\n2,a\n")
+    (run / "config.yaml").write_text("data: {videos: nowhere\n")
+    main(["report", str(run)])
+    page = opened(run / "report.html")
+    notes = page.locator("body > .quiet-note").all_inner_texts()
+    for name, words in (
+        ("traces/explore-rank0.jsonl", "its last line is torn, as the run died while it wrote; it is passed over."),
+        ("summary.json:1", "The table of stages is left out: restore the file, or remove it."),
+        ("machine.json:1", "move the file away. What the run ran with is left out."),
+        ("metrics.csv:4", "What stands behind it is missing here: repair the line, or restore the file."),
+        ("config.yaml:2", "It stands here as it is, and does not say where the videos are: give --videos."),
+    ):
+        (note,) = [note for note in notes if note.startswith(f"{run}/{name}: ")]
+        assert note.endswith(words) and [r.getMessage() for r in caplog.records].count(note) == 1
+    assert "loss" in page.locator("figcaption").all_inner_texts() and page.inner_text("#count") == "5 groups"
+    assert "has a machine.json that cannot be read" in page.inner_text("body")
+    assert "data: {videos: nowhere" in page.locator("pre").text_content()
 
 
 def test_bad_input_is_one_line(tmp_path: Path) -> None:
@@ -207,6 +226,16 @@ def test_slider_filter_and_a_time_in_a_browser(tmp_path: Path, opened: Callable[
     assert page.inner_text("#count") == "1 group" and "step 9" in page.inner_text(".view")
     page.fill("#words", "no such words")
     assert "No group in this page fits the filters." in page.inner_text("#views")
+
+
+def test_a_narrow_screen_needs_no_scrolling_sideways(tmp_path: Path, opened: Callable[[Path], Any]) -> None:
+    main(["report", str(write_run(tmp_path / "run"))])
+    page = opened(tmp_path / "run" / "report.html")
+    for width in (320, 400, 1280):
+        page.set_viewport_size({"width": width, "height": 860})
+        page.wait_for_timeout(200)
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert all(row.evaluate("row => row.scrollWidth <= row.clientWidth") for row in page.locator(".failure").all())
 
 
 def test_two_runs_side_by_side(tmp_path: Path, opened: Callable[[Path], Any]) -> None:

@@ -1,18 +1,23 @@
 """The metrics that a run has logged, in any of the forms that it leaves them in, and what they say about learning."""
 
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util.tensor_util import make_ndarray
 
 from tvg_lightning.diagnosis.findings import Finding
-from tvg_lightning.files import at, is_number, read_json, read_table
+from tvg_lightning.files import at, is_number, noted, read_json, read_table
 
 Metrics = Mapping[str, Sequence[tuple[int, float]]]  # steps and values by name, in their order
 Scalar = tuple[str, int, float]  # name, step and value
 
+SUMMARY = "summary.json"  # in the folder of a run
+OF_SUMMARY = "summary"  # before the slash of a metric that it tells
 LEAST_GAIN = 0.01  # of mIoU
 LARGE_KL = 1.0  # nats a token
 _EARLIER = "earlier-"  # runs that were moved aside
@@ -20,41 +25,56 @@ _OF_TRAINING = ("train/", "speed/")
 _PLACEHOLDER = "hp_metric"  # Lightning's own, -1 for ever
 
 
-def read_metrics(folder: Path) -> dict[str, list[tuple[int, float]]]:
+def read_metrics(folder: Path, notes: list[str]) -> dict[str, list[tuple[int, float]]]:
     """Everything that the newest fit logged: in TensorBoard's event files, else in ``metrics.csv``; and the summary.
 
     A folder or file without training, as a later ``validate`` or ``predict`` leaves it, counts only where there is no
     other. In one folder, what a later file says from its first step on takes the place of what an earlier one said of
     those steps: the fit went on from a checkpoint there, or began anew.
 
-    A row of ``summary.json`` has no step: its number stands for it, under ``summary/mIoU``.
+    A row of ``summary.json`` has no step: its number stands for it, under ``summary/mIoU``. Of a file that cannot be
+    read to its end, what stands before counts, and a sentence is added to ``notes``.
     """
     found: dict[str, list[tuple[int, float]]] = {}
-    rows = _of_the_fit(_folders(folder, "events.out.tfevents*"), _event_scalars) or _of_the_fit(
-        _folders(folder, "metrics.csv"), _csv_scalars
-    )
+    rows = _of_the_fit(_folders(folder, "events.out.tfevents*"), lambda file: _event_scalars(file, notes))
+    rows = rows or _of_the_fit(_folders(folder, "metrics.csv"), lambda file: _csv_scalars(file, notes))
     for name, step, value in rows:
         found.setdefault(name, []).append((step, value))
-    summary = folder / "summary.json"
-    if summary.is_file():
-        stages = read_json(summary)
-        for number, row in enumerate(stages if isinstance(stages, list) else []):
-            if isinstance(row, dict) and is_number(row.get("mIoU")):
-                found.setdefault("summary/mIoU", []).append((number, float(row["mIoU"])))
+    for number, row in enumerate(read_summary(folder, notes)):
+        if is_number(row.get("mIoU")):
+            found.setdefault(f"{OF_SUMMARY}/mIoU", []).append((number, float(row["mIoU"])))
     return found
 
 
+def read_summary(folder: Path, notes: list[str]) -> list[dict[str, Any]]:
+    """The rows of a run's table, one a stage; none where it has written none, or where ``notes`` are added to."""
+    file = folder / SUMMARY
+    if not file.exists():
+        return []
+    with noted(notes, "The table of stages is left out: restore the file, or remove it."):
+        rows = read_json(file)
+        if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+            raise ValueError(f"{file}: not a list of objects, one a stage")
+        return rows
+    return []
+
+
+def files_of(folder: Path, pattern: str) -> list[Path]:
+    """The files of this name in the folder of a run and those below, oldest first, but for runs moved aside."""
+    found = [p for p in folder.rglob(pattern) if not any(n.startswith(_EARLIER) for n in p.relative_to(folder).parts)]
+    return sorted(found, key=_written_at)
+
+
 def _folders(folder: Path, pattern: str) -> list[list[Path]]:
-    """The files of this name by the folder that they lie in, oldest first; the folder with the newest of them first."""
+    """The same by the folder that they lie in; the folder with the newest of them first."""
     by_folder: dict[Path, list[Path]] = {}
-    for path in sorted(folder.rglob(pattern), key=_written_at):
-        if not any(part.startswith(_EARLIER) for part in path.relative_to(folder).parts):
-            by_folder.setdefault(path.parent, []).append(path)
+    for path in files_of(folder, pattern):
+        by_folder.setdefault(path.parent, []).append(path)
     return sorted(by_folder.values(), key=lambda files: -_written_at(files[-1]))
 
 
 def _written_at(path: Path) -> float:
-    return path.stat().st_mtime
+    return path.lstat().st_mtime  # of a link that leads nowhere, too: who reads it says so
 
 
 def _of_the_fit(folders: Sequence[Sequence[Path]], read: Callable[[Path], list[Scalar]]) -> list[Scalar]:
@@ -78,27 +98,63 @@ def _joined(files: Sequence[list[Scalar]]) -> list[Scalar]:
     return found
 
 
-def _event_scalars(file: Path) -> list[Scalar]:
+def _event_scalars(file: Path, notes: list[str]) -> list[Scalar]:
     """Name, step and value of every scalar; a file that is torn at its end gives what stands before."""
-    return [
-        (value.tag, int(event.step), float(make_ndarray(value.tensor)))
-        for event in EventFileLoader(str(file)).Load()
-        for value in event.summary.value
-        if value.metadata.plugin_data.plugin_name == "scalars" and value.tag != _PLACEHOLDER
-    ]
+    found: list[Scalar] = []
+    with noted(notes, "What it logged behind that is missing here: if the file was copied, copy it again."):
+        num = 0
+        for event in _events(file):
+            num += 1
+            found += [
+                (value.tag, int(event.step), float(make_ndarray(value.tensor)))
+                for value in event.summary.value
+                if value.metadata.plugin_data.plugin_name == "scalars" and value.tag != _PLACEHOLDER
+            ]
+        if num == 0 or num != _num_records(file):
+            raise ValueError(f"{file}: no whole event file of TensorBoard: it is torn or damaged behind record {num:,}")
+    return found
 
 
-def _csv_scalars(file: Path) -> list[Scalar]:
+def _events(file: Path) -> Iterator[Any]:
+    """TensorBoard's own reader, which stops without a word at a record that is torn or damaged."""
+    if not file.is_file():
+        raise ValueError(f"{file}: not a file that can be read")
+    try:
+        yield from EventFileLoader(str(file)).Load()
+    except DecodeError as error:
+        raise ValueError(f"{file}: no event file of TensorBoard ({error})") from error
+
+
+def _num_records(file: Path) -> int | None:
+    """The number of records by their lengths, which stand before them (8 bytes, 4 of a checksum); None: one is torn."""
+    num, end = 0, file.stat().st_size
+    with file.open("rb") as records:
+        while head := records.read(12):
+            length = int.from_bytes(head[:8], "little") + 4  # and the checksum behind it
+            if len(head) < 12 or records.tell() + length > end:
+                return None
+            records.seek(length, os.SEEK_CUR)
+            num += 1
+    return num
+
+
+def _csv_scalars(file: Path, notes: list[str]) -> list[Scalar]:
     """The same of what Lightning's CSVLogger writes: a column a metric, and blanks where it was not logged."""
-    return list(_of_table(file))
+    found: list[Scalar] = []
+    with noted(notes, "What stands behind it is missing here: repair the line, or restore the file."):
+        for line, row in read_table(file, ("step",)):
+            with at(file, line):
+                found += _of_row(row)
+    return found
 
 
-def _of_table(file: Path) -> Iterator[Scalar]:
-    for line, row in read_table(file, ("step",)):
-        with at(file, line):
-            for name, value in row.items():
-                if value and name != "step":
-                    yield name, int(float(row["step"])), float(value)
+def _of_row(row: Mapping[Any, Any]) -> list[Scalar]:
+    if None in row:
+        raise ValueError("more cells than columns")
+    step = float(row["step"])
+    if not step.is_integer():
+        raise ValueError(f"step: expected a whole number, got {row['step']}")
+    return [(name, int(step), float(value)) for name, value in row.items() if value and name and name != "step"]
 
 
 # ---- findings, one a function

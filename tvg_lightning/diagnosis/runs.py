@@ -2,31 +2,36 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from heapq import merge
 from pathlib import Path
 
 from tvg_lightning.diagnosis.findings import Finding
-from tvg_lightning.diagnosis.judges import prompt_examples
 from tvg_lightning.diagnosis.logged import metric_findings, read_metrics
-from tvg_lightning.diagnosis.sections import DiagnosisRule, Outcome, Section
-from tvg_lightning.files import ends_torn
+from tvg_lightning.diagnosis.sections import DiagnosisRule, Outcome, Sections
+from tvg_lightning.files import ends_torn, noted
 from tvg_lightning.prompts import PromptTemplates
 from tvg_lightning.schema import AnswerFormat, Task
 from tvg_lightning.traces import Trace, read_traces
 
 _TRACES = re.compile(r".+-rank\d+")
+_PREDICTIONS = "predictions-rank"  # what predict answers, which lies in the folder of a run
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """All that was found about a run; ``num_torn`` last lines of files were never written to their end."""
+    """All that was found about a run; ``num_torn`` last lines of files were never written to their end.
+
+    ``notes``: a sentence on each file of metrics that cannot be read.
+    """
 
     sections: tuple[Outcome, ...]
     of_metrics: tuple[Finding, ...]
     num_metrics: int
     num_traces: int
     num_torn: int
+    notes: tuple[str, ...] = ()
 
     @property
     def num_findings(self) -> int:
@@ -41,26 +46,21 @@ def diagnose(
 
     ``fallback``: the format of traces that do not say theirs; ``templates``: the words of its prompts, if not our own.
     """
-    files = trace_files(folder)
-    examples = prompt_examples(templates)
-    sections: dict[tuple[str, Task], Section] = {}
-    for paths in files.values():
-        in_order = merge(*map(read_traces, paths), key=lambda trace: trace.step)  # all ranks' first step, then the next
-        for group in groups_of(in_order):
-            key = group[0].stage, group[0].task
-            if key not in sections:
-                sections[key] = Section(*key, rule, fallback, examples)
-            sections[key].add(group)
-    if not sections:
+    found = Sections(rule, fallback, templates)
+    for group in groups_in(folder):
+        found.add(group)
+    outcomes = found.outcomes()
+    if not outcomes:
         raise ValueError(f"{folder}: its files of traces are empty: the run has ended before its first step")
-    metrics = read_metrics(folder)
-    outcomes = tuple(section.outcome() for section in sections.values())
+    notes: list[str] = []
+    metrics = read_metrics(folder, notes)
     return Diagnosis(
         outcomes,
         tuple(metric_findings(metrics)),
         len(metrics),
         sum(outcome.num_traces for outcome in outcomes),
-        sum(ends_torn(path) for paths in files.values() for path in paths),
+        sum(ends_torn(path) for paths in trace_files(folder).values() for path in paths),
+        tuple(notes),
     )
 
 
@@ -68,7 +68,7 @@ def has_traces(folder: Path) -> bool:
     """True where a run has files of traces, maybe empty; ValueError where there is no such folder."""
     if not folder.is_dir():
         raise ValueError(f"{folder}: there is no such folder; give the run's, which is trainer.default_root_dir")
-    return bool(_of_ranks(folder / "traces") or _of_ranks(folder))
+    return bool(_all_of_ranks(folder))
 
 
 def trace_files(folder: Path) -> dict[str, list[Path]]:
@@ -77,20 +77,43 @@ def trace_files(folder: Path) -> dict[str, list[Path]]:
         raise ValueError(
             f"{folder}: no traces here (traces/STAGE-rank0.jsonl): steps of GRPO write them, those of SFT have none"
         )
-    files = _of_ranks(folder / "traces") or _of_ranks(folder)
     stages: dict[str, list[Path]] = {}
-    for file in sorted(files, key=_first_step):
+    for file in sorted(_all_of_ranks(folder), key=_first_step):
         stages.setdefault(file.stem.rpartition("-rank")[0], []).append(file)
     return stages
 
 
+def _all_of_ranks(folder: Path) -> list[Path]:
+    """The files that AnchorTrace wrote, one a stage and process: of a run, or in a folder of them."""
+    return _of_ranks(folder / "traces") or [f for f in _of_ranks(folder) if not f.name.startswith(_PREDICTIONS)]
+
+
 def _of_ranks(folder: Path) -> list[Path]:
-    """The files that AnchorTrace wrote, one a stage and process."""
     return sorted(file for file in folder.glob("*.jsonl") if _TRACES.fullmatch(file.stem))
 
 
 def _first_step(file: Path) -> int:
-    return next((trace.step for trace in read_traces(file)), 0)
+    with suppress(ValueError, OSError):  # who reads it to its end says so
+        return next((trace.step for trace in read_traces(file)), 0)
+    return 0
+
+
+def groups_in(folder: Path, notes: list[str] | None = None) -> Iterator[list[Trace]]:
+    """All groups of a run, stage by stage, in the order of their steps.
+
+    With ``notes`` a file that cannot be read further counts up to there, and a sentence on it, or on a torn last line,
+    is added to them; without, it is a ValueError.
+    """
+    for paths in trace_files(folder).values():
+        read = [read_traces(path) if notes is None else _read_as_far(path, notes) for path in paths]
+        yield from groups_of(merge(*read, key=lambda trace: trace.step))  # all ranks' first step, then the next
+
+
+def _read_as_far(path: Path, notes: list[str]) -> Iterator[Trace]:
+    with noted(notes, "What stands before it is counted, and nothing behind it in this file."):
+        yield from read_traces(path)
+        if ends_torn(path):
+            notes.append(f"{path}: its last line is torn, as the run died while it wrote; it is passed over.")
 
 
 def groups_of(traces: Iterable[Trace]) -> Iterator[list[Trace]]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tvg_lightning.diagnosis import judges
 from tvg_lightning.diagnosis.findings import NUM_EXAMPLES, Example, Finding, Tally, example_of
 from tvg_lightning.diagnosis.trends import Ranges, Trend, foreign_share
+from tvg_lightning.prompts import PromptTemplates
 from tvg_lightning.schema import AnswerFormat, Task
 from tvg_lightning.traces import Trace
 
@@ -225,3 +226,25 @@ class Section:
         examples: tuple[Example, ...] = tuple(example_of(trace) for trace, _ in self.reward.last[-NUM_EXAMPLES:])
         share = len(constant) / num_parts
         return Finding("constant_reward", words, len(constant), num_parts, "rewards", share, cases, examples)
+
+
+class Sections:
+    """Takes the groups of a run in their order, each into the section of its stage and task."""
+
+    def __init__(
+        self, rule: DiagnosisRule, fallback: AnswerFormat | None = None, templates: PromptTemplates | None = None
+    ) -> None:
+        self._rule, self._fallback = rule, fallback
+        self._examples = judges.prompt_examples(templates)
+        self._of: dict[tuple[str, Task], Section] = {}
+
+    def add(self, group: Sequence[Trace]) -> None:
+        """Count one group."""
+        key = group[0].stage, group[0].task
+        if key not in self._of:
+            self._of[key] = Section(*key, self._rule, self._fallback, self._examples)
+        self._of[key].add(group)
+
+    def outcomes(self) -> tuple[Outcome, ...]:
+        """A section each, in the order in which they began; () without a group."""
+        return tuple(section.outcome() for section in self._of.values())

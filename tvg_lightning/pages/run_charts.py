@@ -1,9 +1,10 @@
 """The charts of one run or two: what was counted from traces, and what the runs have logged beside."""
 
+import math
 from collections.abc import Callable, Sequence
 
 from tvg_lightning.diagnosis.logged import Metrics
-from tvg_lightning.pages.curves import Curve, chart
+from tvg_lightning.pages.curves import Curve, Steps, chart
 from tvg_lightning.pages.pieces import Json
 from tvg_lightning.pages.tallies import Tallies
 
@@ -28,7 +29,7 @@ def charts_of(found: Sequence[Tallies], logged: Sequence[Metrics], stages: Seque
         charts.append(chart(title, curves, bands, 1.0 if title in UP_TO_ONE else None))
     for title, belongs in LOGGED.items():
         curves = [
-            Curve(_short(name), [(float(step), value) for step, value in values], number, silent)
+            _curve(_short(name), values, number, silent)
             for number, (metrics, tallies) in enumerate(zip(logged, found, strict=True))
             for silent in [[] if title in _SELDOM else tallies.silent]
             for name, values in metrics.items()
@@ -36,6 +37,13 @@ def charts_of(found: Sequence[Tallies], logged: Sequence[Metrics], stages: Seque
         ]
         charts.append(chart(title, curves, bands, 1.0 if title in UP_TO_ONE else None))
     return [one for one in charts if one["lines"]]
+
+
+def _curve(name: str, values: Sequence[tuple[int, float]], run: int, silent: Sequence[Steps]) -> Curve:
+    """A line through the finite values; how many are not its name says."""
+    points = [(float(step), value) for step, value in values if math.isfinite(value)]
+    num_lost = len(values) - len(points)
+    return Curve(f"{name} ({num_lost:,} not finite)" if num_lost else name, points, run, silent)
 
 
 def _short(name: str) -> str:

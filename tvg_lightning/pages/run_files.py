@@ -1,5 +1,6 @@
-"""The files that a run has left beside its traces: config, summary, starts; and film strips of its videos."""
+"""The files that a run has left beside its traces and metrics: config and starts; and film strips of its videos."""
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,50 +9,69 @@ from typing import Any
 import yaml
 
 from tvg_lightning.data.video import VideoError
-from tvg_lightning.files import read_json, read_text
+from tvg_lightning.diagnosis.logged import files_of
+from tvg_lightning.files import noted, read_text
 from tvg_lightning.machine import read_starts
 from tvg_lightning.pages.films import read_strip
 from tvg_lightning.pages.pieces import Json
 from tvg_lightning.progress import tracked
 
+FILE = "config.yaml"
 MAX_VIDEOS = 40
-# keys of the configs of validate, test and predict, which lie where a fit's lies
+# keys of the configs of validate, test and predict, which older versions wrote under the name of a fit's
 _NOT_OF_A_FIT = re.compile(r"^(return_predictions|verbose):", re.MULTILINE)
 
 
-def config_of(run: Path) -> str | None:
-    """The newest config that a fit of the run has written, as text; of others where there is none; else None."""
-    files = [p for p in run.rglob("config.yaml") if not any(part.startswith("earlier-") for part in p.parts)]
-    texts = [read_text(path) for path in sorted(files, key=lambda path: -path.stat().st_mtime)]
-    return next((text for text in texts if not _NOT_OF_A_FIT.search(text)), texts[0] if texts else None)
+def config_of(run: Path, notes: list[str]) -> str | None:
+    """The newest config that a fit of the run has written, as text; of others where there is none; else None.
+
+    A sentence on each that cannot be read is added to ``notes``; one that is no config is given all the same.
+    """
+    found: tuple[Path, str] | None = None
+    for path in reversed(files_of(run, FILE)):
+        with noted(notes, "It is passed over: restore the file, or remove it."):
+            text = read_text(path)
+            is_of_a_fit = not _NOT_OF_A_FIT.search(text)
+            found = (path, text) if is_of_a_fit or found is None else found
+            if is_of_a_fit:
+                break
+    if found is None:
+        return None
+    with noted(notes, "It stands here as it is, and does not say where the videos are: give --videos."):
+        _keys_of(found[1], str(found[0]))
+    return found[1]
+
+
+def _keys_of(config: str, name: str) -> dict[str, Any]:
+    """The keys of a config; ValueError where it is none."""
+    try:
+        given: Any = yaml.safe_load(config)
+    except yaml.MarkedYAMLError as error:
+        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise ValueError(f"{name}{line}: no YAML ({error.problem})") from error
+    except yaml.YAMLError as error:
+        raise ValueError(f"{name}: no YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(given, dict):
+        raise ValueError(f"{name}: {'empty' if given is None else 'not the keys of a config'}")
+    return given
 
 
 def videos_of(config: str | None) -> Path | None:
     """The folder of the videos by a config; None where it does not say one."""
     try:
-        given: Any = yaml.safe_load(config or "")
-    except yaml.YAMLError:
+        data = _keys_of(config or "", "config").get("data")
+    except ValueError:
         return None
-    data = given.get("data") if isinstance(given, dict) else None
     return Path(data["videos"]) if isinstance(data, dict) and isinstance(data.get("videos"), str) else None
 
 
-def summary_of(run: Path) -> list[Json]:
-    """The rows of a run's table; none where it has not written one."""
-    rows = read_json(run / "summary.json") if (run / "summary.json").is_file() else []
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
-
-
-def ran_with(run: Path) -> list[str]:
+def ran_with(run: Path, notes: list[str]) -> list[str]:
     """A line for the starts of a run on the same machine with the same versions: when, and what those are."""
     by_words: dict[str, list[str]] = {}
-    try:
-        starts = read_starts(run)
-    except ValueError as error:  # the rest of the page stands all the same
-        return [str(error)]
-    for start in starts:
-        when = start.started.replace("T", " ").replace("+00:00", " UTC")
-        by_words.setdefault(" · ".join(start.words()), []).append(when)
+    with noted(notes, "What the run ran with is left out."):
+        for start in read_starts(run):
+            when = start.started.replace("T", " ").replace("+00:00", " UTC")
+            by_words.setdefault(" · ".join(start.words()), []).append(when)
     return [f"started {', '.join(times)}: {words}" for words, times in by_words.items()]
 
 
@@ -60,7 +80,7 @@ def strips_of(wanted: Mapping[str, Path | None]) -> tuple[Json, list[str]]:
 
     A page without them shows lanes and texts all the same.
     """
-    there = {name: path for name, path in wanted.items() if path is not None and path.is_file()}
+    there = {name: path for name, path in wanted.items() if path is not None and os.path.isfile(path)}
     films: Json = {}
     unreadable = 0
     for name, path in tracked(list(there.items())[:MAX_VIDEOS], "film strips", "video"):

@@ -3,16 +3,20 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
+from tvg_lightning.diagnosis.runs import groups_in
 from tvg_lightning.failures import WORDS, FailureJudge
 from tvg_lightning.pages.pieces import Json, lanes_of, pieces_of, said
-from tvg_lightning.pages.tallies import Tallies, groups_in, spread
+from tvg_lightning.pages.tallies import Tallies, spread
+from tvg_lightning.progress import tracked
 from tvg_lightning.schema import Task
 from tvg_lightning.traces import Trace
 
 SPREAD, BEST, WORST, REFINED, RIGHT = "spread over the run", "best", "worst", "most refined", "nothing wrong"
 NUM_SPREAD, NUM_STEPS, NUM_EXAMPLES = 24, 20, 6
+MAX_SURPLUS = 200  # groups that are kept although a better one has taken their place since
 
 
 @dataclass(slots=True)
@@ -28,17 +32,20 @@ class Shown:
 def choose(folder: Path, run: int, tallies: Tallies, queries: Sequence[str]) -> Shown:
     """Read a run once more and keep what is shown: a spread, the steps of some queries, and examples of every kind."""
     shown = Shown()
-    if not tallies.groups:
+    num_groups = len(tallies.groups)
+    if not num_groups:
         return shown
     numbers_of: dict[str, list[int]] = {}
     for number, (sample, task, _) in enumerate(tallies.groups):
         if task is Task.TVG and sample in queries:
             numbers_of.setdefault(sample, []).append(number)
     shown.by_query = {sample: spread(numbers, NUM_STEPS) for sample, numbers in numbers_of.items()}
-    of_run = spread(range(len(tallies.groups)), NUM_SPREAD)
+    of_run = spread(range(num_groups), NUM_SPREAD)
     wanted = {*of_run, *(number for numbers in shown.by_query.values() for number in numbers)}
     judge, ranked = FailureJudge(tallies.events), _Ranked()
-    for number, group in enumerate(groups_in(folder)):
+    kept: dict[int, tuple[list[Trace], list[str]]] = {}  # groups that may be shown, and what each completion failed in
+    groups = islice(groups_in(folder, notes=[]), num_groups)  # what is wrong was said; a run may have gone on since
+    for number, group in enumerate(tracked(groups, f"choosing from {folder}", "group", num_groups)):
         verdicts = [judge(trace) for trace in group]
         for place, (trace, verdict) in enumerate(zip(group, verdicts, strict=True)):
             words = WORDS[verdict.failure] if verdict.failure else RIGHT
@@ -46,10 +53,12 @@ def choose(folder: Path, run: int, tallies: Tallies, queries: Sequence[str]) -> 
             if trace.task is Task.TVG:
                 ranked.offer(words, trace, number, place, shown.counts[words])
         if number in wanted or ranked.holds(number):
-            shown.groups[number] = _group_json(group, [verdict.words for verdict in verdicts], run)
+            kept[number] = group, [verdict.words for verdict in verdicts]
+        if len(kept) > len(wanted) + MAX_SURPLUS:
+            kept = {one: of for one, of in kept.items() if one in wanted or ranked.holds(one)}
     shown.lists = {SPREAD: [(number, 0) for number in of_run], **ranked.lists()}
-    kept = wanted | {number for entries in shown.lists.values() for number, _ in entries}
-    shown.groups = {number: group for number, group in shown.groups.items() if number in kept}
+    in_lists = {number for entries in shown.lists.values() for number, _ in entries}
+    shown.groups = {n: _group_json(*of, run) for n, of in kept.items() if n in wanted or n in in_lists}
     return shown
 
 

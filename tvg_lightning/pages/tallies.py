@@ -1,26 +1,17 @@
 """Numbers of a run by step, counted from its traces; and which groups a page shows of them."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from heapq import merge
-from pathlib import Path
+from collections.abc import Sequence
 
 from tvg_lightning.diagnosis.judges import constant
-from tvg_lightning.diagnosis.runs import groups_of, trace_files
 from tvg_lightning.failures import Events
 from tvg_lightning.harvest import is_refining
 from tvg_lightning.pages.curves import Curve, Steps
 from tvg_lightning.schema import Task
-from tvg_lightning.traces import Trace, read_traces
+from tvg_lightning.traces import Trace
 
 MAX_ANCHORS = 4
 Means = dict[str, dict[int, list[float]]]  # name -> step -> [sum, number]
-
-
-def groups_in(folder: Path) -> Iterator[list[Trace]]:
-    """All groups of a run, stage by stage, in the order of their steps."""
-    for paths in trace_files(folder).values():
-        yield from groups_of(merge(*map(read_traces, paths), key=lambda trace: trace.step))
 
 
 class Tallies:

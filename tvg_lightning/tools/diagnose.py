@@ -1,5 +1,6 @@
 """``python -m tvg_lightning diagnose RUN``: why a reward stays at 0, or a run does not learn, in plain sentences."""
 
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -12,6 +13,8 @@ from tvg_lightning.diagnosis.runs import Diagnosis, diagnose
 from tvg_lightning.diagnosis.sections import DiagnosisRule, Outcome
 from tvg_lightning.prompts import read_templates
 from tvg_lightning.schema import AnswerFormat, Method, MethodName
+
+log = logging.getLogger(__name__)
 
 _WIDTH = 110
 
@@ -43,6 +46,8 @@ def main(
     templates = None if prompts is None or form is None else read_templates(prompts, form)
     for run in runs:
         found = diagnose(run, rule, form, templates)
+        for note in found.notes:
+            log.warning("%s", note)
         sys.stdout.write(dumps({"run": str(run), **asdict(found)}) if json else "\n".join(report(run, found)))
         sys.stdout.write("\n")
 
