@@ -172,6 +172,8 @@ class GroundingModule(L.LightningModule):
         self.phases.start(self.device)
         step = self.take_step(batch)
         self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
+        if step.fault is not None:  # callbacks keep the traces of ``last_step``
+            raise ValueError(step.fault)
         metrics = {f"train/{name}": value for name, value in mean_over_ranks(step.metrics).items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
         if "train/reward" in metrics:
