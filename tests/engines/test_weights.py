@@ -1,11 +1,18 @@
 """The weights that an engine gets are the policy's, adapters merged."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import torch
+from torch import Tensor
 
-from tests.runs import by_two_ranks
+import train
+from tests.runs import by_two_ranks, grpo, stage, write_config
+from tvg_lightning.engines.asking import Asked, SampledRow
+from tvg_lightning.engines.vllm_local import EngineModel
 from tvg_lightning.engines.weights import engine_weights
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.settings import PolicySettings
@@ -48,7 +55,12 @@ def test_a_change_of_weights_shows_in_the_state() -> None:
     assert policy.weights_state == states[-1]
     with policy.using(kept):
         states.append(policy.weights_state)
-    states.append(policy.weights_state)
+    assert policy.weights_state == states[-2], "they are what they were"
+    with policy.using(kept):
+        states.append(policy.weights_state)
+        policy.note_change()
+        states.append(policy.weights_state)
+    states.append(policy.weights_state)  # who knows what was changed
     policy.load_trainable_weights(kept)
     states.append(policy.weights_state)
     policy.load_state_dict(policy.state_dict())
@@ -56,6 +68,41 @@ def test_a_change_of_weights_shows_in_the_state() -> None:
     policy.note_change()
     states.append(policy.weights_state)
     assert len(set(states)) == len(states)
+
+
+def test_an_engine_gets_weights_when_they_have_changed_and_not_for_being_the_reference(
+    tmp_path: Path, shapes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rollouts an update, each with a KL to the reference: as many loads as there are weights."""
+    monkeypatch.setattr("tvg_lightning.engines.vllm.LocalVLLM", Counting)
+    monkeypatch.setattr("tvg_lightning.engines.choice.find_spec", lambda name: name)
+    Counting.done = []
+    given = grpo(beta=0.04, importance_correction=None, generation={"max_new_tokens": 8})
+    config = write_config(tmp_path, shapes, stages=[stage("only", 3, **given)])
+    more = ["--trainer.accumulate_grad_batches", "2", "--model.init_args.engine", "vllm"]
+    train.main(["fit", "--config", str(config), *more])
+    # a validation and two rollouts from the first weights, two rollouts twice, a validation of the last weights
+    assert re.fullmatch(r"WA+AAWAAWAAWA+", "".join(Counting.done)), Counting.done
+
+
+class Counting:
+    """In place of a vLLM: notes when it takes weights (W) and when it answers (A), always the same."""
+
+    done: ClassVar[list[str]] = []
+
+    def __init__(self, model: EngineModel, *_: Any) -> None:
+        pass
+
+    def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
+        assert len(dict(weights)) > 10
+        self.done.append("W")
+
+    def generate(self, asked: Asked) -> list[SampledRow]:
+        self.done.append("A")
+        return [SampledRow((40 + number % 5, 41), (-1.0, -1.0), True) for number, _ in enumerate(asked.rows)]
+
+    def release(self) -> bool:
+        return False
 
 
 def _gathers(rank: int, folder: Path) -> None:
