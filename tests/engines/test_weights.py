@@ -8,8 +8,10 @@ from typing import Any, ClassVar
 import pytest
 import torch
 from torch import Tensor
+from torch.distributed.fsdp import FSDPModule
 
 import train
+from tests.families import random_checkpoint
 from tests.runs import by_two_ranks, grpo, stage, write_config
 from tvg_lightning.engines.asking import Asked, SampledRow
 from tvg_lightning.engines.vllm_local import EngineModel
@@ -117,11 +119,47 @@ def _gathers(rank: int, folder: Path) -> None:
         policy = PolicyBackbone(PolicySettings(tuning=tuning))  # type: ignore[arg-type]
         policy.load_state_dict(whole.state_dict())
         shard(policy, init_device_mesh("cpu", (2,)), torch.float32)
-        num = 0
+        state, num, most = policy.weights_state, 0, 0
         for name, weight in engine_weights(policy):
             torch.testing.assert_close(weight, expected[name], rtol=1e-6, atol=1e-6)
-            num += 1
+            num, most = num + 1, max(most, num_gathered(policy))
         assert num == len(expected)
+        assert num_gathered(policy) == 0 and policy.weights_state == state
+        layer = sum(p.numel() for p in whole.model.model.language_model.layers[0].parameters())
+        root = whole.head.numel() + sum(p.numel() for p in rest_of(whole))
+        assert most <= max(layer, root) < sum(p.numel() for p in whole.parameters()) / 2, "never two groups at once"
+
+
+def rest_of(policy: PolicyBackbone) -> list[Tensor]:
+    """The weights in no layer and no block, but for the head: they are gathered together."""
+    names = ("visual.blocks.", "language_model.layers.", "embed_tokens")
+    return [p for name, p in policy.named_parameters() if not any(part in name for part in names)]
+
+
+def num_gathered(policy: PolicyBackbone) -> int:
+    """Numbers of all whole weights in memory: FSDP2 keeps each in one storage, which is empty between gatherings."""
+    states = [module._get_fsdp_state() for module in policy.modules() if isinstance(module, FSDPModule)]
+    groups = [group for state in states for group in state._fsdp_param_groups]
+    wholes = [weight for group in groups for weight in group.fsdp_params if hasattr(weight, "_unsharded_param")]
+    return sum(weight._unsharded_param.untyped_storage().nbytes() // 4 for weight in wholes)
+
+
+def _odd_vocabulary(rank: int, folder: Path) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+
+    policy = PolicyBackbone(PolicySettings(str(folder / "odd")))
+    expected = {name: weight.clone() for name, weight in engine_weights(policy) if "layers" not in name}
+    shard(policy, init_device_mesh("cpu", (2,)), torch.float32)
+    kept = dict(engine_weights(policy))
+    for name in ("model.language_model.embed_tokens.weight", "lm_head.weight"):
+        assert torch.equal(kept[name], expected[name])
+
+
+@pytest.mark.slow
+def test_weights_that_vllm_reads_later_are_there_later(tmp_path: Path) -> None:
+    """It pads a vocabulary of 1030, and copies what it pads when it has been given all."""
+    random_checkpoint("qwen2_vl", tmp_path / "odd", vocab_size=1030)
+    by_two_ranks(_odd_vocabulary, tmp_path)
 
 
 @pytest.mark.slow
