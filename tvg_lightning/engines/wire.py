@@ -42,7 +42,7 @@ def unpack(body: bytes) -> tuple[Asked, str]:
         )
         for number in range(head["num_prompts"])
     ]
-    rows = [AskedRow(row["prompt"], tuple(row["prefix"]), row["seed"]) for row in head["rows"]]
+    rows = [AskedRow(**{**row, "prefix": tuple(row["prefix"])}) for row in head["rows"]]
     generation = GenerationSettings(**{**head["generation"], "stop": tuple(head["generation"]["stop"])})
     return Asked(prompts, rows, generation, head["end_id"]), head["weights"]
 
