@@ -17,6 +17,7 @@ from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.policy.families.known import family_of
 
 log = logging.getLogger(__name__)
+TESTED_VLLM = "0.32"
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 # in this process, and by the runner that the tests know: on GPUs vLLM would take a newer one
@@ -47,6 +48,8 @@ class LocalVLLM:
         self._names = count()
         self._llm = _started(model, settings, is_cuda)
         self.max_length = int(self._llm.llm_engine.model_config.max_model_len)
+        self.version = _version()
+        warn_of_version(self.version, "here")
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Take new weights in place, one at a time, and forget all that was computed with the old ones."""
@@ -163,6 +166,18 @@ def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
         finally:
             torch.set_num_threads = set_num_threads
     return llm
+
+
+def _version() -> str:
+    import vllm
+
+    return str(vllm.__version__)
+
+
+def warn_of_version(version: str, where: str) -> None:
+    """Say so where vLLM is of another version than the one that was tested; ``where``: here, or on a server."""
+    if not version.startswith(f"{TESTED_VLLM}."):
+        log.warning("vLLM %s runs %s; %s was tested, others may not work", version, where, TESTED_VLLM)
 
 
 def _input(asked: Asked, row: AskedRow, video: str) -> Any:

@@ -11,6 +11,8 @@ from torch import Tensor
 from tvg_lightning.engines.asking import Asked, AskedPrompt, AskedRow, SampledRow
 from tvg_lightning.policy.settings import GenerationSettings
 
+PROTOCOL_HEADER, PROTOCOL = "X-TVG-Lightning", "2"  # in every answer of a server; another number: other calls
+
 
 def pack(asked: Asked, weights: str) -> bytes:
     """A question, and the name of the weights that it is to be answered from."""
