@@ -81,8 +81,8 @@ class LocalVLLM:
         if asked.longest > self.max_length:
             raise ValueError(
                 f"engine vllm: a prompt and its completion have up to {asked.longest} tokens, and the engine has room "
-                f"for {self.max_length}: raise vllm.max_length, vllm.memory (vllm.cache_gib on a CPU), or give the "
-                "video fewer tokens"
+                f"for {self.max_length}: raise vllm.max_length, vllm.memory (vllm.cache_gib on a CPU; of a server the "
+                "same of serve), or give the video fewer tokens"
             )
         temperature, call = asked.generation.temperature, next(self._names)
         self._llm.collective_rpc(lambda worker: worker.get_model().take_temperature(temperature))
