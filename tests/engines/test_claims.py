@@ -18,7 +18,7 @@ def test_the_first_run_has_the_server_until_it_leaves_or_is_silent_for_long(monk
     assert ours.take("a", "process 1 on x") is None and ours.holder == "process 1 on x"
     now += LEASE_S - 1
     ours.heard("b")
-    assert ours.take("b", "process 2 on y") == f"process 1 on x (heard of {LEASE_S - 1:.0f} s ago)"
+    assert ours.take("b", "process 2 on y") == f"process 1 on x (last heard of {LEASE_S - 1:.0f} s ago)"
     ours.heard("a")
     now += LEASE_S - 1
     assert ours.take("b", "process 2 on y") is not None and ours.take("a", "process 1 on x") is None

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from tests.runs import by_two_ranks
 from tvg_lightning.engines import claims, vllm_remote
 from tvg_lightning.engines import server as server_module
 from tvg_lightning.engines.asking import Asked, AskedPrompt, AskedRow, SampledRow
@@ -220,7 +221,9 @@ def test_a_second_run_is_refused_while_the_first_lives(
     ours = client(url, tmp_path)
     ours.load(iter([("a", torch.ones(1))]))
     Event().wait(2.5)  # it has nothing to ask for, and says that it lives
-    words = r"could not do model: it works for another run, process \d+ on .* \(heard of \d s ago\): .*another port"
+    words = (
+        r"could not do model: it works for another run, process \d+ on .* \(last heard of \d s ago\): .*another port"
+    )
     with pytest.raises(ValueError, match=words):
         client(url, tmp_path, retries=1)
     assert waits == [5.0], "it may be on its end"
@@ -240,6 +243,30 @@ def test_a_run_that_was_killed_makes_room(url: str, tmp_path: Path, monkeypatch:
     with pytest.raises(ValueError, match=r"has the weights weights-\w+, not \(none\): another run"):
         ours.generate(ASKED)
     assert theirs.generate(ASKED)[0].logp == (-1.0,)
+
+
+def _of_two(rank: int, folder: Path) -> None:
+    url = (folder / "url").read_text()
+    (folder / str(rank)).mkdir()
+    ours = client(url, folder / str(rank))
+    ours.load(iter([("a", torch.full((1,), 2.0))]))
+    assert ours.generate(ASKED)[0].logp == (-2.0,)
+    if rank == 0:
+        (folder / "0" / "weights").rmdir()
+        (folder / "0" / "weights").write_text("a file")
+    for fault in (
+        lambda: ours.load(iter([("a", torch.ones(1))])),
+        lambda: client(f"{url}/v1", folder / str(rank)),
+    ):
+        with pytest.raises(ValueError, match=r"cannot be written|no call /v1"):
+            fault()
+
+
+@pytest.mark.slow
+def test_a_fault_of_the_first_process_is_one_of_all(url: str, tmp_path: Path) -> None:
+    """They would wait for it for ever."""
+    (tmp_path / "url").write_text(url)
+    by_two_ranks(_of_two, tmp_path)
 
 
 class Other(BaseHTTPRequestHandler):

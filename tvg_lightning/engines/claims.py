@@ -21,7 +21,7 @@ class Claims:
     >>> claims.take("a", "process 7 on host-1"), claims.take("a", "process 7 on host-1")
     (None, None)
     >>> claims.take("b", "process 9 on host-2")
-    'process 7 on host-1 (heard of 0 s ago)'
+    'process 7 on host-1 (last heard of 0 s ago)'
     >>> claims.leave("a")
     >>> claims.take("b", "process 9 on host-2")
     """
@@ -36,7 +36,7 @@ class Claims:
         with self._lock:
             silent_s = time.monotonic() - self._heard_s
             if self._run and run != self._run and silent_s < LEASE_S:
-                return f"{self.holder} (heard of {silent_s:.0f} s ago)"
+                return f"{self.holder} (last heard of {silent_s:.0f} s ago)"
             self._run, self.holder, self._heard_s = run, name, time.monotonic()
             return None
 
