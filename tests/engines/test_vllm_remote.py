@@ -31,7 +31,7 @@ class Double:
     """In place of a vLLM: says its weights' sum and the seed."""
 
     version = "0.32.0"
-    faults: ClassVar[list[RuntimeError]] = []  # of the next answers
+    faults: ClassVar[list[Exception]] = []  # of the next answers
 
     def __init__(self, model: EngineModel, settings: VLLMSettings, device: torch.device) -> None:
         assert (model.folder / "config.json").read_text(encoding="utf-8") == "{}"
@@ -177,6 +177,26 @@ def test_a_fault_that_passes_does_not_end_the_run(url: str, tmp_path: Path, wait
     with pytest.raises(ValueError, match=r"could not do generate: RuntimeError: out of memory\. The run stops"):
         ours.generate(ASKED)
     assert Double.faults == [] and ours.generate(ASKED)[0].ids == (7,)
+
+
+def test_a_fault_of_our_own_ends_the_server_and_is_told(tmp_path: Path) -> None:
+    rollouts, told = RolloutServer(VLLMSettings(sleeps=False), torch.device("cpu")), []
+
+    def ask() -> None:
+        ours = client(url, tmp_path)
+        ours.load(iter([("a", torch.ones(1))]))
+        Double.faults = [AssertionError("a hole in vLLM")]
+        with pytest.raises(
+            ValueError, match="could not do generate: the server failed: what it wrote says why"
+        ) as error:
+            ours.generate(ASKED)
+        told.append(error)
+
+    with serve(rollouts, "127.0.0.1", 0) as http, running(http.serve_forever, http.shutdown):
+        url = f"http://127.0.0.1:{http.server_address[1]}"
+        with running(ask, lambda: None), pytest.raises(AssertionError, match="a hole in vLLM"):
+            rollouts.work()
+    assert told
 
 
 def test_a_run_that_begins_before_its_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
