@@ -13,7 +13,11 @@ from tvg_lightning.browsing.lanes import anchor_lane, answer_lane, axis, safe, t
 from tvg_lightning.failures import WORDS, Events, FailureJudge, Verdict
 from tvg_lightning.modules.evaluation import Evaluated
 from tvg_lightning.modules.grounding import GroundingModule
+from tvg_lightning.modules.grpo import GRPOModule
+from tvg_lightning.modules.grpo_settings import GRPOSettings
+from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.parallel import of_all_ranks
+from tvg_lightning.policy.generation import is_policy_itself
 from tvg_lightning.schema import Task
 from tvg_lightning.traces import Trace
 
@@ -52,11 +56,22 @@ LAYOUT: dict[str, dict[str, list[Any]]] = {
     },
 }
 
+# below them, where another engine than the policy itself samples what is learned
+ENGINE_LAYOUT: dict[str, dict[str, list[Any]]] = {
+    "How far is the engine from the policy?": {
+        "difference of log-probs, nats a token": ["Multiline", [r"^train/logp_difference$"]],
+        "largest difference of a token, nats": ["Multiline", [r"^train/logp_difference_max$"]],
+        "KL of the engine to the policy, nats a token": ["Multiline", [r"^train/sampling_kl$"]],
+        "weights in the loss: mean, least, largest": ["Multiline", [r"^train/importance_weight(_min|_max)?$"]],
+        "share of weights truncated or masked": ["Multiline", [r"^train/importance_cut$"]],
+    },
+}
+
 
 class TensorBoardPanels(Callback):
     """Writes what TensorBoard shows beside curves and pictures, to every TensorBoardLogger of the run.
 
-    - *Custom Scalars*: a page of charts in the order in which one asks (``LAYOUT``).
+    - *Custom Scalars*: a page of charts in the order in which one asks (``LAYOUT``, ``ENGINE_LAYOUT``).
     - *HParams*: the module's settings; the metrics are the last mIoU and R1@0.5 of each split and the last reward.
     - *Text*: after every validation, ``num_texts`` best and as many worst grounding answers of each split with their
       time lines, and how many answers have which failure, of all processes. 0 leaves them out.
@@ -78,7 +93,7 @@ class TensorBoardPanels(Callback):
         assert isinstance(pl_module, GroundingModule)
         metrics = final_tags(pl_module)
         for logger in _boards(trainer):
-            logger.experiment.add_custom_scalars(LAYOUT)
+            logger.experiment.add_custom_scalars(layout_of(pl_module))
             experiment, start, _ = hparams(settings_of(pl_module.hparams), dict.fromkeys(metrics, 0.0))
             logger.experiment.file_writer.add_summary(experiment)
             logger.experiment.file_writer.add_summary(start)
@@ -119,6 +134,22 @@ class TensorBoardPanels(Callback):
             for name, text in best_and_worst(traces, self.num_texts).items() if traces else ():
                 for logger in _boards(trainer):
                     logger.experiment.add_text(f"{split}/{name}", text, trainer.global_step)
+
+
+def layout_of(module: GroundingModule) -> dict[str, dict[str, list[Any]]]:
+    """The page of charts of a run: those of an engine only where it logs them."""
+    return LAYOUT | ENGINE_LAYOUT if _weighs_an_engine(module) else LAYOUT
+
+
+def _weighs_an_engine(module: GroundingModule) -> bool:
+    """True where ``grpo.importance_correction`` has something to weigh, in one stage at least."""
+    settings: list[GRPOSettings | None] = []
+    if isinstance(module, GRPOModule):
+        settings = [module.grpo]
+    elif isinstance(module, StagedModule):
+        settings = [stage.grpo for stage in module.stages]
+    is_weighed = any(one is not None and one.importance_correction is not None for one in settings)
+    return is_weighed and not is_policy_itself(module.engine)
 
 
 def _boards(trainer: L.Trainer) -> Iterator[TensorBoardLogger]:

@@ -56,6 +56,7 @@ class Trace:
     oracle_advantage: float | None = None  # of the annotation as a row of its group, where it is one
     num_given_tokens: int = 0  # at the beginning, which the policy did not write (``grpo.warm_start``)
     kind: str = ""  # the kind of question, where the data tells it
+    logp_difference: float | None = None  # of the engine's and the loss's log-probs, see ``modules.rollout_report``
 
     @property
     def answer(self) -> Answer:
@@ -304,4 +305,5 @@ _OPTIONAL: dict[str, tuple[Callable[[object], object], object]] = {
     "oracle_advantage": (_optional_number, None),
     "num_given_tokens": (_whole, 0),
     "kind": (_text, ""),
+    "logp_difference": (_optional_number, None),
 }

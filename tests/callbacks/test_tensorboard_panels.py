@@ -17,9 +17,9 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from tensorboard.util.tensor_util import make_ndarray
 
 import train
-from callbacks.tensorboard_panels import LAYOUT, TensorBoardPanels, best_and_worst
+from callbacks.tensorboard_panels import ENGINE_LAYOUT, LAYOUT, TensorBoardPanels, best_and_worst
 from tests.builders import GOOD_TRACE
-from tests.runs import by_two_ranks, changed, grpo, stage, write_config
+from tests.runs import WITHOUT_VALIDATION, by_two_ranks, changed, grpo, stage, write_config
 from tvg_lightning.schema import AnswerFormat, Method, Span
 
 with warnings.catch_warnings():
@@ -44,6 +44,10 @@ def run(tmp_path_factory: pytest.TempPathFactory, shapes: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def events(run: Path) -> Values:
+    return events_in(run)
+
+
+def events_in(run: Path) -> Values:
     (file,) = run.rglob("events.out.tfevents*")
     found: Values = defaultdict(lambda: defaultdict(list))
     for event in EventFileLoader(str(file)).Load():
@@ -53,21 +57,47 @@ def events(run: Path) -> Values:
 
 
 def test_every_chart_of_the_first_page_has_something_to_draw(events: Values) -> None:
+    layout = layout_in(events)
+    assert [category.title for category in layout.category] == list(LAYOUT), "its own engine: nothing to weigh"
+    assert layout.category[0].chart[0].title == "mIoU of every split"
+    assert empty_charts(layout, events) <= {"IoU of the anchors, first to last"}  # an untrained policy states none
+    pattern = layout.category[0].chart[3].multiline.tag[0]
+    assert re.search(pattern, "held_out/anchor_mIoU_1") and not re.search(pattern, "held_out/mIoU")
+
+
+def layout_in(events: Values) -> Layout:
     ((_, value),) = events["custom_scalars"]["custom_scalars__config__"]
     layout = Layout()
     layout.ParseFromString(make_ndarray(value.tensor).item())
-    assert [category.title for category in layout.category] == list(LAYOUT)
-    assert layout.category[0].chart[0].title == "mIoU of every split"
-    tags = list(events["scalars"])
-    empty = {
+    return layout
+
+
+def empty_charts(layout: Layout, events: Values) -> set[str]:
+    return {
         chart.title
         for category in layout.category
         for chart in category.chart
-        if not any(re.search(pattern, tag) for pattern in chart.multiline.tag for tag in tags)
+        if not any(re.search(pattern, tag) for pattern in chart.multiline.tag for tag in events["scalars"])
     }
-    assert empty <= {"IoU of the anchors, first to last"}  # an untrained policy states none
-    pattern = layout.category[0].chart[3].multiline.tag[0]
-    assert re.search(pattern, "held_out/anchor_mIoU_1") and not re.search(pattern, "held_out/mIoU")
+
+
+def test_charts_of_an_engine_where_there_is_one(tmp_path: Path, shapes: Path) -> None:
+    """Of a run that weighs its completions; where that is turned off, nothing is logged and no chart stands empty."""
+    for correction in ({}, {"importance_correction": None}):
+        folder = tmp_path / str(len(correction))
+        short = grpo(None, None, generation={"max_new_tokens": 8}, **correction)
+        config = write_config(folder, shapes, stages=[stage("only", 1, **short)])
+        with changed(config) as given:
+            given["trainer"]["logger"] = True
+        engine = ["--model.init_args.engine", "tests.modules.test_importance_correction.other"]
+        train.main(["fit", "--config", str(config), *engine, *WITHOUT_VALIDATION])
+        events = events_in(folder)
+        layout = layout_in(events)
+        titles = [category.title for category in layout.category]
+        assert titles == [*LAYOUT, *([] if correction else ENGINE_LAYOUT)]
+        (charts,) = ENGINE_LAYOUT.values()
+        assert not empty_charts(layout, events) & charts.keys()
+        assert any(tag.startswith("train/importance") for tag in events["scalars"]) is not bool(correction)
 
 
 def hparams_of(events: Values, tag: str) -> HParamsPluginData:

@@ -25,6 +25,14 @@ def test_words(monkeypatch: pytest.MonkeyPatch) -> None:
     choice.release(generate)
 
 
+def test_a_penalty_is_refused_where_vllm_would_go_on_from_a_beginning() -> None:
+    remote = VLLMEngine(VLLMSettings(url="http://a:1", weights_folder="w"), is_remote=True)
+    for engine, penalty in ((generate, 0.5), (remote, 0.0)):
+        choice.check_beginnings(engine, penalty)
+    with pytest.raises(ValueError, match=r"presence_penalty 0\.5: on vLLM .*empty_thought.*take engine builtin"):
+        choice.check_beginnings(remote, 0.5)
+
+
 def test_refusals(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choice, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match="engine vllm: vLLM is not installed here: make install-vllm"):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import ROOT, WITHOUT_VALIDATION, grpo, in_new_process, stage, write_config
+from tests.runs import ROOT, WITHOUT_VALIDATION, grpo, in_new_process, in_processes, stage, write_config
 from tvg_lightning.traces import read_traces
 
 pytestmark = pytest.mark.vllm
@@ -79,3 +79,15 @@ def test_a_killed_server_ends_the_run_and_a_new_one_goes_on(tmp_path: Path, shap
         assert ended.codes == [0], ended.said
     assert list((whole / "weights").iterdir()) == []
     assert traces(cut) == traces(whole)
+
+
+def test_two_processes_share_a_server(tmp_path: Path, shapes: Path) -> None:
+    """Shards are gathered for it; past a difference of 1e-4 nats from the loss the run would stop."""
+    stages = [stage("only", 3, **grpo(importance_correction={"max_difference": 1e-4}))]
+    config = write_config(tmp_path, shapes, stages=stages)
+    more = ["--trainer.devices", "2", "--trainer.strategy", "fsdp"]
+    with serving() as (url, _):
+        ended = in_processes(tmp_path, *arguments(config, url, tmp_path), *more, num_processes=2, limit_s=250)
+        assert ended.codes == [0, 0], ended.said
+    assert len(traces(tmp_path)) == 3 * 2 * 2 * 3  # steps, processes, prompts, completions
+    assert list((tmp_path / "weights").iterdir()) == []

@@ -92,6 +92,22 @@ def test_a_completion_goes_on_from_its_prefix(any_policy: PolicyBackbone, any_en
         torch.testing.assert_close(torch.tensor(ours.logp), torch.tensor(theirs.logp), rtol=0, atol=CLOSE)
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_stop_string_that_begins_in_a_prefix(any_policy: PolicyBackbone, any_engine: VLLMEngine, number: int) -> None:
+    """Ends a completion as in the builtin engine: within the prefix, across its end, behind it."""
+    prompts, features = ask(any_policy)
+    free = any_engine(any_policy, prompts, features, 1, GREEDY)[0][0].token_ids
+    given, parts = free[:2], [free[0:2], free[1:3], free[2:4]]
+    generation = replace(GREEDY, stop=(any_policy.ids_to_text(parts[number]),))
+    prefixes = [[given, []], [given[:1], given[:1] * 30]]
+    found = any_engine(any_policy, prompts, features, 2, generation, prefixes=prefixes)
+    expected = generate(any_policy, prompts, features, 2, generation, prefixes=prefixes)
+    for ours, theirs in zip([*found[0], *found[1]], [*expected[0], *expected[1]], strict=True):
+        assert (ours.token_ids, ours.truncated, ours.text) == (theirs.token_ids, theirs.truncated, theirs.text)
+        torch.testing.assert_close(torch.tensor(ours.logp), torch.tensor(theirs.logp), rtol=0, atol=CLOSE)
+    assert len(found[0][0].token_ids) <= 2 + number and not found[0][0].truncated
+
+
 def test_an_update_reaches_prompts_of_more_than_a_block(any_policy: PolicyBackbone, any_engine: VLLMEngine) -> None:
     """Keys and values of a long beginning are kept from call to call; after an update they are of another policy."""
     words = "The square spins and the circle grows. " * 40

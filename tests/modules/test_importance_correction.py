@@ -1,6 +1,7 @@
 """Completions of an engine that is not quite the policy: weights in the loss, their account, and the bound."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import yaml
 from torch import Tensor
 
 import train
+from tests.builders import GOOD_TRACE
 from tests.modules.test_grpo import resumed_equals_whole
 from tests.modules.test_oracle_row import ALONE, real_group
 from tests.modules.test_oracle_row import settings as oracle_settings
@@ -25,10 +27,11 @@ from tvg_lightning.modules.grpo import GRPOObjective, grpo_update
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.importance_correction import (
     ImportanceCorrectionSettings,
-    check_difference,
+    fault_of,
     importance_metrics,
 )
-from tvg_lightning.modules.rollouts import Minibatch, learned_rows, prepare, restored_rollout, rollout_state
+from tvg_lightning.modules.rollout_report import with_differences
+from tvg_lightning.modules.rollouts import Minibatch, Rollout, learned_rows, prepare, restored_rollout, rollout_state
 from tvg_lightning.modules.step import StepResult
 from tvg_lightning.modules.warm_start import WarmStartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
@@ -38,6 +41,7 @@ from tvg_lightning.policy.settings import GenerationSettings, PolicySettings
 from tvg_lightning.rewards.total import Rewards
 from tvg_lightning.rewards.weights import LengthSettings, RewardWeights
 from tvg_lightning.schema import Prompt, Task
+from tvg_lightning.traces import read_traces, write_traces
 
 CPU = torch.device("cpu")
 CUT = ImportanceCorrectionSettings
@@ -83,6 +87,7 @@ def shifted(completion: Completion) -> tuple[float, ...]:
 
 
 honest, other = told(lambda c: c.logp), told(shifted)
+far = told(lambda c: tuple(logp - len(c.token_ids) / 10 for logp in c.logp))  # the longer, the farther
 
 
 def ratio_of_other(num_tokens: int) -> Tensor:
@@ -335,17 +340,42 @@ def test_metrics_are_those_of_all_processes(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_an_engine_that_is_too_far_away_stops_the_run(policy: PolicyBackbone) -> None:
-    far = told(lambda c: tuple(logp - 0.6 for logp in c.logp))
+    away = told(lambda c: tuple(logp - 0.6 for logp in c.logp))
     words = r"step 7: .*differ from the loss's by 0\.6 nats.*max_difference is 0\.5.*stale weights.*precision.*version"
     for changes in ({}, {"num_iterations": 2}):
-        with pytest.raises(ValueError, match=words):
-            one_step(objective_of(far, **changes), policy)
+        step, _ = one_step(objective_of(away, **changes), policy)
+        assert re.match(words, step.fault or "")
+        assert [t.logp_difference for t in step.traces] == pytest.approx([0.6] * 8, abs=1e-4)
     for bound in (0.7, None):
-        step, _ = one_step(objective_of(far, importance_correction=CUT(max_difference=bound)), policy)
-        assert step.metrics["logp_difference"] == pytest.approx(0.6, abs=1e-4)
-    check_difference({}, CUT(), 7)
-    with pytest.raises(ValueError, match="by inf nats"):
-        check_difference({"logp_difference": math.inf}, CUT(), 7)
+        step, _ = one_step(objective_of(away, importance_correction=CUT(max_difference=bound)), policy)
+        assert step.metrics["logp_difference"] == pytest.approx(0.6, abs=1e-4) and step.fault is None
+    assert fault_of({}, CUT(), 7) is None
+    assert "by inf nats" in (fault_of({"logp_difference": math.inf}, CUT(), 7) or "")
+
+
+@pytest.mark.parametrize("changes", [{}, {"num_minibatches": 2}])
+def test_a_trace_tells_the_difference_of_its_completion(policy: PolicyBackbone, changes: dict[str, Any]) -> None:
+    """On-policy the update tells it, else the pass before the first one, for all minibatches."""
+    step, _ = one_step(objective_of(other, **changes), policy)
+    assert len(step.traces) == 8 and len({t.num_tokens for t in step.traces}) > 1
+    for trace in step.traces:
+        num_odd = trace.num_tokens // 2
+        expected = (0.3 * (trace.num_tokens - num_odd) + 0.1 * num_odd) / trace.num_tokens
+        assert trace.logp_difference == pytest.approx(expected, abs=1e-4)
+    step, _ = one_step(objective_of(generate, **changes), policy)
+    assert {t.logp_difference for t in step.traces} == {None}, "its own completions"
+
+
+def test_the_difference_of_tokens_that_cannot_be_and_of_none(tmp_path: Path) -> None:
+    """A beginning that was given has none; an impossible token's is written as 1e6."""
+    traces = [replace(GOOD_TRACE, group=3, rollout=number) for number in range(4)]
+    gap_BGC = torch.tensor([[[1.0, -3.0, math.nan], [math.inf, 0.0, 0.0], [math.nan] * 3]])
+    item: Any = SimpleNamespace(position=3)
+    part = Minibatch([item], [], None, [], [], torch.zeros(1, 3), numbers=[[0, 1, 3]], gap_BGC=gap_BGC)
+    found = with_differences(traces, Rollout([part]))
+    assert [t.logp_difference for t in found] == [2.0, 1e6, None, None], "number 2 was pruned"
+    write_traces(tmp_path / "traces.jsonl", found)
+    assert [t.logp_difference for t in read_traces(tmp_path / "traces.jsonl")] == [2.0, 1e6, None, None]
 
 
 @pytest.mark.parametrize(
@@ -388,6 +418,19 @@ def test_a_run_with_an_engine_by_its_name(tmp_path: Path, shapes: Path, monkeypa
     args = ["--model.init_args.engine", f"{__name__}.other", *WITHOUT_VALIDATION]
     train.main(["fit", "--config", str(config), *args])
     assert asked == [CUT(), CUT("token_truncate", cap=2.0)]
+
+
+def test_a_run_that_is_stopped_keeps_the_traces_of_its_step(tmp_path: Path, shapes: Path) -> None:
+    """Its completions, and how far each is, are on disk when the run ends."""
+    config = write_config(tmp_path, shapes, stages=[stage("only", 2, **grpo(generation={"max_new_tokens": 24}))])
+    args = ["fit", "--config", str(config), "--model.init_args.engine", f"{__name__}.far", *WITHOUT_VALIDATION]
+    words = r"^step 0: .* nats on average.*max_difference is 0\.5.*traces RUN --first_step 0 --json"
+    with pytest.raises(ValueError, match=words):
+        train.main(args)
+    traces = list(read_traces(tmp_path / "traces" / "only-rank0.jsonl"))
+    assert [(t.step, t.rollout) for t in traces] == [(0, number) for number in (0, 1, 2)] * 2
+    for trace in traces:
+        assert trace.logp_difference == pytest.approx(trace.num_tokens / 10, abs=1e-3)
 
 
 @pytest.mark.slow

@@ -15,6 +15,7 @@ from tests.doubles import losses
 from tests.modules.test_rollouts import CLIP, CONTEXT, group
 from tests.runs import WITHOUT_VALIDATION, changed, grpo, in_processes, stage, with_callback, write_config
 from tvg_lightning.data.items import Item
+from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grpo import GRPOModule, GRPOObjective, grpo_update
 from tvg_lightning.modules.grpo_settings import GRPOSettings
@@ -161,6 +162,12 @@ def test_an_engine_without_prefixes_is_refused() -> None:
     asked = EvaluationSettings(empty_thought=True)
     with pytest.raises(ValueError, match=r"evaluation\.empty_thought: the engine cannot go on"):
         GRPOModule(PolicySettings(), GRPOSettings(), RewardWeights(iou=1.0), evaluation=asked, engine=engine)
+    asked = EvaluationSettings(empty_thought=True, presence_penalty=0.5)
+    vllm = VLLMSettings(url="http://a:1", weights_folder="w")
+    with pytest.raises(ValueError, match=r"presence_penalty 0\.5: on vLLM .*empty_thought"):
+        GRPOModule(
+            PolicySettings(), GRPOSettings(), RewardWeights(iou=1.0), evaluation=asked, engine="vllm_server", vllm=vllm
+        )
 
 
 def test_what_a_warm_start_cannot_go_with() -> None:

@@ -4,7 +4,7 @@ The engine gets our prompt tokens, our position ids and the features of our visi
 computed in two ways. Shape suffixes: L tokens of a prompt, V video tokens of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -33,6 +33,7 @@ class AskedRow:
     prompt: int  # its number
     prefix: tuple[int, ...]  # tokens with which the completion begins
     seed: int
+    is_over: bool = False  # the prefix ends the completion
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,13 @@ class Asked:
     @property
     def longest(self) -> int:
         """Tokens of the longest prompt, and of its completions at most."""
-        return max(len(prompt.ids) for prompt in self.prompts) + self.generation.max_new_tokens
+        is_full = any(len(row.prefix) == self.generation.max_new_tokens for row in self.rows)
+        more = self.generation.max_new_tokens + is_full  # vLLM draws one token behind the longest prefix, too
+        return max(len(prompt.ids) for prompt in self.prompts) + more
+
+    def num_more(self, row: AskedRow) -> int:
+        """Tokens of a row that are to be sampled at most."""
+        return 0 if row.is_over else self.generation.max_new_tokens - len(row.prefix)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,36 @@ def asked(
     ]
     num_rows = len(prompts) * num_generations
     given = [tuple(prefix) for group in prefixes or () for prefix in group] or [()] * num_rows
+    if any(given):
+        check_penalty(generation.presence_penalty)
     seeds = [0] * num_rows if uniform_RT is None else (uniform_RT[:, 0].double() * 2**31).long().tolist()
-    rows = [AskedRow(row // num_generations, given[row], seeds[row]) for row in range(num_rows)]
+    rows = [_row(policy, row // num_generations, given[row], seeds[row], generation) for row in range(num_rows)]
     return Asked(asked_prompts, rows, generation, policy.end_id)
+
+
+def _row(
+    policy: PolicyBackbone, prompt: int, prefix: tuple[int, ...], seed: int, generation: GenerationSettings
+) -> AskedRow:
+    """A row whose prefix ends where the builtin engine ends a completion, be it in a prefix."""
+    most = generation.max_new_tokens
+    for stop in range(1, min(len(prefix), most) + 1):
+        if prefix[stop - 1] == policy.end_id or stops(policy.ids_to_text, prefix[:stop], generation.stop):
+            return AskedRow(prompt, prefix[:stop], seed, is_over=True)
+    return AskedRow(prompt, prefix[:most], seed)
+
+
+def check_penalty(presence_penalty: float) -> None:
+    """ValueError for a penalty of what a completion holds already, where it begins with tokens that are given."""
+    if presence_penalty:
+        raise ValueError(
+            f"presence_penalty {presence_penalty:g}: on vLLM it does not reach the given beginning of a completion "
+            "(evaluation.empty_thought): set it to 0, or take engine builtin"
+        )
+
+
+def stops(text_of: Callable[[Sequence[int]], str], ids: Sequence[int], strings: Sequence[str]) -> bool:
+    """True where the newest token completes one of the strings. A token is at least one byte, so few of them tell."""
+    return any(string in text_of(ids[-len(string.encode()) :]) for string in strings)
 
 
 def positions_of(prompt: AskedPrompt, length: int) -> Tensor:

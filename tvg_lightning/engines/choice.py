@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 
+from tvg_lightning.engines.asking import check_penalty
 from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.engines.vllm import VLLMEngine
 from tvg_lightning.policy.generation import RolloutEngine, generate
@@ -26,6 +27,12 @@ def engine_of(engine: EngineName | RolloutEngine, settings: VLLMSettings | None)
             "model.init_args.engine at builtin"
         )
     return VLLMEngine(settings, is_remote=engine == "vllm_server")
+
+
+def check_beginnings(engine: RolloutEngine, presence_penalty: float) -> None:
+    """ValueError for a penalty that the engine cannot give to completions with given beginnings."""
+    if isinstance(engine, VLLMEngine):
+        check_penalty(presence_penalty)
 
 
 def release(engine: RolloutEngine) -> None:

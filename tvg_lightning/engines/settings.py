@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import urlsplit
 
 EngineName = Literal["builtin", "vllm", "vllm_server"]
 
@@ -51,5 +52,20 @@ class VLLMSettings:
             raise ValueError(f"vllm.timeout_s must be positive, not {self.timeout_s}")
         if self.retries < 0:
             raise ValueError(f"vllm.retries must not be negative, not {self.retries}")
-        if self.url is not None and not self.url.startswith(("http://", "https://")):
-            raise ValueError(f"vllm.url must begin with http:// or https://, not {self.url!r}")
+        if self.url is not None and not _is_address(self.url):
+            raise ValueError(f"vllm.url must be an address such as http://other-machine:8000, not {self.url!r}")
+
+
+def _is_address(url: str) -> bool:
+    """True for http://host, https://host:port and the like.
+
+    >>> [_is_address(url) for url in ("http://a:8000/", "https://b", "a:8000", "http://", "http://a:99999", "http://a?b")]
+    [True, True, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(url)
+        has_host = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is none
+        return False
+    has_more = bool(parts.query or parts.fragment) or any(character.isspace() for character in url)
+    return parts.scheme in ("http", "https") and has_host and not has_more

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,11 +12,12 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of
+from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of, stops
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.policy.families.known import family_of
 
 log = logging.getLogger(__name__)
+TESTED_VLLM = "0.32"
 _ON_CPU = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1"}
 # in this process, and by the runner that the tests know: on GPUs vLLM would take a newer one
@@ -47,6 +48,8 @@ class LocalVLLM:
         self._names = count()
         self._llm = _started(model, settings, is_cuda)
         self.max_length = int(self._llm.llm_engine.model_config.max_model_len)
+        self.version = _version()
+        warn_of_version(self.version, "here")
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Take new weights in place, one at a time, and forget all that was computed with the old ones."""
@@ -78,8 +81,8 @@ class LocalVLLM:
         if asked.longest > self.max_length:
             raise ValueError(
                 f"engine vllm: a prompt and its completion have up to {asked.longest} tokens, and the engine has room "
-                f"for {self.max_length}: raise vllm.max_length, vllm.memory (vllm.cache_gib on a CPU), or give the "
-                "video fewer tokens"
+                f"for {self.max_length}: raise vllm.max_length, vllm.memory (vllm.cache_gib on a CPU; of a server the "
+                "same of serve), or give the video fewer tokens"
             )
         temperature, call = asked.generation.temperature, next(self._names)
         self._llm.collective_rpc(lambda worker: worker.get_model().take_temperature(temperature))
@@ -87,20 +90,37 @@ class LocalVLLM:
             return self._answers(asked, call)
 
     def _answers(self, asked: Asked, call: int) -> list[SampledRow]:
-        engine, done = self._llm.llm_engine, {}
+        engine = self._llm.llm_engine
+        rows = {f"{call}-{number}": row for number, row in enumerate(asked.rows)}
+        done: dict[str, SampledRow] = {}
         try:
-            for number, row in enumerate(asked.rows):
-                name = f"{call}-{number}"
+            for name, row in rows.items():
                 engine.add_request(name, _input(asked, row, f"{call}-{row.prompt}"), _sampling(asked, row))
             while engine.has_unfinished_requests():
                 for output in engine.step():
-                    if output.finished:
-                        done[output.request_id] = output
+                    name = output.request_id
+                    num_tokens = self._tokens_to_stop(asked, rows[name], output.outputs[0].token_ids)
+                    if name not in done and (output.finished or num_tokens is not None):
+                        done[name] = _sampled(asked, rows[name], output, num_tokens)
+                        if not output.finished:
+                            engine.abort_request([name])
         finally:
             if engine.has_unfinished_requests():  # after an error; the next call must not find them
-                engine.abort_request([f"{call}-{number}" for number in range(len(asked.rows))])
-        rows = [done[f"{call}-{number}"] for number in range(len(asked.rows))]
-        return [_sampled(asked, row, output) for row, output in zip(asked.rows, rows, strict=True)]
+                engine.abort_request(list(rows))
+        return [done[name] for name in rows]
+
+    def _tokens_to_stop(self, asked: Asked, row: AskedRow, ids: Sequence[int]) -> int | None:
+        """The number of sampled tokens that complete a stop string begun in the prefix, which vLLM does not see."""
+        if not _is_watched(asked, row):
+            return None
+        farthest = max(len(string.encode()) for string in asked.generation.stop) - 1
+        for number in range(1, min(len(ids), farthest) + 1):
+            if stops(self._text_of, [*row.prefix, *ids[:number]], asked.generation.stop):
+                return number
+        return None
+
+    def _text_of(self, ids: Sequence[int]) -> str:
+        return str(self._llm.get_tokenizer().decode(list(ids), skip_special_tokens=True))
 
 
 def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
@@ -148,6 +168,18 @@ def _started(model: EngineModel, settings: VLLMSettings, is_cuda: bool) -> Any:
     return llm
 
 
+def _version() -> str:
+    import vllm
+
+    return str(vllm.__version__)
+
+
+def warn_of_version(version: str, where: str) -> None:
+    """Say so where vLLM is of another version than the one that was tested; ``where``: here, or on a server."""
+    if not version.startswith(f"{TESTED_VLLM}."):
+        log.warning("vLLM %s runs %s; %s was tested, others may not work", version, where, TESTED_VLLM)
+
+
 def _input(asked: Asked, row: AskedRow, video: str) -> Any:
     """A request as vLLM's renderer would give it; ``video`` names the features, alike for one prompt's completions."""
     from vllm.inputs.engine import mm_input
@@ -170,13 +202,14 @@ def _input(asked: Asked, row: AskedRow, video: str) -> Any:
 def _sampling(asked: Asked, row: AskedRow) -> Any:
     """The sampling of one row. The policy's temperature is in its logits (``vllm_models``); what follows is at 1."""
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     generation = asked.generation
     return SamplingParams(
         temperature=1.0 if generation.temperature > 0 else 0.0,
         top_p=generation.top_p,
         top_k=generation.top_k,
-        max_tokens=generation.max_new_tokens - len(row.prefix),
+        max_tokens=max(asked.num_more(row), 1),  # vLLM draws one at least
         stop=list(generation.stop),
         include_stop_str_in_output=True,
         stop_token_ids=[asked.end_id],
@@ -187,13 +220,24 @@ def _sampling(asked: Asked, row: AskedRow) -> Any:
         logprobs=0,  # of the chosen token alone
         prompt_logprobs=0 if row.prefix else None,
         detokenize=bool(generation.stop),
+        output_kind=RequestOutputKind.CUMULATIVE if _is_watched(asked, row) else RequestOutputKind.FINAL_ONLY,
     )
 
 
-def _sampled(asked: Asked, row: AskedRow, output: Any) -> SampledRow:
+def _is_watched(asked: Asked, row: AskedRow) -> bool:
+    """True where a stop string may begin in the prefix and end behind it."""
+    return bool(row.prefix and asked.generation.stop) and not row.is_over
+
+
+def _sampled(asked: Asked, row: AskedRow, output: Any, num_tokens: int | None) -> SampledRow:
+    """The prefix and the sampled tokens, of which ``num_tokens`` count where it is given."""
     (found,) = output.outputs
-    logp = [chosen[token].logprob for token, chosen in zip(found.token_ids, found.logprobs, strict=True)]
+    is_truncated = num_tokens is None and found.finish_reason == "length"
+    if asked.num_more(row) == 0:
+        num_tokens, is_truncated = 0, not row.is_over
+    ids = found.token_ids[:num_tokens]
+    logp = [chosen[token].logprob for token, chosen in zip(ids, found.logprobs[:num_tokens], strict=True)]
     if row.prefix:
         before = output.prompt_logprobs[-len(row.prefix) :]
         logp = [chosen[token].logprob for token, chosen in zip(row.prefix, before, strict=True)] + logp
-    return SampledRow((*row.prefix, *found.token_ids), tuple(logp), truncated=found.finish_reason == "length")
+    return SampledRow((*row.prefix, *ids), tuple(logp), is_truncated)

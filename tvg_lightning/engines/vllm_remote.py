@@ -4,112 +4,164 @@ import base64
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from tvg_lightning.engines.asking import Asked, SampledRow
+from tvg_lightning.engines.claims import Claim
 from tvg_lightning.engines.settings import VLLMSettings
-from tvg_lightning.engines.vllm_local import EngineModel
-from tvg_lightning.engines.wire import pack, unpack_rows
+from tvg_lightning.engines.vllm_local import EngineModel, warn_of_version
+from tvg_lightning.engines.wire import PROTOCOL, PROTOCOL_HEADER, pack, unpack_rows
 from tvg_lightning.parallel import of_all_ranks, rank_and_world_size
 
 log = logging.getLogger(__name__)
 _PART_BYTES = 2**30  # of weights in one file
+_CONNECT_S = 20.0
+_BUSY = 409
+_MOST_CHARACTERS = 500  # of an answer in a message
 
 
 class RemoteVLLM:
     """A server that ``python -m tvg_lightning serve`` runs. The first process of a run gives it model and weights."""
 
     def __init__(self, model: EngineModel, settings: VLLMSettings) -> None:
+        """All processes must call."""
         assert settings.url is not None and settings.weights_folder is not None, "asked for in ``choice``"
         self.settings, self.url = settings, settings.url.rstrip("/")
         self.folder = Path(settings.weights_folder)
         self.weights = ""
+        self.claim = Claim(self.url)
+        fault = ""
         if rank_and_world_size()[0] == 0:
-            files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in model.folder.iterdir()}
-            body = {
-                "files": files,
-                "model_type": model.model_type,
-                "dtype": str(model.dtype).removeprefix("torch."),
-                "suppressed_ids": model.suppressed_ids,
-            }
-            self._post("model", json=body)
+            try:
+                self._begin(model)
+            except ValueError as error:
+                fault = str(error)
+        _raise_in_all(fault)
+
+    def _begin(self, model: EngineModel) -> None:
+        files = {path.name: base64.b64encode(path.read_bytes()).decode() for path in model.folder.iterdir()}
+        body = {
+            "run": self.claim.run,
+            "name": self.claim.name,
+            "files": files,
+            "model_type": model.model_type,
+            "dtype": str(model.dtype).removeprefix("torch."),
+            "suppressed_ids": model.suppressed_ids,
+        }
+        self.claim.keep()
+        answer = self._post("model", json=body)
+        warn_of_version(answer.json()["vllm"], f"on {self.url}")
 
     def load(self, weights: Iterator[tuple[str, Tensor]]) -> None:
         """Write new weights, a part at a time, and have the server read them; all processes must call."""
-        is_first = rank_and_world_size()[0] == 0
-        name = f"weights-{uuid4().hex}"
-        if is_first:
-            self.folder.mkdir(parents=True, exist_ok=True)
-        files = _written(weights, self.folder, name, is_first)
-        said = (name, "")
-        if is_first:
+        name, fault = f"weights-{uuid4().hex}", ""
+        if rank_and_world_size()[0] > 0:
+            for _ in weights:  # only helps to gather
+                pass
+        else:
+            files: list[Path] = []
             try:
-                self._post("weights", json={"weights": name, "files": [str(file.resolve()) for file in files]})
+                _write(weights, self.folder, name, files)
+                paths = [str(file.resolve()) for file in files]
+                self._post("weights", json={"run": self.claim.run, "weights": name, "files": paths})
             except ValueError as error:
-                said = "", str(error)
+                fault = str(error)
             finally:
                 for file in files:
-                    file.unlink(missing_ok=True)
-        self.weights, fault = of_all_ranks(said)[0]
-        if fault:  # told to all processes, which would wait for the first for ever
-            raise ValueError(fault)
+                    with suppress(OSError):  # was not written
+                        file.unlink()
+        _raise_in_all(fault)
+        self.weights = of_all_ranks(name)[0]
 
     def generate(self, asked: Asked) -> list[SampledRow]:
         """The rows in their order, from the weights of the latest ``load``."""
         return unpack_rows(self._post("generate", content=pack(asked, self.weights)).text)
 
     def _post(self, call: str, **body: Any) -> httpx.Response:
-        """One call; tried again where the server cannot be reached, for each may be made twice."""
-        last = ""
-        for attempt in range(self.settings.retries + 1):
-            if attempt:
-                wait_s = min(2.0 ** (attempt - 1), 30.0)
-                log.warning("engine vllm_server: %s; next try in %.0f s", last, wait_s)
+        """One call; tried again where that may help, for each may be made twice."""
+        waits = [min(5.0 * 2**attempt, 60.0) for attempt in range(self.settings.retries)]
+        fault = ""
+        for wait_s in [0.0, *waits]:
+            if fault:
+                log.warning("engine vllm_server: %s; next try in %.0f s", fault, wait_s)
                 time.sleep(wait_s)
-            try:
-                answer = httpx.post(f"{self.url}/{call}", timeout=self.settings.timeout_s, **body)
-            except httpx.TransportError as error:
-                last = f"{self.url} gave no answer to {call} ({type(error).__name__}: {error})"
-                if isinstance(error, httpx.ReadTimeout):
-                    break  # it works still, or hangs: more of the same would not help
-                continue
-            if answer.is_success:
-                return answer
-            last = f"{self.url} could not do {call}: {answer.text.strip() or answer.status_code}"
-            break
+            found = self._try(call, **body)
+            if isinstance(found, httpx.Response):
+                return found
+            fault, may_pass = found
+            if not may_pass:
+                break
         raise ValueError(
-            f"engine vllm_server: {last}. The run stops; start the server again (python -m tvg_lightning serve) and go "
-            "on from the run's last checkpoint with --ckpt_path last"
+            f"engine vllm_server: {fault}. The run stops; mend that or start the server again (python -m tvg_lightning "
+            "serve), and go on from the run's last checkpoint with --ckpt_path last"
         )
 
+    def _try(self, call: str, **body: Any) -> httpx.Response | tuple[str, bool]:
+        """The answer, or what is wrong and whether it may pass."""
+        limit_s = self.settings.timeout_s
+        timeout = httpx.Timeout(limit_s, connect=min(_CONNECT_S, limit_s))
+        try:
+            answer = httpx.post(f"{self.url}/{call}", timeout=timeout, **body)
+        except httpx.ReadTimeout:  # it works still, or hangs: more of the same would not help
+            return f"{self.url} gave no answer to {call} within vllm.timeout_s, {limit_s:g} s", False
+        except httpx.RequestError as error:
+            return f"{self.url} gave no answer to {call} ({type(error).__name__}: {error})", True
+        said = answer.text.strip()[:_MOST_CHARACTERS] or f"status {answer.status_code}"
+        if answer.headers.get(PROTOCOL_HEADER) == PROTOCOL:
+            may_pass = answer.status_code in (_BUSY, 500)
+            return answer if answer.is_success else (f"{self.url} could not do {call}: {said}", may_pass)
+        if answer.status_code >= 500:  # of something in between
+            return f"{self.url} could not do {call}: status {answer.status_code}: {said}", True
+        return (
+            f"{self.url} is no rollout server of this version of the project (status {answer.status_code} for {call}): "
+            "is vllm.url right, and is the server's code the run's?"
+        ), False
 
-def _written(weights: Iterator[tuple[str, Tensor]], folder: Path, name: str, is_first: bool) -> list[Path]:
-    """Files of at most ``_PART_BYTES`` and a tensor more; other processes than the first only help to gather."""
-    files: list[Path] = []
+
+def _raise_in_all(fault: str) -> None:
+    """ValueError in all processes for a fault of the first, for which the others would wait for ever."""
+    if fault := of_all_ranks(fault)[0]:
+        raise ValueError(fault)
+
+
+def _write(weights: Iterator[tuple[str, Tensor]], folder: Path, name: str, files: list[Path]) -> None:
+    """Files of at most ``_PART_BYTES`` and a tensor more, added to ``files``; all weights are taken, come what may.
+
+    ValueError where they cannot be written.
+    """
     part: dict[str, Tensor] = {}
-
-    def flush() -> None:
-        file = folder / f"{name}-{len(files)}.safetensors"
-        save_file(part, file)
-        files.append(file)
-        part.clear()
-
+    fault = ""
     for key, weight in weights:
-        if not is_first:
-            continue
+        if fault:
+            continue  # other processes take part in gathering them
         part[key] = weight.detach().to("cpu", copy=True).contiguous()
         if sum(x.nbytes for x in part.values()) >= _PART_BYTES:
-            flush()
-    if part:
-        flush()
-    return files
+            fault = _flush(part, folder, name, files)
+    fault = fault or (_flush(part, folder, name, files) if part else "")
+    if fault:
+        raise ValueError(fault)
+
+
+def _flush(part: dict[str, Tensor], folder: Path, name: str, files: list[Path]) -> str:
+    """Write a file of the part and empty it; returns what is wrong, or nothing."""
+    file = folder / f"{name}-{len(files)}.safetensors"
+    files.append(file)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(part, file)
+    except (OSError, SafetensorError) as error:
+        return f"engine vllm_server: new weights cannot be written to vllm.weights_folder {folder}: {error}"
+    part.clear()
+    return ""
 
 
 def dtype_of(name: str) -> torch.dtype:

@@ -11,6 +11,8 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.merging import adapted_layers, merged_weight
 
 _MODEL = "model.language_model."
+_HEAD = "lm_head.weight"
+_PADDED_TO = 64  # vLLM's vocabularies are multiples of it
 
 
 def engine_weights(policy: PolicyBackbone) -> Iterator[tuple[str, Tensor]]:
@@ -24,9 +26,14 @@ def engine_weights(policy: PolicyBackbone) -> Iterator[tuple[str, Tensor]]:
         with _whole(layer):
             yield from _weights(layer, f"{_MODEL}layers.{number}.")
     with _whole(policy):  # whatever is in no layer is in the root's group
-        yield from _weights(language_model.embed_tokens, f"{_MODEL}embed_tokens.")
         yield from _weights(language_model.norm, f"{_MODEL}norm.")
-        yield "lm_head.weight", policy.head.detach()
+        for name, weight in (
+            (f"{_MODEL}embed_tokens.weight", language_model.embed_tokens.weight),
+            (_HEAD, policy.head),
+        ):
+            # vLLM pads the vocabulary, and reads what it pads when it has all weights: this group is shards by then
+            is_read_later = isinstance(policy, FSDPModule) and len(weight) % _PADDED_TO
+            yield name, weight.detach().clone() if is_read_later else weight.detach()
 
 
 @contextmanager

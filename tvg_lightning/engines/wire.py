@@ -11,6 +11,8 @@ from torch import Tensor
 from tvg_lightning.engines.asking import Asked, AskedPrompt, AskedRow, SampledRow
 from tvg_lightning.policy.settings import GenerationSettings
 
+PROTOCOL_HEADER, PROTOCOL = "X-TVG-Lightning", "2"  # in every answer of a server; another number: other calls
+
 
 def pack(asked: Asked, weights: str) -> bytes:
     """A question, and the name of the weights that it is to be answered from."""
@@ -42,7 +44,7 @@ def unpack(body: bytes) -> tuple[Asked, str]:
         )
         for number in range(head["num_prompts"])
     ]
-    rows = [AskedRow(row["prompt"], tuple(row["prefix"]), row["seed"]) for row in head["rows"]]
+    rows = [AskedRow(**{**row, "prefix": tuple(row["prefix"])}) for row in head["rows"]]
     generation = GenerationSettings(**{**head["generation"], "stop": tuple(head["generation"]["stop"])})
     return Asked(prompts, rows, generation, head["end_id"]), head["weights"]
 

@@ -20,7 +20,7 @@ from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
 from tvg_lightning.datamodule import TVGDataModule
-from tvg_lightning.engines.choice import engine_of, release
+from tvg_lightning.engines.choice import check_beginnings, engine_of, release
 from tvg_lightning.engines.settings import EngineName, VLLMSettings
 from tvg_lightning.modules.evaluation import (
     DIAGNOSTIC,
@@ -73,6 +73,7 @@ class GroundingModule(L.LightningModule):
         self.engine = engine_of(engine, vllm)  # generates the completions
         if evaluation.empty_thought:
             check_engine(self.engine, "evaluation.empty_thought")
+            check_beginnings(self.engine, evaluation.presence_penalty)
         self.policy_settings, self.form, self.evaluation, self.seed_value = policy, form, evaluation, seed
         self._merged: dict[str, frozenset[str]] = {}  # questions of each split that count as one with a later one
         self.metrics = nn.ModuleDict()  # one SplitMetrics for each evaluated split
@@ -172,6 +173,8 @@ class GroundingModule(L.LightningModule):
         self.phases.start(self.device)
         step = self.take_step(batch)
         self.last_step, self.last_asked = step, [item.sample.sample_id for item in step.items or batch]
+        if step.fault is not None:  # callbacks keep the traces of ``last_step``
+            raise ValueError(step.fault)
         metrics = {f"train/{name}": value for name, value in mean_over_ranks(step.metrics).items()}
         self.log("train/loss", step.loss.detach(), prog_bar=True, batch_size=len(batch), sync_dist=True)
         if "train/reward" in metrics:

@@ -18,7 +18,7 @@ from tvg_lightning.losses.grpo import grpo_loss, loss_count
 from tvg_lightning.modules.evaluation_settings import EvaluationSettings
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.grpo_settings import GRPOSettings
-from tvg_lightning.modules.importance_correction import check_difference, importance_metrics
+from tvg_lightning.modules.importance_correction import fault_of, importance_metrics
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings
 from tvg_lightning.modules.phases import Phases
 from tvg_lightning.modules.rollout_report import (
@@ -27,6 +27,7 @@ from tvg_lightning.modules.rollout_report import (
     rollout_flops,
     rollout_metrics,
     rollout_traces,
+    with_differences,
 )
 from tvg_lightning.modules.rollouts import (
     Minibatch,
@@ -90,17 +91,18 @@ class GRPOObjective:
             self.rollout, fresh = self._roll_out(policy, items, context, training_set, phases)
         phases.enter("loss")
         step = grpo_update(policy, self.rollout.next_minibatch(), self.settings, context.world_size)
+        traces = with_differences(fresh.traces, self.rollout)
         if self.rollout.is_used_up(self.settings.num_iterations):
             self.rollout = None
         metrics = {**fresh.metrics, **step.metrics}
-        if self.settings.importance_correction is not None:
-            check_difference(metrics, self.settings.importance_correction, context.step)
+        correction = self.settings.importance_correction
         return replace(
             step,
             metrics=metrics,
-            traces=fresh.traces,
+            traces=traces,
             items=fresh.items,
             flops=fresh.flops + step.flops,
+            fault=None if correction is None else fault_of(metrics, correction, context.step),
         )
 
     def _roll_out(
@@ -176,6 +178,7 @@ def grpo_update(policy: PolicyBackbone, part: Minibatch, settings: GRPOSettings,
     if gap_BGC is not None and correction is not None:
         weight_NT, _ = correction.weights(gap_BGC)
         if part.logp_old_BGC is None:  # else they are told where the rollout is made
+            part.gap_BGC = gap_BGC
             metrics |= importance_metrics([gap_BGC], correction)
     if part.is_warm_B is not None:  # a ratio of 1 gives the gradient of -log p * A, and nothing is clipped
         is_warm_B11 = torch.tensor(part.is_warm_B, device=mask_BGC.device)[:, None, None]

@@ -90,14 +90,16 @@ def _of_sampled(gap_BGC: Tensor, settings: ImportanceCorrectionSettings) -> Tens
     return torch.stack([row[is_sampled_NC].float() for row in rows])
 
 
-def check_difference(metrics: Mapping[str, float], settings: ImportanceCorrectionSettings, step: int) -> None:
-    """ValueError where ``logp_difference`` of a rollout is past the bound; it is the same number in all processes."""
+def fault_of(metrics: Mapping[str, float], settings: ImportanceCorrectionSettings, step: int) -> str | None:
+    """The reason to end the run: ``logp_difference``, the same in all processes, is past the bound; None if not."""
     found, bound = metrics.get("logp_difference"), settings.max_difference
     if found is None or bound is None or found <= bound:
-        return
-    raise ValueError(
+        return None
+    return (
         f"step {step}: the engine's log-probabilities differ from the loss's by {found:.3g} nats on average over the "
         f"rollout's tokens, and grpo.importance_correction.max_difference is {bound:g}. Likely causes: stale weights "
         "in the engine (of an earlier step, or of another checkpoint), another precision, or another version of the "
-        "model's code, with other prompts, frames or temperature. Mend the engine, or raise the bound (null: none)"
+        "model's code, with other prompts, frames or temperature. The difference of each completion is in the run's "
+        f"traces, as logp_difference: python -m tvg_lightning traces RUN --first_step {step} --json. Mend the engine, "
+        "or raise the bound (null: none)"
     )

@@ -5,6 +5,7 @@ Shape suffixes: B prompts, G completions of each.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 
@@ -17,6 +18,8 @@ from tvg_lightning.schema import AnswerFormat, Task
 from tvg_lightning.span_sets import answer_iou
 from tvg_lightning.timestrings import names_time
 from tvg_lightning.traces import Trace
+
+_MOST_NATS = 1e6  # a file of traces holds no infinite number
 
 
 def rollout_metrics(sampled: Sampled) -> dict[str, float]:
@@ -115,6 +118,23 @@ def rollout_traces(sampled: Sampled, learned: Learned, context: StepContext, for
         for group, advantages in given
         for number in range(len(group.completions))
     ]
+
+
+def with_differences(traces: Sequence[Trace], rollout: Rollout) -> list[Trace]:
+    """The traces with the ``logp_difference`` of their completions, where another engine sampled and the loss has told.
+
+    It is the mean absolute difference (nats) over the tokens that the engine sampled; 1e6 stands for more than that,
+    such as that of a token which one of the two holds to be impossible.
+    """
+    found: dict[tuple[int, int], float] = {}
+    for part in rollout.minibatches if traces else ():
+        if part.gap_BGC is None or part.numbers is None:
+            continue
+        difference_BG = part.gap_BGC.abs().nanmean(dim=2).clamp(max=_MOST_NATS).tolist()
+        for item, numbers, differences in zip(part.items, part.numbers, difference_BG, strict=True):
+            found |= {(item.position, number): one for number, one in zip(numbers, differences, strict=True)}
+    told = {key: one for key, one in found.items() if not math.isnan(one)}
+    return [replace(trace, logp_difference=told.get((trace.group, trace.rollout))) for trace in traces]
 
 
 def mean_ious(sampled: Sampled) -> dict[str, float]:

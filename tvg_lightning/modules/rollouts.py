@@ -96,6 +96,8 @@ class Minibatch:
     logp_ref_BGC: Tensor | None = None  # None: no KL
     is_warm_B: list[bool] | None = None  # completions began with captions: no ratio and no clipping; None: nowhere
     logp_sampled_BGC: Tensor | None = None  # of another engine, NaN where it did not sample; None: the policy itself
+    numbers: list[Sequence[int]] | None = None  # of the rows in ``Group.rows``; None in a rollout that is gone on with
+    gap_BGC: Tensor | None = None  # ``gap_to_engine``, once it is known
 
     def gap_to_engine(self, logp_old_BGC: Tensor) -> Tensor | None:
         """The policy's log-probs before any update less the engine's, NaN where it did not sample; None without any."""
@@ -116,9 +118,7 @@ class Rollout:
     @property
     def gaps_to_engine(self) -> list[Tensor]:
         """``gap_to_engine`` of the minibatches; [] where the engine is the policy, or their loss is to tell it."""
-        olds = [(part, part.logp_old_BGC) for part in self.minibatches]
-        gaps = [part.gap_to_engine(old_BGC) for part, old_BGC in olds if old_BGC is not None]
-        return [gap_BGC for gap_BGC in gaps if gap_BGC is not None]
+        return [part.gap_BGC for part in self.minibatches if part.gap_BGC is not None]
 
     def next_minibatch(self) -> Minibatch:
         """Minibatches in their order, over and over."""
@@ -311,6 +311,7 @@ def prepare(
             [[truncated for _, truncated in group] for group in rows],
             learned.advantage_BR[i : i + size],
             is_warm_B=None if settings.warm_start is None else [group.prefixes is not None for group in chunk],
+            numbers=learned.rows[i : i + size],
         )
         if sampled_elsewhere:
             part.logp_sampled_BGC = _logp_sampled(chunk, learned.rows[i : i + size], policy.device)
@@ -318,6 +319,7 @@ def prepare(
             temperature = settings.generation.temperature
             if not is_on_policy:
                 part.logp_old_BGC = policy.logp(part.prompts, part.ids, part.features, temperature)[0]
+                part.gap_BGC = part.gap_to_engine(part.logp_old_BGC)
             if settings.beta > 0:
                 assert reference is not None, "beta > 0 needs the reference's weights"
                 with policy.using(reference):

@@ -52,7 +52,8 @@ class StepContext:
 class StepResult:
     """The loss to minimise, the metrics to log, a trace of every completion just sampled, and its items.
 
-    flops: what the step needs at least, backward pass included; num_tokens: completion tokens learned from.
+    flops: what the step needs at least, backward pass included; num_tokens: completion tokens learned from;
+    fault: why the run must end, once what the step sampled is kept.
     """
 
     loss: Tensor
@@ -61,3 +62,4 @@ class StepResult:
     items: list[Item] = field(default_factory=list)
     flops: float = 0.0
     num_tokens: int = 0
+    fault: str | None = None

@@ -69,7 +69,7 @@ class PolicyBackbone(nn.Module):
         without_token = range(len(self.tokenizer), self.text_config.vocab_size)
         suppressed = torch.tensor([*vision_ids, *without_token], device="cpu")
         self.register_buffer("suppressed_ids", suppressed, persistent=False)
-        self._num_changes = 0
+        self._num_changes = self._change = 0  # of all times, and the one that made the weights what they are
         self.register_load_state_dict_post_hook(lambda *_: self.note_change())
         self.train()  # checkpoints come in evaluation mode
 
@@ -286,13 +286,15 @@ class PolicyBackbone(nn.Module):
     def weights_state(self) -> tuple[int, int]:
         """Differs from any earlier one as soon as a weight has changed; a copy of the weights is kept as long as not.
 
-        An optimizer that writes past autograd's counts, as those of bitsandbytes do, must ``note_change``.
+        An optimizer that writes past autograd's counts, as those of bitsandbytes do, must ``note_change``. After
+        ``using`` other weights for a while it is what it was before.
         """
-        return self._num_changes, sum(p._version for p in self.parameters() if p.requires_grad)
+        return self._change, sum(p._version for p in self.parameters() if p.requires_grad)
 
     def note_change(self) -> None:
         """Say that weights have changed or are about to."""
         self._num_changes += 1
+        self._change = self._num_changes
 
     def trainable_weights(self) -> Weights:
         """A copy of every weight that is trained."""
@@ -313,11 +315,16 @@ class PolicyBackbone(nn.Module):
         Its weights and ours change places, tensor by tensor, and change back, unseen by autograd: a graph that was
         built before finds its weights as they were.
         """
+        ours = self._change
         self._exchange(weights)
+        theirs = self._change
         try:
             yield
         finally:
+            is_unchanged = self._change == theirs
             self._exchange(weights)
+            if is_unchanged:
+                self._change = ours
 
     @torch.no_grad()
     def _exchange(self, weights: Weights) -> None:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from importlib.util import find_spec
+from threading import Thread
 
 import torch
 
@@ -43,10 +44,14 @@ def main(
         memory=memory, cache_gib=cache_gib, max_length=max_length, max_rows=max_rows, sleeps=False, eager=eager
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    with http_server(RolloutServer(settings, device), host, port) as server:
+    rollouts = RolloutServer(settings, device)
+    with http_server(rollouts, host, port) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
         sys.stdout.write(f"serving rollouts on http://{host}:{server.server_address[1]}\n")
         sys.stdout.flush()
         try:
-            server.serve_forever()
+            rollouts.work()
         except KeyboardInterrupt:
             log.info("ended")
+        finally:
+            server.shutdown()
