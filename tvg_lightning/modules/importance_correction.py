@@ -23,11 +23,14 @@ class ImportanceCorrectionSettings:
     multiplied by ``losses.importance.importance_weights`` of that difference; the KL's is not. Completions of the
     built-in engine are the policy's own and need none.
 
-    mode, cap, floor: what is weighed, and the bounds of the weights; null for no bound. An engine without a difference
-    has weights of 1, which the bounds must let through.
-    max_difference: nats by which the two may differ on average over a rollout's tokens, of all processes; null for
-    any. Past it the run stops: the loss's first pass tells the difference of every rollout at no cost, so every
-    rollout is checked. Precision makes it some hundredths, weights of another step or checkpoint much more.
+    Args:
+        mode: one weight for each token, or one for the whole sequence; truncate keeps it within floor and cap, mask
+            makes it 0 outside of them.
+        cap: upper bound of the weights, at least 1, which is the weight where nothing differs; null: no bound.
+        floor: lower bound of the weights, from 0 to 1 (default: no bound).
+        max_difference: nats by which the log-probs may differ on average over a rollout's tokens, of all processes;
+            past it the run stops; null: any. The loss's first pass tells the difference at no cost, so every rollout
+            is checked. Precision makes it some hundredths, weights of another step or checkpoint much more.
     """
 
     mode: ImportanceMode = "sequence_mask"
