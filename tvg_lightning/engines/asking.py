@@ -4,14 +4,14 @@ The engine gets our prompt tokens, our position ids and the features of our visi
 computed in two ways. Shape suffixes: L tokens of a prompt, V video tokens of it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tvg_lightning.policy.backbone import PolicyBackbone
-from tvg_lightning.policy.generation import Prefixes
+from tvg_lightning.policy.generation import Prefixes, stops
 from tvg_lightning.policy.rows import EncodedPrompt
 from tvg_lightning.policy.settings import GenerationSettings
 
@@ -113,11 +113,6 @@ def check_penalty(presence_penalty: float) -> None:
             f"presence_penalty {presence_penalty:g}: on vLLM it does not reach the given beginning of a completion "
             "(evaluation.empty_thought): set it to 0, or take engine builtin"
         )
-
-
-def stops(text_of: Callable[[Sequence[int]], str], ids: Sequence[int], strings: Sequence[str]) -> bool:
-    """True where the newest token completes one of the strings. A token is at least one byte, so few of them tell."""
-    return any(string in text_of(ids[-len(string.encode()) :]) for string in strings)
 
 
 def positions_of(prompt: AskedPrompt, length: int) -> Tensor:

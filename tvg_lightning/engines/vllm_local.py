@@ -12,9 +12,10 @@ import torch
 from lightning.pytorch.utilities.seed import isolate_rng
 from torch import Tensor
 
-from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of, stops
+from tvg_lightning.engines.asking import Asked, AskedRow, SampledRow, positions_of
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.policy.families.known import family_of
+from tvg_lightning.policy.generation import stops
 
 log = logging.getLogger(__name__)
 TESTED_VLLM = "0.32"

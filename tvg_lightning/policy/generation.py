@@ -3,7 +3,7 @@
 Shape suffixes: B prompts, R = B * G rows (those of one prompt stand together), N tokens of all prompts.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -125,7 +125,7 @@ def _generate(
                 continue
             ids[row].append(token)
             logps[row].append(logp)
-            ended[row] = token == policy.end_id or _stops(policy, ids[row], generation.stop)
+            ended[row] = token == policy.end_id or stops(policy.ids_to_text, ids[row], generation.stop)
         if t == generation.max_new_tokens - 1 or all(ended):
             break
         _decode_step(state, token_R, [not ended[row] for row in state.rows])
@@ -135,9 +135,9 @@ def _generate(
     ]
 
 
-def _stops(policy: PolicyBackbone, ids: Sequence[int], stop: Sequence[str]) -> bool:
+def stops(text_of: Callable[[Sequence[int]], str], ids: Sequence[int], strings: Sequence[str]) -> bool:
     """True where the newest token completes one of the strings. A token is at least one byte, so few of them tell."""
-    return any(string in policy.ids_to_text(ids[-len(string.encode()) :]) for string in stop)
+    return any(string in text_of(ids[-len(string.encode()) :]) for string in strings)
 
 
 def _prefill(
