@@ -119,10 +119,11 @@ def loading(fn: TrainerFn, objective: dict[str, Any] | None) -> StagedModule:
     """A GRPO stage with a KL, after a checkpoint of a stage of its name was given to it."""
     kept = StageSettings("refine", grpo=GRPOSettings(beta=0.1), reward=RewardWeights(format=1.0), steps=1)
     module = StagedModule(PolicySettings(), [kept])
+    module.configure_model()
     module._trainer = SimpleNamespace(state=SimpleNamespace(fn=fn))  # type: ignore[assignment]
     saved = {"name": "refine", "index": 0, "is_done": False, "is_at_last_batch": False, "objective": objective}
-    checkpoint = {"policy": asdict(module.policy_settings), "module": "StagedModule", "stage": saved}
-    module.on_load_checkpoint(checkpoint)
+    about = {"policy": asdict(module.policy_settings), "module": "StagedModule", "optimizer_states": []}
+    module.on_load_checkpoint({**about, "stage": saved})
     return module
 
 
