@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from callbacks.processes import rank_files
@@ -98,7 +99,8 @@ class AnchorTrace(Callback):
         self._close()
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._resumed_at = checkpoint["batches_done"]
+        if trainer.state.fn == TrainerFn.FITTING:  # an evaluation goes on with nothing
+            self._resumed_at = checkpoint["batches_done"]
 
     # ---- files
 

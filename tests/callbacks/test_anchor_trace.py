@@ -7,23 +7,30 @@ from typing import Any, cast
 
 import lightning as L
 import pytest
+from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 
 from callbacks.anchor_trace import AnchorTrace, each_kind_first
 from tests.builders import GOOD_TRACE, write_traces
 from tvg_lightning.traces import read_traces
 
+FIT, TEST = TrainerFn.FITTING, TrainerFn.TESTING
 
-@pytest.mark.parametrize(("resumed_at", "steps"), [(None, []), (3, [0, 1, 2])])
-def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, steps: list[int]) -> None:
-    """Four processes wrote; now there are two, and the first also drops what the third and fourth wrote too late."""
+
+@pytest.mark.parametrize(("resumed_at", "fn", "steps"), [(None, FIT, []), (3, FIT, [0, 1, 2]), (3, TEST, [])])
+def test_processes_that_are_no_more(tmp_path: Path, resumed_at: int | None, fn: TrainerFn, steps: list[int]) -> None:
+    """Four processes wrote; now there are two, and the first also drops what the third and fourth wrote too late.
+
+    A checkpoint that was tested before is not what a fit goes on from.
+    """
     for rank in range(4):
         write_traces(tmp_path / f"explore-rank{rank}.jsonl", [replace(GOOD_TRACE, step=step) for step in range(5)])
     (tmp_path / "x-ranking.jsonl").write_text("not of this project", encoding="utf-8")
     for rank in range(2):
         callback = AnchorTrace(str(tmp_path))
         if resumed_at is not None:
-            callback.on_load_checkpoint(cast(Any, None), cast(Any, None), {"batches_done": resumed_at})
+            loading = SimpleNamespace(state=SimpleNamespace(fn=fn))
+            callback.on_load_checkpoint(cast(Any, loading), cast(Any, None), {"batches_done": resumed_at})
         trainer = SimpleNamespace(fast_dev_run=False, global_rank=rank, world_size=2, is_global_zero=rank == 0)
         callback.on_train_start(cast(L.Trainer, trainer), cast(Any, None))
     for rank in range(4):
