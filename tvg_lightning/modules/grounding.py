@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tvg_lightning.data.batches import settle
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
@@ -272,9 +273,8 @@ class GroundingModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["batches_done"] = self._progress.total.processed  # traces of later batches are of steps not taken
-        if self.is_mid_step:  # its batch is taken again
-            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ()):
-                loader["given"] -= 1
+        for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ()):
+            settle(loader, self.is_mid_step, is_over=self._progress.is_last_batch)
         if self.policy_settings.tuning != "full":
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
