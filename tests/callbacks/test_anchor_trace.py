@@ -7,11 +7,15 @@ from typing import Any, cast
 
 import lightning as L
 import pytest
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from matplotlib.figure import Figure
 
 from callbacks.anchor_trace import AnchorTrace, each_kind_first
 from tests.builders import GOOD_TRACE, write_traces
+from tvg_lightning.modules.sft import SFTModule
+from tvg_lightning.modules.step import StepResult
+from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.traces import read_traces
 
 FIT, TEST = TrainerFn.FITTING, TrainerFn.TESTING
@@ -46,6 +50,19 @@ def test_pictures_show_every_kind_of_question_first() -> None:
     ]
     assert [cast(Any, one).place for one in each_kind_first(evaluated)] == [0, 2, 4, 1, 3, 5]
     assert each_kind_first([]) == []
+
+
+def test_pictures_of_rollouts_that_last_for_several_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Due at steps 0, 4, 8 and 12; there is a rollout at every third step, and the next one has the picture."""
+    drawn: list[int] = []
+    monkeypatch.setattr(AnchorTrace, "_draw_trace", lambda self, trainer, trace, items: drawn.append(trace.step))
+    callback, module = AnchorTrace(picture_every=4), SFTModule(PolicySettings())
+    trainer = cast(L.Trainer, SimpleNamespace(fast_dev_run=True, is_global_zero=True))
+    for step in range(13):
+        traces = [] if step % 3 else [replace(GOOD_TRACE, step=step)]
+        module.last_step = StepResult(torch.zeros(()), {}, traces)
+        callback.on_train_batch_end(trainer, module, None, [], step)
+    assert drawn == [0, 6, 9, 12]
 
 
 def test_a_picture_names_every_reward(monkeypatch: pytest.MonkeyPatch) -> None:
