@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.types import STEP_OUTPUT
 
 from callbacks.processes import rank_files
@@ -23,9 +24,9 @@ from tvg_lightning.traces import Trace, TraceWriter
 class AnchorTrace(Callback):
     """Every rollout's text, anchors, IoUs and reward parts to ``<run>/traces/<stage>-rank<r>.jsonl``.
 
-    Every ``picture_every`` steps the best completion of a group, and at every evaluation ``num_pictures`` answers of
-    each split, of as many kinds of questions as there are, are drawn on their videos' time lines. A run that resumes
-    drops the traces of the steps that it takes again.
+    Every ``picture_every`` steps, or at the rollout after that, its best completion is drawn on the video's time line,
+    and at every evaluation ``num_pictures`` answers of each split, of as many kinds of questions as there are. A run
+    that resumes drops the traces of the steps that it takes again.
 
     Args:
         folder: a folder for the traces (default: traces in the run's folder).
@@ -40,6 +41,7 @@ class AnchorTrace(Callback):
         self._writers: dict[str, TraceWriter] = {}
         self._written: StepResult | None = None  # the step whose traces are on disk
         self._resumed_at: int | None = None
+        self._is_picture_due = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """A fresh run must not add to an older one's traces; a resumed one goes on from its checkpoint.
@@ -63,12 +65,11 @@ class AnchorTrace(Callback):
         batch_idx: int,
     ) -> None:
         assert isinstance(pl_module, GroundingModule) and pl_module.last_step is not None
-        traces = self._write(trainer, pl_module.last_step)
-        if not traces:
-            return
-        if batch_idx % self.picture_every == 0 and trainer.is_global_zero:
-            grounded = [t for t in traces if t.task == Task.TVG]
-            if grounded:
+        self._is_picture_due |= batch_idx % self.picture_every == 0
+        grounded = [t for t in self._write(trainer, pl_module.last_step) if t.task == Task.TVG]
+        if grounded and self._is_picture_due:
+            self._is_picture_due = False
+            if trainer.is_global_zero:
                 self._draw_trace(trainer, max(grounded, key=lambda t: t.reward), pl_module.last_step.items)
 
     def on_validation_batch_end(
@@ -98,7 +99,8 @@ class AnchorTrace(Callback):
         self._close()
 
     def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-        self._resumed_at = checkpoint["batches_done"]
+        if trainer.state.fn == TrainerFn.FITTING:  # an evaluation goes on with nothing
+            self._resumed_at = checkpoint["batches_done"]
 
     # ---- files
 

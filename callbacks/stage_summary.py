@@ -64,12 +64,14 @@ class StageSummary(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Add a row with the latest evaluation of the epoch, where there was one."""
         assert isinstance(pl_module, GroundingModule)
+        now_s = time.monotonic()
         if self._is_evaluated:
             name = pl_module.stage.name if isinstance(pl_module, StagedModule) else f"epoch {trainer.current_epoch + 1}"
-            seconds = self._seconds_before + time.monotonic() - self._stage_began
+            seconds = self._seconds_before + now_s - self._stage_began
             self.rows.append(self._row(name, pl_module, trainer.global_step - self._steps_before, seconds))
             self._write(trainer)
-        self._steps_before, self._seconds_before, self._is_evaluated = trainer.global_step, 0.0, False
+        self._steps_before, self._is_evaluated = trainer.global_step, False
+        self._seconds_before, self._stage_began = 0.0, now_s  # for checkpoints of this moment
 
     def on_fit_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Print the table and draw it; the weights are saved by now, whatever happens here."""

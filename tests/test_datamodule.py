@@ -234,6 +234,7 @@ def test_targets_are_the_texts_of_the_traces(folder: Path) -> None:
     [
         ([], "there is nothing to learn from"),
         ([replace(TRACE, sample_id="z")], r'sample "z" is not in .*train\.jsonl'),
+        ([replace(TRACE, task=Task.VERB_COMPLETION)], r'the text about sample "b" answers verb_completion'),
     ],
 )
 def test_targets_that_do_not_fit(folder: Path, traces: list[Trace], words: str) -> None:

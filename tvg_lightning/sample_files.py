@@ -8,7 +8,7 @@ from torch import nn
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
 from tvg_lightning.data.items import Target, TargetQuestions
-from tvg_lightning.schema import Sample
+from tvg_lightning.schema import Sample, Task
 from tvg_lightning.traces import read_traces
 
 _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
@@ -68,12 +68,17 @@ class SampleFiles:
         return self[split.annotations][: split.limit]
 
     def targets(self, path: Path, train: str) -> TargetQuestions:
-        """The texts of a file of traces, each with its sample of the file ``train``."""
+        """The texts of a file of grounding traces, each with its sample of the file ``train``."""
         by_id = {sample.sample_id: sample for sample in self[train]}
         targets = []
         for trace in read_traces(path):
             if trace.sample_id not in by_id:
                 raise ValueError(f'{path}: sample "{trace.sample_id}" is not in {train}')
+            if trace.task != Task.TVG:
+                raise ValueError(
+                    f'{path}: the text about sample "{trace.sample_id}" answers {trace.task}, and SFT asks for '
+                    "grounding: take a file that `python -m tvg_lightning harvest` made of these traces"
+                )
             targets.append(Target(by_id[trace.sample_id], trace.text))
         if not targets:
             raise ValueError(f"{path}: there is nothing to learn from; harvest with a milder rule or for longer")

@@ -2,7 +2,9 @@
 
 import json
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -67,6 +69,16 @@ def test_rows_and_times_go_on_after_an_interruption() -> None:
     before = StageSummary()
     before.load_state_dict({"rows": [{"stage": "base"}], "seconds": 12.0, "steps_before": 7})
     assert before.state_dict() == {"rows": [{"stage": "base"}], "seconds": 12.0, "steps_before": 7}
+
+
+def test_the_time_of_a_stage_that_is_over_is_not_the_next_ones(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint of the end of a stage, from which the next one begins; the clock is 10 s on at every look."""
+    clock_s = count(100.0, 10.0)
+    monkeypatch.setattr("callbacks.stage_summary.time", SimpleNamespace(monotonic=lambda: next(clock_s)))
+    summary = StageSummary()
+    run([STAGE], [StageSwitch(), summary])
+    assert summary.rows[1]["seconds"] == 10.0
+    assert summary.state_dict()["seconds"] == 10.0, "since the end of the stage"
 
 
 def test_a_checkpoint_of_before_the_names_changed_is_refused() -> None:

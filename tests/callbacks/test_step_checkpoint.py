@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
 from callbacks.stage_switch import StageSwitch
 from callbacks.step_checkpoint import StepCheckpoint
@@ -35,6 +36,17 @@ def test_never_between_batches_that_are_added_up(run: Run) -> None:
     assert len(done.module.taken) == 10 and done.saved == [2, 4, 5]
     last = torch.load(done.folder / "checkpoints" / "last.ckpt", weights_only=False)
     assert (last["global_step"], last["batches_done"]) == (4, 8)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory")
+def test_weights_alone_can_be_saved_but_not_gone_on_from(run: Run, tmp_path: Path) -> None:
+    """By Lightning's own callback; a run that goes on needs the optimizer, too."""
+    alone = ModelCheckpoint(tmp_path / "alone", filename="weights", save_weights_only=True)
+    run([STAGE], [StageSwitch(), alone])
+    saved = torch.load(tmp_path / "alone" / "weights.ckpt", weights_only=False)
+    assert "optimizer_states" not in saved and saved["state_dict"]["policy.weight"] != 0
+    with pytest.raises(ValueError, match=r"the checkpoint holds weights alone .*save_weights_only"):
+        run([STAGE], [StageSwitch()], ckpt_path=tmp_path / "alone" / "weights.ckpt")
 
 
 def test_its_folder_can_be_chosen(run: Run, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from tvg_lightning.data.batches import (
     Sharding,
     TrainingLoader,
     batches_in_epoch,
+    settle,
 )
 from tvg_lightning.data.items import Draw
 
@@ -199,6 +200,11 @@ class Collector(L.LightningModule):
     def configure_optimizers(self) -> torch.optim.Optimizer:
         return torch.optim.SGD(self.parameters(), lr=0.0)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        (state,) = checkpoint["loops"]["fit_loop"]["state_dict"]["combined_loader"]
+        is_over = self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+        settle(state, is_mid_step=False, is_over=is_over)
+
 
 class StopAt(L.Callback):
     """Saves and stops after a batch, as an interrupted run with a step checkpoint would."""
@@ -212,9 +218,10 @@ class StopAt(L.Callback):
             trainer.should_stop = True
 
 
-def fit(callbacks: list[L.Callback], path: Path | None = None) -> list[tuple[int, list[int]]]:
+def fit(callbacks: list[L.Callback], path: Path | None = None, limit: int | None = None) -> list[tuple[int, list[int]]]:
     trainer = L.Trainer(
         max_epochs=2,
+        limit_train_batches=limit,
         accelerator="cpu",
         logger=False,
         enable_checkpointing=False,
@@ -236,6 +243,22 @@ def test_lightning_goes_on_from_epoch_to_epoch_and_from_a_checkpoint(tmp_path: P
         path = tmp_path / f"{step}.ckpt"
         fit([StopAt(step, path)])
         assert fit([], path) == whole[step:]
+
+
+def test_an_epoch_that_the_trainer_limits_is_over(tmp_path: Path) -> None:
+    """The next one has as many batches as without an interruption, not the one that the limit left over."""
+    whole = fit([], limit=2)
+    assert whole == [(0, [0, 1]), (0, [2, 3]), (1, [4, 5]), (1, [6, 7])]
+    for step in (1, 2, 3):
+        path = tmp_path / f"{step}.ckpt"
+        fit([StopAt(step, path)], limit=2)
+        assert fit([], path, limit=2) == whole[step:]
+
+
+def test_a_batch_whose_step_has_not_ended_is_given_again() -> None:
+    state = {"begun": 3, "given": 5}
+    settle(state, is_mid_step=True, is_over=True)  # Lightning's word on the last batch, before its step
+    assert state == {"begun": 3, "given": 4}
 
 
 # ---- evaluation

@@ -242,6 +242,13 @@ def test_a_video_shares_its_tokens_among_its_frames(write_video: WriteVideo) -> 
     assert len(clip.frames) == 40 and clip.frames.shape[1:3] == (64, 96)  # as many tokens, of other pixels
 
 
+def test_a_frame_that_is_shown_twice_has_its_share_of_the_tokens(write_video: WriteVideo) -> None:
+    """Of three frames the last makes two pairs, which have 10 tokens each of 20; a third each would be 13, and 26."""
+    clip = read_clip(write_video("slow.mp4", [0.0, 1.0, 2.0], size=(640, 480)), FrameSettings(total_tokens=20), side=28)
+    assert len(clip.frames) == 4 and torch.equal(clip.frames[2], clip.frames[3])
+    assert clip.frames.shape[1:3] == (56, 84)  # 2 x 3 tokens
+
+
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv"])
 def test_the_decoder_does_not_change_the_frames(name: str, write_video: WriteVideo) -> None:
     path = write_video(name, [k / 25 for k in range(100)], "libx264", {"bf": "3"})

@@ -62,6 +62,12 @@ def test_checkpoints_of_adapters_may_lack_the_base() -> None:
     assert not SFTModule(PolicySettings(tuning="lora")).strict_loading
 
 
+def test_a_checkpoint_of_another_project_is_refused() -> None:
+    module = SFTModule(PolicySettings())
+    with pytest.raises(ValueError, match="the checkpoint is of no training run of this project"):
+        module.on_load_checkpoint({"state_dict": {}, "epoch": 3})
+
+
 @pytest.fixture
 def logged(monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """What a module logs."""

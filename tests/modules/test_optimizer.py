@@ -7,6 +7,7 @@ import torch
 from tvg_lightning.modules.optimizer import make_optimizer, parameter_groups, state_by_name, state_by_number
 from tvg_lightning.modules.optimizer_settings import OptimizerSettings, PartSettings
 from tvg_lightning.policy.backbone import PolicyBackbone
+from tvg_lightning.policy.loading import PACKAGED
 from tvg_lightning.policy.settings import PolicySettings
 
 OWN = OptimizerSettings(lr=1e-3, weight_decay=0.1, merger=PartSettings(lr=2e-3), vision_tower=PartSettings(1e-4, 0.0))
@@ -28,6 +29,17 @@ def test_three_parts_with_their_own_rates(policy: PolicyBackbone) -> None:
     assert all(".visual." in name and ".merger." not in name for name in found[2])
     trained = {name for name, p in policy.named_parameters() if p.requires_grad}
     assert sum(map(len, found)) == len(trained) and set.union(*found) == trained
+
+
+@pytest.mark.parametrize("checkpoint", PACKAGED)
+def test_the_mergers_of_the_family_are_one_part(checkpoint: str) -> None:
+    """Those of deepstack, too: ``train_merger`` trains them, so ``optimizer.merger`` is about them."""
+    policy = PolicyBackbone(PolicySettings(checkpoint, train_vision_tower=True, train_merger=True))
+    (_, mergers, tower), visual = parameter_groups(policy, OWN), policy.model.model.visual
+    assert (mergers["name"], tower["name"]) == ("merger", "vision_tower")
+    expected = [parameter for merger in policy.family.mergers(visual) for parameter in merger.parameters()]
+    assert {id(parameter) for parameter in mergers["params"]} == {id(parameter) for parameter in expected}
+    assert len(tower["params"]) == len(list(visual.parameters())) - len(expected) > 0
 
 
 def test_a_part_that_is_not_trained_has_no_group() -> None:

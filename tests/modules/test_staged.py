@@ -1,22 +1,29 @@
 """Several stages on one policy: what each starts from, what it is measured against, and the run of all."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.trainer.states import TrainerFn
 
 import train
+from tests.builders import GOOD_TRACE, write_traces
 from tests.doubles import losses
 from tests.families import OTHERS_SLOW
 from tests.runs import grpo, stage, write_config
+from tvg_lightning.datamodule import TVGDataModule
+from tvg_lightning.modules import staged
 from tvg_lightning.modules.grpo_settings import GRPOSettings
 from tvg_lightning.modules.settings import StageSettings
 from tvg_lightning.modules.staged import StagedModule
 from tvg_lightning.modules.step import StepContext
 from tvg_lightning.policy.settings import PolicySettings
 from tvg_lightning.rewards.weights import RewardWeights
+from tvg_lightning.traces import num_traces
 
 STAGES = ["explore", "imitate", "refine"]
 
@@ -87,6 +94,45 @@ def test_the_reference_is_the_start_of_the_stage() -> None:
     assert not torch.equal(next(iter(module.objective.reference.values())), next(iter(moved.values())))
     module.enter_stage(1)
     assert all(torch.equal(module.objective.reference[name], value) for name, value in moved.items())
+
+
+def test_the_targets_are_counted_once_for_all_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule asks for the stage's length at every step, and some have 30,000 targets."""
+    counts: list[int] = []
+
+    def counted(file: Path) -> int:
+        counts.append(num_traces(file))
+        return counts[-1]
+
+    monkeypatch.setattr(staged, "num_traces", counted)
+    file = write_traces(tmp_path / "targets.jsonl", [GOOD_TRACE] * 5)
+    module = StagedModule(PolicySettings(), [StageSettings("imitate", sft=True, epochs=2, batch_size=2)])
+    data = TVGDataModule(str(tmp_path), targets=str(file))
+    module._trainer = SimpleNamespace(accumulate_grad_batches=1, world_size=1, datamodule=data)  # type: ignore[assignment]
+    assert [module.num_steps() for _ in range(3)] == [5, 5, 5] and counts == [5]
+    file.unlink()
+    write_traces(file, [GOOD_TRACE] * 3)
+    assert module.num_steps() == 3 and counts == [5, 3], "a file that was written anew"
+
+
+def loading(fn: TrainerFn, objective: dict[str, Any] | None) -> StagedModule:
+    """A GRPO stage with a KL, after a checkpoint of a stage of its name was given to it."""
+    kept = StageSettings("refine", grpo=GRPOSettings(beta=0.1), reward=RewardWeights(format=1.0), steps=1)
+    module = StagedModule(PolicySettings(), [kept])
+    module.configure_model()
+    module._trainer = SimpleNamespace(state=SimpleNamespace(fn=fn))  # type: ignore[assignment]
+    saved = {"name": "refine", "index": 0, "is_done": False, "is_at_last_batch": False, "objective": objective}
+    about = {"policy": asdict(module.policy_settings), "module": "StagedModule", "optimizer_states": []}
+    module.on_load_checkpoint({**about, "stage": saved})
+    return module
+
+
+@pytest.mark.parametrize("objective", [None, {"reference": None, "rollouts": None}])
+def test_an_evaluation_takes_the_weights_alone(objective: dict[str, Any] | None) -> None:
+    """Of an SFT stage, or of one without a KL: only training asks for what the stage here needs."""
+    assert loading(TrainerFn.VALIDATING, objective).stage_index == 0
+    with pytest.raises(ValueError, match=r"grpo\.beta is 0\.1|\"refine\" was one of SFT"):
+        loading(TrainerFn.FITTING, objective)
 
 
 def test_a_checkpoint_rebuilds_its_module(staged_run: Path) -> None:

@@ -153,6 +153,18 @@ class TrainingLoader:
                 self.batches.difficulty.load_state_dict(state["difficulty"])
 
 
+def settle(state: dict[str, Any], is_mid_step: bool, is_over: bool) -> None:
+    """Make the state of a TrainingLoader that of the steps that were taken, in place.
+
+    The batch of a step that has begun and not ended is given again. ``is_over``: the trainer has taken its last batch
+    of this pass, which may have more (``limit_train_batches``): the next one begins here.
+    """
+    if is_mid_step:
+        state["given"] -= 1
+    elif is_over:
+        state["begun"] = state["given"]
+
+
 class EvaluationLoader:
     """Every item once over all ranks, none counted twice, and as many batches on every rank.
 

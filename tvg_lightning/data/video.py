@@ -328,7 +328,8 @@ def _cannot_be_read(file: Path, error: UnreadableError | OSError) -> str:
 
 def decode(index: FrameIndex, taken: list[int], settings: FrameSettings, side: int) -> tuple[Tensor, str]:
     """The frames, resized, and what read them: the one decoder, or the other where it gives up."""
-    min_pixels, max_pixels = settings.pixel_limits(len(taken), side)
+    num_shown = len(taken) + len(taken) % TEMPORAL_PATCH  # of an odd number ``clip_of`` shows the last one twice
+    min_pixels, max_pixels = settings.pixel_limits(num_shown, side)
     distinct = sorted(set(taken))
     stretch = pixel_stretch(index)
     resize = partial(resize_frames, side=side, max_pixels=max_pixels, min_pixels=min_pixels, stretch=stretch)

@@ -16,6 +16,7 @@ from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from tvg_lightning.data.batches import settle
 from tvg_lightning.data.items import Item
 from tvg_lightning.data.training_set import TrainingSet
 from tvg_lightning.data_plan import DataPlan
@@ -275,9 +276,8 @@ class GroundingModule(L.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["batches_done"] = self._progress.total.processed  # traces of later batches are of steps not taken
-        if self.is_mid_step:  # its batch is taken again
-            for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ()):
-                loader["given"] -= 1
+        for loader in checkpoint["loops"]["fit_loop"]["state_dict"].get("combined_loader", ()):
+            settle(loader, self.is_mid_step, is_over=self._progress.is_last_batch)
         if self.policy_settings.tuning != "full":
             trained = {name for name, p in self.named_parameters() if p.requires_grad}
             checkpoint["state_dict"] = {k: v for k, v in checkpoint["state_dict"].items() if k in trained}
@@ -286,7 +286,8 @@ class GroundingModule(L.LightningModule):
         checkpoint["module"] = type(self).__name__
         # a sharded strategy numbers all parameters, the others those that the optimizer has
         names = self._optimized_names() if self.device_mesh is None else [name for name, _ in self.named_parameters()]
-        checkpoint["optimizer_states"] = [state_by_name(state, names) for state in checkpoint["optimizer_states"]]
+        if "optimizer_states" in checkpoint:  # there are none beside weights alone
+            checkpoint["optimizer_states"] = [state_by_name(state, names) for state in checkpoint["optimizer_states"]]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._check_meaning(checkpoint)
@@ -296,9 +297,12 @@ class GroundingModule(L.LightningModule):
                 f"the checkpoint's adapters were trained on {base['checkpoint']}, and mean nothing on another base: "
                 f"policy.checkpoint is {self.policy_settings.checkpoint}"
             )
-        if (
-            self._is_fitting and "optimizer_states" in checkpoint and hasattr(self, "policy")
-        ):  # a sharded run has loaded them by now
+        if self._is_fitting and self.device_mesh is None:  # a sharded run has loaded them by now
+            if "optimizer_states" not in checkpoint:
+                raise ValueError(
+                    "the checkpoint holds weights alone (save_weights_only), from which no run can go on: take one "
+                    "with its optimizer, such as last.ckpt, or begin a new run from exported weights"
+                )
             names = self._optimized_names()
             checkpoint["optimizer_states"] = [state_by_number(state, names) for state in checkpoint["optimizer_states"]]
 
@@ -308,6 +312,8 @@ class GroundingModule(L.LightningModule):
 
     def _check_meaning(self, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that mean another policy under these settings, and a run of another module to go on with."""
+        if "policy" not in checkpoint:
+            raise ValueError("the checkpoint is of no training run of this project: it does not say what its policy is")
         saved, ours = checkpoint["policy"], asdict(self.policy_settings)
         keys = ["tuning"] if ours["tuning"] == "full" else ["tuning", "lora_rank", "lora_alpha"]
         if self._is_fitting:

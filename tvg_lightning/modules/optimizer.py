@@ -36,8 +36,7 @@ def parameter_groups(policy: PolicyBackbone, settings: OptimizerSettings) -> lis
     parts: dict[str, list[Parameter]] = {"language_model": [], "merger": [], "vision_tower": []}
     for name, parameter in policy.named_parameters():
         if parameter.requires_grad:
-            part = "merger" if ".visual.merger." in name else "vision_tower" if ".visual." in name else "language_model"
-            parts[part].append(parameter)
+            parts[_part_of(name)].append(parameter)
     own = {"merger": settings.merger, "vision_tower": settings.vision_tower}
     groups = []
     for part, parameters in parts.items():
@@ -46,6 +45,18 @@ def parameter_groups(policy: PolicyBackbone, settings: OptimizerSettings) -> lis
             rates |= {key: value for key, value in asdict(own.get(part, PartSettings())).items() if value is not None}
             groups.append({"params": parameters, "name": part, **rates})
     return groups
+
+
+def _part_of(name: str) -> str:
+    """The part of the policy that a parameter is of; deepstack's mergers are mergers, too.
+
+    >>> [_part_of(f"model.visual.{name}.weight") for name in ("blocks.0", "merger.norm", "deepstack_merger_list.0")]
+    ['vision_tower', 'merger', 'merger']
+    """
+    _, in_tower, place = name.partition(".visual.")
+    if not in_tower:
+        return "language_model"
+    return "merger" if "merger" in place.partition(".")[0] else "vision_tower"
 
 
 def take_rates(optimizer: Optimizer, schedule: LambdaLR, policy: PolicyBackbone, settings: OptimizerSettings) -> None:

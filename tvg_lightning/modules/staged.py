@@ -7,6 +7,7 @@ checkpoint, so a resumed run goes on in the right stage.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +154,7 @@ class StagedModule(GroundingModule):
             limits.append(stage.steps * self.trainer.accumulate_grad_batches)
         if stage.epochs is not None:
             data, targets = self.datamodule(), self._targets(stage)
-            num_prompts = stage.epochs * (data.num_train_samples() if targets is None else num_traces(targets))
+            num_prompts = stage.epochs * (data.num_train_samples() if targets is None else _num_targets(targets))
             num_rollouts = math.ceil(num_prompts / (_prompts_a_batch(stage) * self.trainer.world_size))
             limits.append(num_rollouts * _updates_a_batch(stage))
         return min(limits)
@@ -224,8 +225,10 @@ class StagedModule(GroundingModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
         stage = checkpoint.get("stage")
-        if stage is None or (not self._is_fitting and stage["index"] >= len(self.stages)):
-            return  # of another module or run, whose weights are all that is wanted
+        if stage is None or (self._trainer is not None and not self._is_fitting):
+            return  # of another module, or to be evaluated: its weights are all that is wanted
+        if self._trainer is None and stage["index"] >= len(self.stages):
+            return  # load_from_checkpoint with other stages
         if self._is_fitting:
             self._check_stage(stage)
         self.stage_index, self.is_stage_done = stage["index"], stage["is_done"]
@@ -241,11 +244,25 @@ class StagedModule(GroundingModule):
                 f'the checkpoint is in stage "{saved["name"]}", number {saved["index"] + 1} of its run; the config has '
                 f"{', '.join(names)}: keep the stages that are done in the list, and in their order"
             )
+        if (saved["objective"] is None) != (self.stages[saved["index"]].grpo is None):
+            was, here = ("SFT", "GRPO") if saved["objective"] is None else ("GRPO", "SFT")
+            raise ValueError(f'stage "{saved["name"]}" was one of {was} in the checkpoint, and is one of {here} here')
         if saved["is_at_last_batch"] and not saved["is_done"]:
             raise ValueError(
                 f'the checkpoint was written at the last batch of stage "{saved["name"]}", before its evaluation and '
                 "harvest, which Lightning does not make up for: go on from another one, such as last.ckpt"
             )
+
+
+def _num_targets(file: Path) -> int:
+    """The completions in a file, which is read once: the schedule asks for the length of a stage at every step."""
+    state = file.stat()
+    return _counted(file, state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=8)
+def _counted(file: Path, written_ns: int, num_bytes: int) -> int:
+    return num_traces(file)
 
 
 def _prompts_a_batch(stage: StageSettings) -> int:

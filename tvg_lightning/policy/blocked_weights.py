@@ -17,7 +17,7 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 
 Product = Callable[[Tensor], Tensor]  # of a matrix (O, I): (N, I) to (N, O)
 
-_LEAST_NUMBERS = 2**18  # of a matrix: a smaller one stays in the caches, where the plain product is as fast
+_LEAST_NUMBERS = 2**16  # of a matrix: a smaller one stays in the caches, where the plain product is as fast
 _ROWS = 8  # for which oneDNN chooses its blocks; it then multiplies any number of rows
 
 

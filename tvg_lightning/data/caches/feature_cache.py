@@ -18,7 +18,7 @@ from tvg_lightning.schema import Span
 
 log = logging.getLogger(__name__)
 
-_VERSION = 2  # raise it when the same settings begin to give other features
+_VERSION = 3  # raise it when the same settings begin to give other features
 _MERGE = 2  # patches along a token's side, in every family
 
 

@@ -9,7 +9,7 @@ from tvg_lightning.data.caches.tensor_store import TensorStore, name_of
 from tvg_lightning.data.video import FrameSettings, VideoClip
 from tvg_lightning.schema import Span
 
-_VERSION = 3  # raise it when the same settings begin to give other frames, so that old entries are not found
+_VERSION = 4  # raise it when the same settings begin to give other frames, so that old entries are not found
 
 
 class FrameCache:
