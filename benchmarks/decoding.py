@@ -1,5 +1,7 @@
 """Tokens a second of a rollout: the builtin engine, vLLM in this process, and transformers' ``generate``, in turns.
 
+"plain weights" is the builtin engine without ``policy/blocked_weights``.
+
     .venv-vllm/bin/python -m benchmarks.decoding
 
 One prompt with a picture and G completions of the same length, on the 37 M model of ``grpo_step`` (float32). The
@@ -16,6 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -25,6 +28,7 @@ from tvg_lightning.data.video import VideoClip
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.engines.vllm import VLLMEngine
 from tvg_lightning.modules.step import StepContext
+from tvg_lightning.policy import blocked_weights
 from tvg_lightning.policy.backbone import PolicyBackbone
 from tvg_lightning.policy.generation import generate
 from tvg_lightning.policy.patches import normalise
@@ -50,6 +54,10 @@ def sides(policy: PolicyBackbone, work: Work, num_G: int) -> dict[str, Callable[
 
         return run
 
+    def with_plain_weights() -> None:
+        with patch.object(blocked_weights, "_LEAST_NUMBERS", sys.maxsize):
+            with_engine(generate)()
+
     def with_transformers() -> None:
         ids_1N = prompt.input_ids[None]
         with torch.no_grad():
@@ -63,7 +71,12 @@ def sides(policy: PolicyBackbone, work: Work, num_G: int) -> dict[str, Callable[
             )  # fmt: skip
         assert rows.shape[1] == ids_1N.shape[1] + work.new_tokens
 
-    return {"builtin": with_engine(generate), "vllm": with_engine(vllm), "transformers": with_transformers}
+    return {
+        "builtin": with_engine(generate),
+        "builtin, plain weights": with_plain_weights,
+        "vllm": with_engine(vllm),
+        "transformers": with_transformers,
+    }
 
 
 def main() -> None:
