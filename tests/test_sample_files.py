@@ -7,6 +7,9 @@ import pytest
 
 from tests.builders import GOOD_TRACE, write_annotations, write_traces
 from tvg_lightning.sample_files import SampleFiles, Split
+from tvg_lightning.schema import AnswerFormat, Method
+
+TAR_TVG = AnswerFormat(Method.TAR_TVG)
 
 
 @pytest.fixture
@@ -43,8 +46,30 @@ def test_targets_are_the_texts_of_traces_with_their_samples(train: str, tmp_path
     files = SampleFiles(videos_outside=False)
     files.read("data.train", train)
     traces = [replace(GOOD_TRACE, sample_id=name, text=f"about {name}") for name in "cac"]
-    found = files.targets(write_traces(tmp_path / "traces.jsonl", traces), train).targets
+    found = files.targets(write_traces(tmp_path / "traces.jsonl", traces), train, TAR_TVG).targets
     assert [(t.sample.sample_id, t.text) for t in found] == [("c", "about c"), ("a", "about a"), ("c", "about c")]
     other = write_traces(tmp_path / "other.jsonl", [replace(GOOD_TRACE, sample_id="z")])
     with pytest.raises(ValueError, match=r'other\.jsonl: sample "z" is not in .*train\.jsonl'):
-        files.targets(other, train)
+        files.targets(other, train, TAR_TVG)
+
+
+@pytest.mark.parametrize(
+    ("told", "asked", "is_refused"),
+    [
+        (None, AnswerFormat(Method.TIME_R1), False),  # traces of a teacher, or older than the field
+        (AnswerFormat(Method.TIME_R1), AnswerFormat(Method.TIME_R1, thought=True), False),
+        (AnswerFormat(Method.TIME_R1), AnswerFormat(Method.TIME_R1, thought=False), True),
+        (TAR_TVG, AnswerFormat(Method.TIME_R1), True),
+    ],
+)
+def test_targets_in_another_format_are_refused(
+    told: AnswerFormat | None, asked: AnswerFormat, is_refused: bool, train: str, tmp_path: Path
+) -> None:
+    files = SampleFiles(videos_outside=False)
+    files.read("data.train", train)
+    path = write_traces(tmp_path / "traces.jsonl", [replace(GOOD_TRACE, sample_id="a", form=told)])
+    if not is_refused:
+        assert len(files.targets(path, train, asked)) == 1
+        return
+    with pytest.raises(ValueError, match=r'"a" is in the format of .*, and the run asks for that of time_r1, with'):
+        files.targets(path, train, asked)

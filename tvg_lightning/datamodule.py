@@ -194,7 +194,7 @@ class TVGDataModule(L.LightningDataModule):
                 "data.targets: SFT needs a file of traces to learn from; `python -m tvg_lightning harvest` writes one"
             )
         if planner.needs_targets:
-            self._files.targets(Path(self.targets), self.train)  # type: ignore[arg-type]
+            self._files.targets(Path(self.targets), self.train, self.form)  # type: ignore[arg-type]
 
     def _check_truth(self, stage: str, key: str) -> None:
         """Say which splits have nothing to measure; ValueError where no split of an evaluation has."""
@@ -287,7 +287,7 @@ class TVGDataModule(L.LightningDataModule):
         if plan.targets is None:
             self._check_windows()
             return TrainingQuestions(self._files[self.train], plan.mixture, self.seed)
-        return self._files.targets(plan.targets, self.train)
+        return self._files.targets(plan.targets, self.train, self.form)
 
     def _check_windows(self) -> None:
         assert self.train is not None

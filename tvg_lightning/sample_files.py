@@ -8,7 +8,7 @@ from torch import nn
 from tvg_lightning.data.annotations import jsonl
 from tvg_lightning.data.annotations.report import ReadReport
 from tvg_lightning.data.items import Target, TargetQuestions
-from tvg_lightning.schema import Sample, Task
+from tvg_lightning.schema import AnswerFormat, Sample, Task
 from tvg_lightning.traces import read_traces
 
 _TAKEN = frozenset(dir(nn.ModuleDict()))  # the metrics of the splits are kept in one, by the splits' names
@@ -67,8 +67,11 @@ class SampleFiles:
         """The samples of a split whose file has been read."""
         return self[split.annotations][: split.limit]
 
-    def targets(self, path: Path, train: str) -> TargetQuestions:
-        """The texts of a file of grounding traces, each with its sample of the file ``train``."""
+    def targets(self, path: Path, train: str, form: AnswerFormat) -> TargetQuestions:
+        """The texts of a file of grounding traces, each with its sample of the file ``train``.
+
+        ``form``: the format in which the run asks; a trace that tells another one is refused.
+        """
         by_id = {sample.sample_id: sample for sample in self[train]}
         targets = []
         for trace in read_traces(path):
@@ -78,6 +81,11 @@ class SampleFiles:
                 raise ValueError(
                     f'{path}: the text about sample "{trace.sample_id}" answers {trace.task}, and SFT asks for '
                     "grounding: take a file that `python -m tvg_lightning harvest` made of these traces"
+                )
+            if trace.form is not None and not trace.form.asks_as(form):
+                raise ValueError(
+                    f'{path}: the text about sample "{trace.sample_id}" is in the format of {trace.form}, and the run '
+                    f"asks for that of {form}: set data.method and data.thought as they were in the run of the traces"
                 )
             targets.append(Target(by_id[trace.sample_id], trace.text))
         if not targets:

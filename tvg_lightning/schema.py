@@ -5,7 +5,7 @@ Times are seconds from the start of the (possibly cut) video, as floats.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 
 class Span(NamedTuple):
@@ -64,6 +64,13 @@ class AnswerFormat:
     def has_thought(self) -> bool:
         """True where the answer stands behind a thought."""
         return self.method not in _ANSWERS_ALONE if self.thought is None else self.thought
+
+    def asks_as(self, other: Self) -> bool:
+        """True where the other format asks for the same, said in another way perhaps."""
+        return self.method is other.method and self.has_thought == other.has_thought
+
+    def __str__(self) -> str:
+        return f"{self.method}, {'with' if self.has_thought else 'without'} a thought"
 
     @property
     def has_anchors(self) -> bool:

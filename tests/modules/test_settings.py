@@ -30,6 +30,7 @@ NAN = math.nan
     [
         (lambda: StageSettings("a", grpo=GRPO, steps=1), r'stages: "a": reward: every weight is 0'),
         (lambda: StageSettings("a", sft=SFT, reward=REWARD, steps=1), r'stages: "a": reward is for grpo stages'),
+        (lambda: StageSettings("a", sft=SFT, plateau=PlateauSettings(), steps=1), 'stages: "a": plateau is for grpo'),
         (lambda: PlateauSettings(window=0), r"plateau\.window must be at least 1"),
         (lambda: PlateauSettings(min_gain=NAN), r"plateau\.min_gain must be a finite number"),
         (lambda: StageSettings("", sft=SFT, steps=1), r'stages: name ""'),

@@ -62,6 +62,20 @@ def test_a_rollout_casts_its_weights_once(
     assert layer.mlp.up_proj.weight.dtype == torch.float32 and layer.mlp.up_proj.weight.data_ptr() == before
 
 
+def test_an_interrupted_rollout_leaves_the_policy_as_it_was(
+    tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: Any) -> Tensor:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(generation, "choose_tokens", interrupted)
+    tiny.train()
+    with pytest.raises(KeyboardInterrupt):
+        generate(tiny, prompts, tiny.video_features(prompts), 1, GenerationSettings(max_new_tokens=2))
+    assert tiny.training
+    tiny.eval()
+
+
 def test_prompts_apart_are_prompts_together(
     tiny: PolicyBackbone, prompts: list[EncodedPrompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,8 +1,11 @@
 """Peaks of phases: the second does not remember the first."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
+from tvg_lightning.policy import memory
 from tvg_lightning.policy.memory import peak_gib, start_peak
 
 CPU = torch.device("cpu")
@@ -19,3 +22,9 @@ def test_a_phase_has_its_own_peak() -> None:
     small = peak_gib(CPU)
     assert large is not None and small is not None
     assert large - before > 0.2 and large - small > 0.2
+
+
+def test_where_peaks_are_not_told_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "_RESET", tmp_path / "clear_refs")
+    start_peak(CPU)
+    assert peak_gib(CPU) is None

@@ -207,6 +207,9 @@ class GroundingModule(L.LightningModule):
     def on_test_epoch_end(self) -> None:
         self._conclude()
 
+    def on_predict_epoch_end(self) -> None:
+        release(self.engine)
+
     def _evaluate(self, batch: list[Item], dataloader_idx: int) -> None:
         split = self.splits()[dataloader_idx]
         self.last_evaluated = self._answers(batch)

@@ -59,7 +59,7 @@ class StageSettings:
         sft: the stage is SFT: token-mean cross-entropy of the completions to learn.
         steps: updates after which the stage ends; with epochs, the earlier end counts (default: epochs say it).
         epochs: passes over the stage's data after which it ends (default: steps say it).
-        plateau: end the stage as soon as the reward rises no more (default: it runs to its end).
+        plateau: end a GRPO stage as soon as its reward rises no more (default: it runs to its end).
         start_from: previous goes on with the weights of the stage before, base with those the run began with.
         batch_size: prompts of a step in each process.
         mixture: the share of each task.
@@ -124,6 +124,8 @@ class StageSettings:
             raise ValueError(f'stages: "{self.name}": harvest_from is for sft stages')
         if self.sft and any(self.reward.as_dict().values()):
             raise ValueError(f'stages: "{self.name}": reward is for grpo stages')
+        if self.sft and self.plateau is not None:
+            raise ValueError(f'stages: "{self.name}": plateau is for grpo stages: SFT has no reward that could rise')
         if self.grpo is not None:
             where = f'stages: "{self.name}": '
             check_reward(self.reward, self.length, self.grpo, where)

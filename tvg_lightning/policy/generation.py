@@ -87,11 +87,13 @@ def generate(
     """
     was_training = policy.training
     policy.eval()  # with gradient checkpointing, a training model would run its layers as checkpoints
-    # gathered once for all tokens: ranks with longer answers take more turns without waiting
-    with gathered(policy), cast_once(policy) as head_VH, in_blocks(policy, head_VH) as head:
-        given = [prefix for group in prefixes or () for prefix in group]
-        rows = _generate(policy, head, prompts, features, num_generations, generation, uniform_RT, given)
-    policy.train(was_training)
+    given = [prefix for group in prefixes or () for prefix in group]
+    try:
+        # gathered once for all tokens: ranks with longer answers take more turns without waiting
+        with gathered(policy), cast_once(policy) as head_VH, in_blocks(policy, head_VH) as head:
+            rows = _generate(policy, head, prompts, features, num_generations, generation, uniform_RT, given)
+    finally:
+        policy.train(was_training)
     return [rows[i : i + num_generations] for i in range(0, len(rows), num_generations)]
 
 
