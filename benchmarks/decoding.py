@@ -55,7 +55,7 @@ def sides(policy: PolicyBackbone, work: Work, num_G: int) -> dict[str, Callable[
         return run
 
     def with_plain_weights() -> None:
-        with patch.object(blocked_weights, "_LEAST_NUMBERS", sys.maxsize):
+        with patch.multiple(blocked_weights, _LEAST_NUMBERS=sys.maxsize, _LEAST_NUMBERS_OF_HEAD=sys.maxsize):
             with_engine(generate)()
 
     def with_transformers() -> None:

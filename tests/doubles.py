@@ -1,4 +1,4 @@
-"""Callbacks that only tests need: they write down losses, cut the power, spoil gradients, cut answers short."""
+"""Callbacks that only tests need: they write down losses, cut the power, spoil gradients, compare processes."""
 
 import json
 import os
@@ -14,6 +14,7 @@ from torch import Tensor
 from tvg_lightning.modules.evaluation import SplitMetrics
 from tvg_lightning.modules.grounding import GroundingModule
 from tvg_lightning.modules.staged import StagedModule
+from tvg_lightning.parallel import of_all_ranks
 
 
 class LossLog(Callback):
@@ -83,6 +84,16 @@ class PoisonLast(Callback):
         is_last = trainer.global_rank == trainer.world_size - 1
         if is_last and trainer.fit_loop.total_batch_idx == self.batch:
             loss.register_hook(lambda gradient: gradient * float("nan"))
+
+
+class SameEverywhere(Callback):
+    """Stops a run whose processes do not hold the same trained weights after an update."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        trained = [weight.detach() for weight in pl_module.parameters() if weight.requires_grad]
+        sums = of_all_ranks([float(weight.double().abs().sum()) for weight in trained])
+        if any(found != sums[0] for found in sums):
+            raise ValueError("the processes have learned different weights")
 
 
 class ShortLast(Callback):

@@ -125,6 +125,14 @@ def test_two_processes_are_one_policy(
 
 
 @SLOW
+@pytest.mark.parametrize("tuning", ["full", "lora"])
+def test_processes_learn_the_same_under_mixed_precision(tuning: str, tmp_path: Path, shapes: Path) -> None:
+    """A rollout casts weights, and DDP must still see their gradients afterwards."""
+    args = ["--trainer.strategy", "ddp", *CPU_2, *TUNING[tuning], *BFLOAT16, *with_callback("SameEverywhere")]
+    run(tmp_path, shapes, 2, *args)
+
+
+@SLOW
 @pytest.mark.parametrize("strategy", ["ddp", "fsdp"])
 def test_train_py_starts_its_processes(
     strategy: str, alone: Callable[..., Path], tmp_path: Path, shapes: Path, tolerances: Any

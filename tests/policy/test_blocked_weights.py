@@ -19,10 +19,15 @@ from tvg_lightning.schema import Prompt
 pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
 
 
+def put_all_into_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_LEAST_NUMBERS", "_LEAST_NUMBERS_OF_HEAD"):
+        monkeypatch.setattr(blocked_weights, name, 0)
+
+
 @pytest.fixture
 def also_small(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The tiny policies' matrices gain nothing, and are put into blocks all the same."""
-    monkeypatch.setattr(blocked_weights, "_LEAST_NUMBERS", 0)
+    put_all_into_blocks(monkeypatch)
     yield
 
 
@@ -48,7 +53,7 @@ def test_completions_are_the_same(checkpoint: str, tuning: Any, monkeypatch: pyt
             if "lora_B" in name:  # begins at 0, where an adapter does nothing
                 weight.normal_(std=0.1)
     plain = rollout(policy)
-    monkeypatch.setattr(blocked_weights, "_LEAST_NUMBERS", 0)
+    put_all_into_blocks(monkeypatch)
     found = rollout(policy)
     assert [c.token_ids for c in found] == [c.token_ids for c in plain]
     for one, other in zip(found, plain, strict=True):
@@ -60,7 +65,7 @@ def test_under_autocast(checkpoint: str, monkeypatch: pytest.MonkeyPatch) -> Non
     before = {name: weight.clone() for name, weight in policy.named_parameters()}
     with torch.autocast("cpu", torch.bfloat16, cache_enabled=False):
         plain = rollout(policy, temperature=0.0)
-        monkeypatch.setattr(blocked_weights, "_LEAST_NUMBERS", 0)
+        put_all_into_blocks(monkeypatch)
         found = rollout(policy, temperature=0.0)
     assert [c.token_ids[:4] for c in found] == [c.token_ids[:4] for c in plain]  # later a rounding may decide
     for one, other in zip(found, plain, strict=True):
@@ -77,6 +82,17 @@ def test_weights_are_moved_and_come_back_bit_for_bit(checkpoint: str, dtype: Any
     for name, weight in policy.named_parameters():
         assert torch.equal(weight, before[name]), name
     assert not any("forward" in vars(module) for module in projections(policy).values())
+
+
+def test_after_an_evaluation_they_can_be_trained(checkpoint: str, also_small: None) -> None:
+    """``trainer.validate`` runs in inference mode, whose tensors never get a gradient."""
+    policy = PolicyBackbone(PolicySettings(checkpoint)).train()
+    weight = projections(policy)["0.mlp.up_proj"].weight
+    with torch.inference_mode():
+        rollout(policy)
+    assert not weight.is_inference()
+    nn.functional.linear(torch.ones(1, weight.shape[1]), weight).sum().backward()
+    assert weight.grad is not None
 
 
 def test_weights_come_back_after_an_error(checkpoint: str, also_small: None) -> None:
@@ -97,7 +113,7 @@ def test_weights_in_4_bits_and_small_ones_stay(checkpoint: str, monkeypatch: pyt
     policy = PolicyBackbone(PolicySettings(checkpoint))
     with in_blocks(policy, policy.head):
         assert all(module.weight.numel() > 0 for module in projections(policy).values())
-    monkeypatch.setattr(blocked_weights, "_LEAST_NUMBERS", 0)
+    put_all_into_blocks(monkeypatch)
     quantised = PolicyBackbone(PolicySettings(checkpoint, tuning="qlora")).eval()
     with in_blocks(quantised, quantised.head):
         moved = [name for name, module in projections(quantised).items() if module.weight.numel() == 0]

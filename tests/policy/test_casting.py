@@ -22,11 +22,25 @@ def test_matrices_are_cast_for_a_while_and_nothing_else(checkpoint: str) -> None
     with torch.autocast("cpu", torch.bfloat16), cast_once(policy) as head_VH:
         cast = {name for name, p in policy.named_parameters() if p.dtype == torch.bfloat16}
         assert head_VH.dtype == torch.bfloat16 and policy.head.dtype == torch.float32
-        exact = policy.model.model.language_model.layers[0].mlp.up_proj.weight
+    exact = policy.model.model.language_model.layers[0].mlp.up_proj.weight
     assert {name: (p.dtype, p.data_ptr()) for name, p in policy.named_parameters()} == before
     assert exact.dtype == torch.float32, "the same parameter, with its own numbers again"
     projections = {name for name in before if ".language_model.layers." in name and "norm" not in name}
     assert cast == projections and any("lora_" in name for name in cast)
+
+
+def test_a_gradient_still_arrives_where_ddp_waits_for_it(checkpoint: str) -> None:
+    """DDP hangs its hooks on the node that gathers a parameter's gradient; one that changed type has another node."""
+    policy = PolicyBackbone(PolicySettings(checkpoint, tuning="lora"))
+
+    def nodes() -> list[object]:
+        trained = [weight for weight in policy.parameters() if weight.requires_grad]
+        return [weight.expand_as(weight).grad_fn.next_functions[0][0] for weight in trained]  # type: ignore[union-attr]
+
+    before = nodes()
+    with torch.autocast("cpu", torch.bfloat16), cast_once(policy):
+        pass
+    assert all(one is other for one, other in zip(nodes(), before, strict=True))
 
 
 def test_without_autocast_nothing_is_cast() -> None:

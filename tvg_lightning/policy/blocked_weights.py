@@ -17,7 +17,8 @@ from tvg_lightning.policy.backbone import PolicyBackbone
 
 Product = Callable[[Tensor], Tensor]  # of a matrix (O, I): (N, I) to (N, O)
 
-_LEAST_NUMBERS = 2**16  # of a matrix: a smaller one stays in the caches, where the plain product is as fast
+# numbers of a matrix of a layer, and of a head; smaller ones stay in the caches, where the plain product is as fast
+_LEAST_NUMBERS, _LEAST_NUMBERS_OF_HEAD = 2**16, 2**18
 _ROWS = 8  # for which oneDNN chooses its blocks; it then multiplies any number of rows
 
 
@@ -29,12 +30,15 @@ def in_blocks(policy: PolicyBackbone, head_VH: Tensor) -> Iterator[Product]:
     Idle where oneDNN has no such product: on GPUs, for weights in 4 bits or in shards, in other types than float32 and
     bfloat16.
     """
+    plain = partial(linear, weight=head_VH)
+    if any(isinstance(module, FSDPModule) for module in policy.modules()):
+        yield plain
+        return
     with ExitStack() as stack:
-        if not any(isinstance(module, FSDPModule) for module in policy.modules()):
-            for module in policy.model.model.language_model.layers.modules():
-                if type(module) is nn.Linear and _gains(module.weight):
-                    stack.enter_context(_moved(module))
-        yield partial(_product, _blocks(head_VH), None) if _gains(head_VH) else partial(linear, weight=head_VH)
+        for module in policy.model.model.language_model.layers.modules():
+            if type(module) is nn.Linear and _gains(module.weight, _LEAST_NUMBERS):
+                stack.enter_context(_moved(module))
+        yield partial(_product, _blocks(head_VH), None) if _gains(head_VH, _LEAST_NUMBERS_OF_HEAD) else plain
 
 
 @contextmanager
@@ -46,11 +50,12 @@ def _moved(module: nn.Linear) -> Iterator[None]:
         yield
     finally:
         del module.forward
-        module.weight.data = blocks_OI.to_dense()
+        with torch.inference_mode(False):  # in which the trainer evaluates: its tensors can never be trained
+            module.weight.data = blocks_OI.to_dense()
 
 
-def _gains(weight_OI: Tensor) -> bool:
-    if weight_OI.device.type != "cpu" or weight_OI.numel() < _LEAST_NUMBERS or not torch.backends.mkldnn.is_available():
+def _gains(weight_OI: Tensor, least_numbers: int) -> bool:
+    if weight_OI.device.type != "cpu" or weight_OI.numel() < least_numbers or not torch.backends.mkldnn.is_available():
         return False
     if weight_OI.dtype == torch.bfloat16:
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -24,18 +24,20 @@ def cast_once(policy: PolicyBackbone) -> Iterator[Tensor]:
         yield policy.head
         return
     dtype = torch.get_autocast_dtype(kind)
-    kept = [(weight, weight.data) for weight in _matrices(policy) if weight.dtype == torch.float32]
-    for weight, data in kept:
-        weight.data = data.to(dtype)
+    kept = [place for place in _matrices(policy) if place[2].dtype == torch.float32]
+    # another parameter in its place: one whose own data changed type would lose what DDP has hung on its gradient
+    for module, name, weight in kept:
+        module.register_parameter(name, nn.Parameter(weight.detach().to(dtype), requires_grad=False))
     try:
         yield policy.head.to(dtype)
     finally:
-        for weight, data in kept:
-            weight.data = data
+        for module, name, weight in kept:
+            module.register_parameter(name, weight)
 
 
-def _matrices(policy: PolicyBackbone) -> Iterator[nn.Parameter]:
-    """Weights and biases of the decoder layers' projections, adapters too."""
+def _matrices(policy: PolicyBackbone) -> Iterator[tuple[nn.Module, str, nn.Parameter]]:
+    """Weights and biases of the decoder layers' projections, adapters too, and where each of them is."""
     for module in policy.model.model.language_model.layers.modules():
         if isinstance(module, nn.Linear):
-            yield from module.parameters(recurse=False)
+            for name, weight in module.named_parameters(recurse=False):
+                yield module, name, weight
