@@ -35,6 +35,7 @@ class RunFolder(Callback):
     def __init__(self) -> None:
         self._lock: IO[Any] | None = None
         self._is_clear = False
+        self._config = Path()
         self._earlier_config: bytes | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -70,6 +71,8 @@ class RunFolder(Callback):
             self._lock = None
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        if self._lock is not None and not self._is_clear and self._earlier_config is not None:
+            self._config.write_bytes(self._earlier_config)  # this fit was refused before it began
         self.teardown(trainer, pl_module, "fit")
 
     def _take(self, folder: Path, config: Path) -> None:
@@ -86,7 +89,7 @@ class RunFolder(Callback):
             ) from error
         except OSError as error:  # a file system without locks
             log.warning("%s cannot be locked (%s): take care that no other run writes there", folder, error)
-        self._earlier_config = config.read_bytes() if config.is_file() else None
+        self._config, self._earlier_config = config, config.read_bytes() if config.is_file() else None
 
 
 def _move_aside(folder: Path, config: bytes | None) -> None:

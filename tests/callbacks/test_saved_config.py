@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import yaml
 
 import train
@@ -29,6 +30,9 @@ def test_no_other_command_writes_over_what_a_fit_wrote(tmp_path: Path, shapes: P
         assert {name: files(run)[name] for name in fit} == fit, command
         saved = yaml.safe_load((run / "log" / f"{command}.yaml").read_text(encoding="utf-8"))
         assert saved["trainer"]["limit_predict_batches"] == 1
+    with pytest.raises(ValueError, match="lora"):
+        train.main(["fit", *given, *WITHOUT_VALIDATION, "--ckpt_path", str(final), "--tuning", "lora"])
+    assert {name: files(run)[name] for name in fit} == fit, "a fit that was refused"
     train.main(["fit", *given, *WITHOUT_VALIDATION, "--seed_everything", "7"])
     aside = run / "earlier-1"
     assert (aside / "config.yaml").read_bytes() == fit["log/config.yaml"]

@@ -104,6 +104,7 @@ def _process(rank: int, folder: Path) -> None:
         torch.save({"mIoU": mean.compute(), **recall.compute()}, folder / f"{split}_{rank}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None:
     one_mean, one_recall = MeanIoU(), RecallAtIoU()
     one_mean.update(IOUS)

@@ -173,6 +173,7 @@ def _process(rank: int, folder: Path) -> None:
     torch.save(metric.compute(), folder / f"{rank}.pt")
 
 
+@pytest.mark.slow
 def test_two_processes_equal_one(tmp_path: Path, tolerances: Tolerances) -> None:
     one = SetMetrics()
     one.update(ANSWERS, TRUTHS)

@@ -1,7 +1,6 @@
 """The metrics that a run has logged, in any of the forms that it leaves them in, and what they say about learning."""
 
 import math
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,7 +101,7 @@ def _event_scalars(file: Path, notes: list[str]) -> list[Scalar]:
     """Name, step and value of every scalar; a file that is torn at its end gives what stands before."""
     found: list[Scalar] = []
     with noted(notes, "What it logged behind that is missing here: if the file was copied, copy it again."):
-        num = 0
+        num, size = 0, file.stat().st_size if file.is_file() else 0  # a run that goes on appends meanwhile
         for event in _events(file):
             num += 1
             found += [
@@ -110,7 +109,8 @@ def _event_scalars(file: Path, notes: list[str]) -> list[Scalar]:
                 for value in event.summary.value
                 if value.metadata.plugin_data.plugin_name == "scalars" and value.tag != _PLACEHOLDER
             ]
-        if num == 0 or num != _num_records(file):
+        num_whole, is_torn = _records(file, size)
+        if num == 0 or num < num_whole + is_torn:
             raise ValueError(f"{file}: no whole event file of TensorBoard: it is torn or damaged behind record {num:,}")
     return found
 
@@ -125,17 +125,21 @@ def _events(file: Path) -> Iterator[Any]:
         raise ValueError(f"{file}: no event file of TensorBoard ({error})") from error
 
 
-def _num_records(file: Path) -> int | None:
-    """The number of records by their lengths, which stand before them (8 bytes, 4 of a checksum); None: one is torn."""
-    num, end = 0, file.stat().st_size
+def _records(file: Path, size: int) -> tuple[int, bool]:
+    """The number of whole records in the first ``size`` bytes, and whether a torn one follows.
+
+    By their lengths, which stand before them: 8 bytes, and 4 of a checksum.
+    """
+    num = end = 0
     with file.open("rb") as records:
-        while head := records.read(12):
-            length = int.from_bytes(head[:8], "little") + 4  # and the checksum behind it
-            if len(head) < 12 or records.tell() + length > end:
-                return None
-            records.seek(length, os.SEEK_CUR)
+        while end < size:
+            length = int.from_bytes(records.read(12)[:8], "little")
+            end += 12 + length + 4  # and a checksum behind it
+            if end > size:
+                return num, True
+            records.seek(end)
             num += 1
-    return num
+    return num, False
 
 
 def _csv_scalars(file: Path, notes: list[str]) -> list[Scalar]:

@@ -24,8 +24,7 @@ from tvg_lightning.engines.asking import Asked
 from tvg_lightning.engines.claims import Claims
 from tvg_lightning.engines.settings import VLLMSettings
 from tvg_lightning.engines.vllm_local import EngineModel, LocalVLLM
-from tvg_lightning.engines.vllm_remote import dtype_of
-from tvg_lightning.engines.wire import PROTOCOL, PROTOCOL_HEADER, pack_rows, unpack
+from tvg_lightning.engines.wire import PROTOCOL, PROTOCOL_HEADER, dtype_of, pack_rows, unpack
 
 log = logging.getLogger(__name__)
 _BUSY = 409
@@ -101,8 +100,13 @@ class RolloutServer:
     def _model_call(self, body: bytes) -> Callable[[], str] | tuple[int, str]:
         asked = _object(body)
         run, name = asked.pop("run"), asked.pop("name")
-        if asked.keys() != _MODEL_KEYS or not isinstance(asked["files"], dict):
+        if asked.keys() != _MODEL_KEYS:
             raise ValueError(f"expected {', '.join(sorted(_MODEL_KEYS))}, got {', '.join(sorted(asked))}")
+        texts = [asked["model_type"], asked["dtype"], *dict(asked["files"]).values()]
+        if not all(isinstance(text, str) for text in texts) or not all(
+            isinstance(number, int) for number in asked["suppressed_ids"]
+        ):
+            raise TypeError("files, model_type and dtype are text, suppressed_ids are whole numbers")
         if (other := self.claims.take(run, name)) is not None:
             words = f"it works for another run, {other}: wait for its end, or start one more server on another port"
             return _BUSY, words

@@ -10,7 +10,6 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -71,7 +70,7 @@ class RemoteVLLM:
             files: list[Path] = []
             try:
                 _write(weights, self.folder, name, files)
-                paths = [str(file.resolve()) for file in files]
+                paths = [str(file.absolute()) for file in files]
                 self._post("weights", json={"run": self.claim.run, "weights": name, "files": paths})
             except ValueError as error:
                 fault = str(error)
@@ -83,8 +82,14 @@ class RemoteVLLM:
         self.weights = of_all_ranks(name)[0]
 
     def generate(self, asked: Asked) -> list[SampledRow]:
-        """The rows in their order, from the weights of the latest ``load``."""
-        return unpack_rows(self._post("generate", content=pack(asked, self.weights)).text)
+        """The rows in their order, from the weights of the latest ``load``; all processes must call."""
+        rows, fault = list[SampledRow](), ""
+        try:
+            rows = unpack_rows(self._post("generate", content=pack(asked, self.weights)).text)
+        except ValueError as error:
+            fault = str(error)
+        _raise_in_all(fault)
+        return rows
 
     def _post(self, call: str, **body: Any) -> httpx.Response:
         """One call; tried again where that may help, for each may be made twice."""
@@ -128,9 +133,9 @@ class RemoteVLLM:
 
 
 def _raise_in_all(fault: str) -> None:
-    """ValueError in all processes for a fault of the first, for which the others would wait for ever."""
-    if fault := of_all_ranks(fault)[0]:
-        raise ValueError(fault)
+    """ValueError in all processes for a fault of one, for which the others would wait for ever."""
+    if faults := [found for found in of_all_ranks(fault) if found]:
+        raise ValueError(faults[0])
 
 
 def _write(weights: Iterator[tuple[str, Tensor]], folder: Path, name: str, files: list[Path]) -> None:
@@ -162,15 +167,3 @@ def _flush(part: dict[str, Tensor], folder: Path, name: str, files: list[Path]) 
         return f"engine vllm_server: new weights cannot be written to vllm.weights_folder {folder}: {error}"
     part.clear()
     return ""
-
-
-def dtype_of(name: str) -> torch.dtype:
-    """The dtype of a name that a client sent.
-
-    >>> dtype_of("bfloat16")
-    torch.bfloat16
-    """
-    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-    if name not in known:
-        raise ValueError(f"dtype {name!r} is not known; there are {', '.join(known)}")
-    return known[name]

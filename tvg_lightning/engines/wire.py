@@ -57,3 +57,15 @@ def pack_rows(rows: list[SampledRow]) -> str:
 def unpack_rows(text: str) -> list[SampledRow]:
     """The completions of ``pack_rows``."""
     return [SampledRow(tuple(row["ids"]), tuple(row["logp"]), row["truncated"]) for row in json.loads(text)]
+
+
+def dtype_of(name: str) -> torch.dtype:
+    """The dtype of a name that a client sent.
+
+    >>> dtype_of("bfloat16")
+    torch.bfloat16
+    """
+    known = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    if name not in known:
+        raise ValueError(f"dtype {name!r} is not known; there are {', '.join(known)}")
+    return known[name]
