@@ -2,12 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import masked_crc32c
 
+from tvg_lightning.diagnosis import logged
 from tvg_lightning.diagnosis.logged import metric_findings, no_gain, read_metrics, read_summary
 
 STEPS = [(0, {"train/kl": 0.5, "v/mIoU": 0.25}), (1, {"train/kl": 2.0}), (2, {"train/kl": 4.0, "v/mIoU": 0.125})]
@@ -125,6 +128,20 @@ def test_an_event_file_counts_up_to_what_is_damaged(tmp_path: Path) -> None:
         )
         assert [step for step, _ in found.get("train/kl", [])] == list(range(max(0, num - 1)))  # the first is a version
     file.write_bytes(whole)
+    assert metrics_of(tmp_path)["train/kl"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
+
+
+def test_an_event_file_that_grows_meanwhile_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that goes on appends records, and half of one perhaps, between the look at the size and the end."""
+    log_to(tmp_path, 1, *((step, {"train/kl": float(step)}) for step in range(3)))
+    (file,) = tmp_path.glob("events*")
+    whole, read = file.read_bytes(), logged._events
+
+    def meanwhile(path: Path) -> Iterator[Any]:
+        yield from read(path)
+        file.write_bytes(whole + whole[:30])
+
+    monkeypatch.setattr(logged, "_events", meanwhile)
     assert metrics_of(tmp_path)["train/kl"] == [(0, 0.0), (1, 1.0), (2, 2.0)]
 
 

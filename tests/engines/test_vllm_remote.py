@@ -1,5 +1,6 @@
 """The client of a server, and what it says where there is none, a dead, a hung or another one."""
 
+import json
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -119,6 +120,20 @@ def test_weights_go_by_files_and_leave_none(url: str, tmp_path: Path, monkeypatc
         assert row.ids == (7,)
         assert row.logp == pytest.approx((-total,))
         assert list((tmp_path / "weights").iterdir()) == []
+
+
+def test_a_folder_keeps_the_name_that_the_run_gave_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a link leads on this machine says nothing of the server's."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "weights").symlink_to(tmp_path / "disk")
+    ours, asked = client(url, tmp_path), list[Any]()
+    post = ours._post
+    monkeypatch.setattr(ours, "_post", lambda call, **body: (asked.append(body), post(call, **body))[1])
+    ours.load(iter([("a", torch.ones(1))]))
+    (file,) = asked[0]["json"]["files"]
+    assert Path(file).parent == tmp_path / "weights"
 
 
 def test_other_weights_or_another_model_are_no_answer(url: str, tmp_path: Path) -> None:
@@ -271,6 +286,12 @@ def _of_two(rank: int, folder: Path) -> None:
     ours = client(url, folder / str(rank))
     ours.load(iter([("a", torch.full((1,), 2.0))]))
     assert ours.generate(ASKED)[0].logp == (-2.0,)
+    weights = ours.weights
+    if rank == 0:
+        ours.weights = "others"  # the first process's answers alone are refused
+    with pytest.raises(ValueError, match=r"not others: another run"):
+        ours.generate(ASKED)
+    ours.weights = weights
     if rank == 0:
         (folder / "0" / "weights").rmdir()
         (folder / "0" / "weights").write_text("a file")
@@ -283,7 +304,7 @@ def _of_two(rank: int, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_fault_of_the_first_process_is_one_of_all(url: str, tmp_path: Path) -> None:
+def test_a_fault_of_one_process_is_one_of_all(url: str, tmp_path: Path) -> None:
     """They would wait for it for ever."""
     (tmp_path / "url").write_text(url)
     by_two_ranks(_of_two, tmp_path)
@@ -377,6 +398,11 @@ def test_a_connection_that_says_nothing_holds_nobody_up(url: str, tmp_path: Path
         assert ours.generate(ASKED)[0].ids == (7,)
 
 
+def a_model(**changed: object) -> bytes:
+    whole = {"run": "a", "name": "b", "files": {}, "model_type": "c", "dtype": "float32", "suppressed_ids": []}
+    return json.dumps(whole | changed).encode()
+
+
 def test_what_no_client_asks_is_refused(url: str) -> None:
     import httpx
 
@@ -389,6 +415,8 @@ def test_what_no_client_asks_is_refused(url: str) -> None:
         ("generate", b"nonsense"), ("model", b"{}"), ("model", b"[]"), ("model", b"{"), ("weights", b"{}"),
         ("weights", b'{"run": "a", "weights": "b", "files": 3}'), ("alive", b"{}"),
         ("model", b'{"run": "a", "name": "b", "files": [], "model_type": 1, "dtype": 2, "suppressed_ids": 3}'),
+        ("model", a_model(files={"config.json": 1})), ("model", a_model(suppressed_ids=3)),
+        ("model", a_model(suppressed_ids=["1"])), ("model", a_model(dtype=None)),
     ):  # fmt: skip
         answer = httpx.post(f"{url}/{call}", content=content)
         assert answer.status_code == 400 and answer.text.startswith("not a call of this version: "), content
