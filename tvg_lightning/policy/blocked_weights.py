@@ -1,7 +1,7 @@
 """Weights in blocks while a CPU decodes: the order in which oneDNN multiplies them with a few rows.
 
-Decoding multiplies every matrix with a few rows a token, and waits for memory. The plain product reads a large matrix
-at less than half of memory's speed; oneDNN's, of a matrix in blocks, at all of it (docs/performance.md).
+Decoding multiplies every matrix with a few rows a token, and waits for memory; of a matrix in blocks it waits less
+(docs/performance.md).
 """
 
 from collections.abc import Callable, Iterator
